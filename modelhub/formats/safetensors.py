@@ -1,0 +1,208 @@
+"""safetensors files: a strict header reader that no malformed file can hurt, and lazy reads by position.
+
+Stricter than the `safetensors` library where files lie: duplicate keys, leading white space, numbers that are not whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from modelhub.errors import CorruptFileError, NotAModelError, file_error
+from modelhub.formats.header import DTYPE_BITS, Header, TensorInfo
+from modelhub.formats.source import TensorSource
+
+#: Real headers are below 3 MB; with the counts below this keeps the memory of any parse under 200 MB.
+MAX_HEADER = 16_000_000
+_MAX_TENSORS = 100_000
+_MAX_COUNTS = {b"{": 2 * _MAX_TENSORS, b"[": 3 * _MAX_TENSORS, b",": 24 * _MAX_TENSORS, b'"': 24 * _MAX_TENSORS}
+_MAX_RANK = 64
+
+_BROKEN = "The file is damaged or not what its name says; download or copy it again."
+
+
+def read_header(path: str | Path) -> Header:
+    """The header of a safetensors file, tensors in the order of their data. Reads no tensor byte.
+
+    Raises CorruptFileError for a malformed header, NotAModelError for another kind of file, FileError when it cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return _read(file.fileno(), str(path))
+    except OSError as error:
+        raise file_error(error, path) from error
+
+
+def _read(descriptor: int, path: str) -> Header:
+    size = os.fstat(descriptor).st_size
+    front = os.pread(descriptor, 9, 0)
+    _check_front(front, size, path)
+    length = int.from_bytes(front[:8], "little")
+    text = os.pread(descriptor, length, 8)
+    if len(text) < length:
+        raise CorruptFileError(f"{path} ended while its header was read.", _BROKEN)
+    return parse_header(text, size - 8 - length, path)
+
+
+def _check_front(front: bytes, size: int, path: str) -> None:
+    if size == 0:
+        raise CorruptFileError(f"{path} is empty.", _BROKEN)
+    if size < 10:
+        raise CorruptFileError(f"{path} has {size} bytes, too few for a safetensors header.", _BROKEN)
+    length = int.from_bytes(front[:8], "little")
+    if front[8:9] != b"{":
+        raise NotAModelError(f"{path} is not a safetensors file: no header begins at byte 8.", sniff_hint(front))
+    if length > size - 8:
+        raise CorruptFileError(
+            f"{path} is cut short: its header says {length} bytes, and {size - 8} follow.", "Download or copy it again."
+        )
+    if length > MAX_HEADER:
+        raise CorruptFileError(f"{path} claims a header of {length} bytes; {MAX_HEADER} are allowed.", _BROKEN)
+
+
+def sniff_hint(front: bytes) -> str:
+    """What a file that begins with `front` is, if its first bytes say so, as the hint of an error."""
+    for magic, what in _MAGIC:
+        if front.startswith(magic):
+            return f"By its first bytes it is {what}."
+    return "Its first bytes are no model format that modelhub knows."
+
+
+_MAGIC = (
+    (b"PK\x03\x04", "a zip archive, perhaps a torch checkpoint (.ckpt, .pt)"),
+    (b"\x80\x02", "a Python pickle, perhaps a torch checkpoint (.ckpt, .pt)"),
+    (b"\x80\x04", "a Python pickle, perhaps a torch checkpoint (.ckpt, .pt)"),
+    (b"GGUF", "a GGUF file"),
+    (b"version", "a Git LFS pointer: the model itself was not downloaded"),
+    (b"<!DOCTY", "a web page, perhaps a login page saved in place of the model"),
+    (b"<!docty", "a web page, perhaps a login page saved in place of the model"),
+    (b"<html", "a web page, perhaps a login page saved in place of the model"),
+    (b"\x00" * 8, "a run of zeros: an unfinished download"),
+)
+
+
+def parse_header(text: bytes, data_size: int, path: str = "the header") -> Header:
+    """Check and parse the JSON of a header in front of `data_size` bytes of data. Raises CorruptFileError."""
+    for mark, most in _MAX_COUNTS.items():
+        if text.count(mark) > most:
+            raise CorruptFileError(f"{path} has a header of more than {_MAX_TENSORS} tensors' worth of JSON.", _BROKEN)
+    try:
+        table = json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        reason = str(error) if not isinstance(error, RecursionError) else "nested too deeply"
+        raise CorruptFileError(f"{path} has a header that is not valid JSON: {reason[:200]}.", _BROKEN) from None
+    metadata = _metadata(table.pop("__metadata__", None), path)
+    tensors = {name: _tensor(name, entry, path) for name, entry in table.items()}
+    ordered = dict(sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].nbytes)))
+    _check_cover(ordered, data_size, path)
+    return Header(ordered, metadata, 8 + len(text))
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice[:100]!r} stands twice")
+    return found
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _metadata(value: Any, path: str) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
+        raise CorruptFileError(f"{path} has metadata that is not a table of texts.", _BROKEN)
+    return value
+
+
+def _tensor(name: str, entry: Any, path: str) -> TensorInfo:
+    shown = f"{path}: tensor {name[:200]!r}"
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise CorruptFileError(f"{shown} lacks one of dtype, shape and data_offsets, or has more than these.", _BROKEN)
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in DTYPE_BITS:
+        raise CorruptFileError(f"{shown} has the unknown dtype {str(dtype)[:40]!r}.", _BROKEN)
+    if not _whole(shape) or len(shape) > _MAX_RANK:
+        raise CorruptFileError(f"{shown} has the impossible shape {str(shape)[:80]}.", _BROKEN)
+    if not _whole(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
+        raise CorruptFileError(f"{shown} has the impossible offsets {str(offsets)[:80]}.", _BROKEN)
+    info = TensorInfo(dtype, tuple(shape), offsets[0])
+    if info.nbytes != offsets[1] - offsets[0]:
+        raise CorruptFileError(
+            f"{shown} needs {info.nbytes} bytes for {dtype} {shape}, and its offsets span {offsets[1] - offsets[0]}.", _BROKEN
+        )
+    return info
+
+
+def _whole(value: Any) -> bool:
+    """Whether `value` is a list of non-negative 64-bit integers; True and 1.0 are not integers here."""
+    return isinstance(value, list) and all(type(item) is int and 0 <= item < 2**63 for item in value)
+
+
+def _check_cover(ordered: dict[str, TensorInfo], data_size: int, path: str) -> None:
+    end = 0
+    for name, info in ordered.items():
+        if info.begin != end:
+            what = "overlaps the one before it" if info.begin < end else "leaves a gap before it"
+            raise CorruptFileError(f"{path}: tensor {name[:200]!r} {what} (byte {info.begin}, expected {end}).", _BROKEN)
+        end += info.nbytes
+    if end > data_size:
+        raise CorruptFileError(
+            f"{path} is cut short: its tensors need {end} bytes, and {data_size} are there.", "Download or copy it again."
+        )
+    if end < data_size:
+        raise CorruptFileError(f"{path} has {data_size - end} bytes after its last tensor, which no tensor covers.", _BROKEN)
+
+
+class SafetensorsFile(TensorSource):
+    """A safetensors file as a source: positioned reads of exactly the bytes asked for, from any thread."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            self._descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        except OSError as error:
+            raise file_error(error, self.path) from error
+        try:
+            self.header = _read(self._descriptor, str(self.path))
+        except OSError as error:
+            self.close()
+            raise file_error(error, self.path) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
+        """Positioned read; raises CorruptFileError when the file has become shorter than its header says."""
+        info = self.info(name)
+        if offset < 0 or offset + len(buffer) > info.nbytes:
+            raise IndexError(f"bytes {offset} to {offset + len(buffer)} of tensor {name!r}, which has {info.nbytes}")
+        self._fill(self.header.data_start + info.begin + offset, buffer)
+
+    def _fill(self, position: int, buffer: memoryview) -> None:
+        done = 0
+        while done < len(buffer):
+            try:
+                count = os.preadv(self._descriptor, [buffer[done:]], position + done)
+            except OSError as error:
+                raise file_error(error, self.path) from error
+            if count == 0:
+                raise CorruptFileError(f"{self.path} became shorter while it was read.", "Something else writes to it.")
+            done += count
+
+    def _head(self) -> bytes:
+        buffer = bytearray(self.header.data_start)
+        self._fill(0, memoryview(buffer))
+        return bytes(buffer)
+
+    def close(self) -> None:
+        """Close the file; closing twice is fine."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

@@ -1,0 +1,185 @@
+"""Write any source to a safetensors file: header first, tensors in file order, hashed on the way, whole or not at all.
+
+The file grows under a temporary name beside its goal, is synced, and is then renamed. Memory is a handful of blocks,
+whatever the size of the model: workers fill blocks from the source, one thread writes them in order, two hash them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from modelhub.errors import FileExistsAlreadyError, NoSpaceError, UsageError, file_error
+from modelhub.formats.source import TensorSource, element_size
+from modelhub.jobs import QUIET, Advance, Job
+from modelhub.text import human_size
+
+#: Bytes per block: large enough to hide Python, small enough for the L2 cache.
+BLOCK = 512 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written: `sha256` of the file, `tensor_sha256` of its data area (its first 12 digits are AutoV3)."""
+
+    path: Path
+    size: int
+    sha256: str
+    tensor_sha256: str
+    tensors: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """One block of one tensor, to be read from the source."""
+
+    name: str
+    offset: int
+    size: int
+
+
+def write(
+    source: TensorSource, path: str | Path, *, force: bool = False, workers: int = 2, block: int = BLOCK, job: Job = QUIET
+) -> Written:
+    """Write `source` to `path` as safetensors and return the hashes of what was written.
+
+    Results do not depend on `workers` or `block`. Raises FileExistsAlreadyError without `force`, NoSpaceError before the
+    first byte if the disk is too full, UsageError when `path` is not a .safetensors name; a cancelled or failed
+    job leaves neither the file nor its temporary name behind.
+    """
+    goal = Path(path)
+    check_target(goal, source.header.file_size, force=force)
+    with replacing(goal) as file:
+        written = _stream(source, goal, file, workers, block, job)
+    return written
+
+
+def check_target(goal: Path, size: int, *, force: bool = False) -> None:
+    """Raise the error that writing `size` bytes to `goal` would end in, if it can be seen beforehand."""
+    if goal.suffix not in (".safetensors", ".sft"):
+        raise UsageError(f"{goal} is not a name for a safetensors file.", "Let the name end in .safetensors.")
+    if goal.is_dir():
+        raise FileExistsAlreadyError(f"{goal} is a folder.", "Name a file.")
+    if goal.exists() and not force:
+        raise FileExistsAlreadyError(f"{goal} exists already.", "Use --force to replace it, or choose another name.")
+    folder = goal.parent
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder.", "Create it first.")
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise file_error(error, folder) from error
+    if free < size:
+        raise NoSpaceError(
+            f"{goal} needs {human_size(size)}, and {human_size(free)} are free on its disk.", "Free some, or choose another disk."
+        )
+
+
+@contextmanager
+def replacing(goal: Path) -> Iterator[BinaryIO]:
+    """A binary file under a temporary name beside `goal`; synced and renamed to `goal` at the end, removed on any error."""
+    part = goal.with_name(f".{goal.name}.{os.getpid()}.part")
+    try:
+        with part.open("xb", buffering=0) as file:
+            yield file
+            os.fsync(file.fileno())
+        part.replace(goal)
+        _sync_folder(goal.parent)
+    except OSError as error:
+        raise file_error(error, goal) from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable; not every file system can, and the file itself is safe already."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _stream(source: TensorSource, goal: Path, file: BinaryIO, workers: int, block: int, job: Job) -> Written:
+    head = source.header.encoded
+    size = len(head) + source.header.data_size
+    output = _Output(file, head)
+    with job.phase("writing", size, "bytes") as advance, output:
+        advance(len(head), goal.name)
+        with closing(_fill(source, block, workers, advance)) as filled:
+            for view in filled:
+                output.finish(view)
+    return Written(goal, size, output.file_hash.hexdigest(), output.data_hash.hexdigest(), len(source.header.tensors))
+
+
+def _pieces(source: TensorSource, block: int) -> Iterator[_Piece]:
+    """Every tensor in file order, in blocks of whole elements."""
+    for name, info in source.header.tensors.items():
+        step = max(block - block % element_size(info), element_size(info))
+        for offset in range(0, info.nbytes, step):
+            yield _Piece(name, offset, min(step, info.nbytes - offset))
+
+
+def _fill(source: TensorSource, block: int, workers: int, advance: Advance) -> Generator[memoryview, None, None]:
+    """Fill blocks on worker threads and yield them in order; at most a few exist at any time."""
+    free = [bytearray(block + 8) for _ in range(2 * workers + 2)]
+    running: deque[tuple[_Piece, bytearray, Future[None]]] = deque()
+
+    def drain() -> Iterator[memoryview]:
+        piece, buffer, future = running.popleft()
+        future.result()
+        yield memoryview(buffer)[: piece.size]
+        free.append(buffer)
+        advance(piece.size, piece.name)
+
+    with ThreadPoolExecutor(workers, "fill") as pool:
+        try:
+            for piece in _pieces(source, block):
+                if not free:
+                    yield from drain()
+                buffer = free.pop()
+                view = memoryview(buffer)[: piece.size]
+                running.append((piece, buffer, pool.submit(source.read_into, piece.name, piece.offset, view)))
+            while running:
+                yield from drain()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+class _Output:
+    """The growing file and its two hashes; each hash runs on a thread of its own beside the write."""
+
+    def __init__(self, file: BinaryIO, head: bytes) -> None:
+        self._file = file
+        self.file_hash, self.data_hash = hashlib.sha256(head), hashlib.sha256()
+        self._threads = ThreadPoolExecutor(2, "hash")
+        self._write(memoryview(head))
+
+    def finish(self, view: memoryview) -> None:
+        """Write and hash one block; the block may be used again afterwards."""
+        hashes = [self._threads.submit(digest.update, view) for digest in (self.file_hash, self.data_hash)]
+        try:
+            self._write(view)
+        finally:
+            for future in hashes:
+                future.result()
+
+    def _write(self, view: memoryview) -> None:
+        while view:
+            view = view[self._file.write(view) :]
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown()

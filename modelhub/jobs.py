@@ -1,0 +1,132 @@
+"""Jobs: operations report what they do as events and stop when asked; interfaces decide how that looks.
+
+An operation takes `job: Job = QUIET`. It opens phases, advances them and never prints:
+
+    with job.phase("hashing", total=size, unit="bytes") as advance:
+        advance(len(block), item="model.safetensors")
+
+`advance` raises `CancelledError` once `job.cancel()` was called, from whatever thread.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from modelhub.errors import CancelledError
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a job has to say at one moment.
+
+    `done` and `total` count `unit`s ("bytes", "files", "steps"; total None = not known). `level` is "progress" for the
+    moving bar, else "info" or "warning" with the sentence in `item`. `picture` is an image a live preview may show.
+    """
+
+    job: str
+    phase: str
+    done: int = 0
+    total: int | None = None
+    unit: str = ""
+    item: str = ""
+    level: str = "progress"
+    picture: Any = None
+
+
+Sink = Callable[[Event], None]
+
+
+class Advance(Protocol):
+    """What `Job.phase` yields: count `n` units further, name the item at hand, hand over a picture."""
+
+    def __call__(self, n: int = 1, item: str = "", picture: Any = None) -> None: ...
+
+
+class Job:
+    """One running operation: where its events go, and whether it should stop.
+
+    Progress events are limited to one per `interval` seconds; the first, the last and every picture always pass.
+    """
+
+    def __init__(self, name: str, sink: Sink | None = None, *, interval: float = 0.05) -> None:
+        self.name = name
+        self._sink = sink
+        self._interval = interval
+        self._stop = threading.Event()
+        self._phase = ""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._stop.is_set()
+
+    def cancel(self) -> None:
+        """Ask the operation to stop at its next `check` or `advance`; safe from any thread and from signal handlers."""
+        self._stop.set()
+
+    def check(self) -> None:
+        """Raise `CancelledError` if the job was cancelled."""
+        if self._stop.is_set():
+            raise CancelledError
+
+    def say(self, message: str, level: str = "info") -> None:
+        """Report a sentence: level "info" or "warning"."""
+        self._emit(Event(self.name, self._phase, item=message, level=level))
+
+    @contextmanager
+    def phase(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
+        """A stretch of work of `total` units; yields the function that counts them."""
+        self.check()
+        outer, self._phase = self._phase, name
+        progress = _Progress(self, name, total, unit)
+        progress.show()
+        try:
+            yield progress
+        finally:
+            self._phase = outer
+        progress.show()
+
+    def _emit(self, event: Event) -> None:
+        if self._sink is not None:
+            self._sink(event)
+
+
+class _Progress:
+    """The counter of one phase; callable from several threads."""
+
+    def __init__(self, job: Job, phase: str, total: int | None, unit: str) -> None:
+        self._job, self._phase, self._total, self._unit = job, phase, total, unit
+        self._done = 0
+        self._item = ""
+        self._last = 0.0
+        self._lock = threading.Lock()
+
+    def __call__(self, n: int = 1, item: str = "", picture: Any = None) -> None:
+        self._job.check()
+        with self._lock:
+            self._done += n
+            self._item = item or self._item
+            now = time.monotonic()
+            due = picture is not None or now - self._last >= self._job._interval
+            if due:
+                self._last = now
+        if due:
+            self.show(picture)
+
+    def show(self, picture: Any = None) -> None:
+        self._job._emit(Event(self._job.name, self._phase, self._done, self._total, self._unit, self._item, picture=picture))
+
+
+class _Quiet(Job):
+    """The job of a caller that does not care: says nothing and cannot be cancelled, because all such callers share it."""
+
+    def cancel(self) -> None:
+        raise RuntimeError("QUIET is shared by all callers; make a Job to cancel")
+
+
+QUIET: Job = _Quiet("quiet")

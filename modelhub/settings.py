@@ -1,0 +1,89 @@
+"""Settings: where modelhub keeps its things, and the few choices a user can make, from settings.toml and the environment."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from modelhub.errors import UsageError, file_error
+
+
+def home() -> Path:
+    """The folder of catalog.db, settings.toml, trash and cache: `MODELHUB_HOME`, else the platform's data folder."""
+    given = os.environ.get("MODELHUB_HOME")
+    return Path(given).expanduser() if given else Path(platformdirs.user_data_dir("modelhub", appauthor=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What settings.toml may hold; every value has a default that works.
+
+    `hash`: none, fast (SHA256 and BLAKE3) or full, done by `scan`. `threads`: workers of hashing and merging, 0 = as many
+    as the machine has, four at most. `device`: auto, cpu, cuda, mps. `theme`: a Textual theme. `preview_steps`,
+    `preview_prompt`: what the merge lab starts with.
+    """
+
+    hash: str = "fast"
+    threads: int = 0
+    device: str = "auto"
+    theme: str = "modelhub"
+    preview_steps: int = 10
+    preview_prompt: str = ""
+
+    @property
+    def workers(self) -> int:
+        """Worker threads to use."""
+        return self.threads or min(4, os.cpu_count() or 1)
+
+
+_CHOICES = {"hash": ("none", "fast", "full"), "device": ("auto", "cpu", "cuda", "mps")}
+
+
+def load_settings(folder: Path | None = None) -> Settings:
+    """The settings in `folder` (default: `home()`); a missing file means defaults.
+
+    Raises UsageError for a file that is not TOML, a name that is not a setting, or a value of the wrong kind.
+    """
+    path = (folder or home()) / "settings.toml"
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Settings()
+    except OSError as error:
+        raise file_error(error, path) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}.", "Mend the line, or delete the file for defaults.") from error
+    return Settings(**{name: _checked(name, value, path) for name, value in raw.items()})
+
+
+def save_settings(settings: Settings, folder: Path | None = None) -> Path:
+    """Write the settings that differ from the defaults to settings.toml, by a temporary name and a rename; returns the path."""
+    import tomli_w
+
+    path = (folder or home()) / "settings.toml"
+    default = Settings()
+    changed = {f.name: v for f in fields(Settings) if (v := getattr(settings, f.name)) != getattr(default, f.name)}
+    temporary = path.with_suffix(".toml.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(tomli_w.dumps(changed), encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise file_error(error, path) from error
+    return path
+
+
+def _checked(name: str, value: Any, path: Path) -> Any:
+    known = {f.name: type(getattr(Settings(), f.name)) for f in fields(Settings)}
+    if name not in known:
+        raise UsageError(f"{path}: there is no setting '{name}'.", f"Settings are: {', '.join(known)}.")
+    if type(value) is not known[name]:
+        raise UsageError(f"{path}: '{name}' must be {known[name].__name__}, not {value!r}.", "Mend the line.")
+    if name in _CHOICES and value not in _CHOICES[name]:
+        raise UsageError(f"{path}: '{name}' cannot be {value!r}.", f"Choose one of: {', '.join(_CHOICES[name])}.")
+    return value
