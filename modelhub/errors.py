@@ -1,4 +1,4 @@
-"""One tree of errors: a sentence for the person, a hint for the next step, a code for scripts, an exit code for the shell.
+"""One tree of errors: a sentence for people, a hint for the next step, a code for scripts, an exit code for shells.
 
 Exit codes: 1 unexpected, 2 usage / not found / bad recipe, 3 file, 4 model, 5 provider, 130 cancelled.
 """
@@ -12,7 +12,7 @@ from modelhub.text import printable
 
 
 class ModelhubError(Exception):
-    """Anything modelhub can explain. `message` is a full sentence with the path and the value in it, `hint` the next step."""
+    """Anything modelhub can explain: `message` is a full sentence with path and value in it, `hint` the next step."""
 
     code = "error"
     exit_code = 1
@@ -142,7 +142,7 @@ _BY_ERRNO: dict[int, tuple[type[FileError], str, str]] = {
     errno.ENAMETOOLONG: (FileError, "has a name longer than the file system allows", "Use a shorter name."),
     errno.EISDIR: (FileError, "is a folder, not a file", "Name a file."),
     errno.ENOTDIR: (FileError, "goes through a file as if it were a folder", "Check the path."),
-    errno.EFBIG: (NoSpaceError, "is larger than the file system or a limit allows", "Write to another disk, or raise the limit."),
+    errno.EFBIG: (NoSpaceError, "is larger than the file system or a limit allows", "Write to another disk."),
 }
 
 

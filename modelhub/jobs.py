@@ -119,11 +119,12 @@ class _Progress:
             self.show(picture)
 
     def show(self, picture: Any = None) -> None:
-        self._job._emit(Event(self._job.name, self._phase, self._done, self._total, self._unit, self._item, picture=picture))
+        job = self._job
+        job._emit(Event(job.name, self._phase, self._done, self._total, self._unit, self._item, picture=picture))
 
 
 class _Quiet(Job):
-    """The job of a caller that does not care: says nothing and cannot be cancelled, because all such callers share it."""
+    """The job of callers that do not care: says nothing, and cannot be cancelled because they all share it."""
 
     def cancel(self) -> None:
         raise RuntimeError("QUIET is shared by all callers; make a Job to cancel")

@@ -1,4 +1,4 @@
-"""Settings: where modelhub keeps its things, and the few choices a user can make, from settings.toml and the environment."""
+"""Settings: where modelhub keeps its things, and the few choices a user can make in settings.toml."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def home() -> Path:
 class Settings:
     """What settings.toml may hold; every value has a default that works.
 
-    `hash`: none, fast (SHA256 and BLAKE3) or full, done by `scan`. `threads`: workers of hashing and merging, 0 = as many
-    as the machine has, four at most. `device`: auto, cpu, cuda, mps. `theme`: a Textual theme. `preview_steps`,
+    `hash`: none, fast (SHA256 and BLAKE3) or full, done by `scan`. `threads`: workers of hashing and merging, 0 = as
+    many as the machine has, four at most. `device`: auto, cpu, cuda, mps. `theme`: a Textual theme. `preview_steps`,
     `preview_prompt`: what the merge lab starts with.
     """
 
@@ -56,13 +56,13 @@ def load_settings(folder: Path | None = None) -> Settings:
         return Settings()
     except OSError as error:
         raise file_error(error, path) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}.", "Mend the line, or delete the file for defaults.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}.", "Mend it, or delete it for defaults.") from error
     return Settings(**{name: _checked(name, value, path) for name, value in raw.items()})
 
 
 def save_settings(settings: Settings, folder: Path | None = None) -> Path:
-    """Write the settings that differ from the defaults to settings.toml, by a temporary name and a rename; returns the path."""
+    """Write the settings that differ from the defaults to settings.toml, whole or not at all; returns the path."""
     import tomli_w
 
     path = (folder or home()) / "settings.toml"
@@ -84,6 +84,8 @@ def _checked(name: str, value: Any, path: Path) -> Any:
         raise UsageError(f"{path}: there is no setting '{name}'.", f"Settings are: {', '.join(known)}.")
     if type(value) is not known[name]:
         raise UsageError(f"{path}: '{name}' must be {known[name].__name__}, not {value!r}.", "Mend the line.")
+    if isinstance(value, int) and value < 0:
+        raise UsageError(f"{path}: '{name}' must not be below 0, and is {value}.", "Mend the line.")
     if name in _CHOICES and value not in _CHOICES[name]:
         raise UsageError(f"{path}: '{name}' cannot be {value!r}.", f"Choose one of: {', '.join(_CHOICES[name])}.")
     return value

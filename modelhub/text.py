@@ -76,11 +76,13 @@ def human_size(size: int | None) -> str:
     if size is None:
         return "-"
     value, unit = float(size), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):  # noqa: B007 (the last unit is used below)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
         if abs(value) < 999.5 or unit == "TB":
             break
         value /= 1000
-    return f"{size} B" if unit == "B" else f"{value:.3g} {unit}"
+    if unit == "B":
+        return f"{size} B"
+    return f"{value:,.0f} {unit}" if value >= 999.5 else f"{value:.3g} {unit}"
 
 
 def human_count(count: int | None) -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Protocol
 
-from modelhub.errors import ModelhubError, file_error
-from modelhub.formats.safetensors import read_header
+from modelhub.errors import FileError, ModelhubError, file_error
+from modelhub.formats.safetensors import open_regular, read_header
 from modelhub.jobs import QUIET, Job
 
 _AUTOV1_BEGIN, _AUTOV1_END = 0x100000, 0x110000
@@ -71,16 +72,19 @@ class _Window:
 
 
 def hash_file(path: str | Path, mode: str = "full", job: Job = QUIET) -> Hashes:
-    """Hash a file in one read, one thread per digest. `mode` "fast": SHA256, BLAKE3 and what follows from them; "full": all.
+    """Hash a file in one read, one thread per digest.
 
-    Raises FileError when the file cannot be read or changes its size meanwhile.
+    `mode` "fast": SHA256, BLAKE3 and what follows from them; "full": all. Raises NotAModelError for a
+    device or a pipe, FileError when the file cannot be read or changes its size meanwhile.
     """
     path = Path(path)
+    descriptor = open_regular(path)
     try:
-        with path.open("rb", buffering=0) as file:
-            return _hash(path, file.fileno(), mode, job)
+        return _hash(path, descriptor, mode, job)
     except OSError as error:
         raise file_error(error, path) from error
+    finally:
+        os.close(descriptor)
 
 
 def _hash(path: Path, descriptor: int, mode: str, job: Job) -> Hashes:
@@ -93,7 +97,8 @@ def _hash(path: Path, descriptor: int, mode: str, job: Job) -> Hashes:
     digests: list[_Digest] = [whole, tree]
     if mode == "full":
         digests += [crc, v1, *([v3] if data_start else [])]
-    _feed(descriptor, path.name, size, digests, job)
+    if _feed(descriptor, path.name, size, digests, job) != size:
+        raise FileError(f"{path} changed its size while it was read.", "Something else writes to it; try again later.")
     sha256 = whole.hexdigest()
     full = mode == "full"
     return Hashes(
@@ -114,17 +119,20 @@ def _data_start(path: Path) -> int | None:
         return None
 
 
-def _feed(descriptor: int, name: str, size: int, digests: list[_Digest], job: Job) -> None:
+def _feed(descriptor: int, name: str, size: int, digests: list[_Digest], job: Job) -> int:
+    """Give the file to every digest, block by block, the next block read meanwhile; returns the bytes read."""
+    done = 0
     buffers = [bytearray(_BLOCK), bytearray(_BLOCK)]
     with job.phase("hashing", size, "bytes") as advance, ThreadPoolExecutor(len(digests)) as pool:
-        running = []
-        for turn in range(1 << 62):
-            buffer = buffers[turn % 2]
-            count = os.preadv(descriptor, [buffer], turn * _BLOCK)
+        running: list[Future[object]] = []
+        for buffer in cycle(buffers):
+            count = os.preadv(descriptor, [buffer], done)
             for future in running:
                 future.result()
             if count == 0:
-                return
+                return done
+            done += count
             view = memoryview(buffer)[:count]
             running = [pool.submit(digest.update, view) for digest in digests]
             advance(count, name)
+    return done

@@ -28,7 +28,7 @@ def nbytes(dtype: str, shape: Iterable[int]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """One tensor of a header: its dtype (safetensors name, "F16"), its shape, and where its data begins in the data area."""
+    """One tensor of a header: dtype (safetensors name, "F16"), shape, and where its data begins in the data area."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -49,8 +49,8 @@ class TensorInfo:
 class Header:
     """Everything a safetensors file says before its data: `tensors` in the order of their data, and string metadata.
 
-    `data_start` is the offset of the data area in the file. A header that was laid out by `Header.of` knows it too, before
-    any file exists; two headers that encode to the same bytes put every byte at the same place.
+    `data_start` is the offset of the data area in the file. A header that was laid out by `Header.of` knows it too,
+    before any file exists; two headers that encode to the same bytes put every byte at the same place.
     """
 
     tensors: Mapping[str, TensorInfo]
@@ -58,10 +58,13 @@ class Header:
     start: int = 0
 
     @classmethod
-    def of(cls, entries: Iterable[tuple[str, str, tuple[int, ...]]], metadata: Mapping[str, str] | None = None) -> Header:
+    def of(
+        cls, entries: Iterable[tuple[str, str, tuple[int, ...]]], metadata: Mapping[str, str] | None = None
+    ) -> Header:
         """Lay out (name, dtype, shape) entries one after another, widest elements first so that all stay aligned.
 
-        The order within one element width is the order given. Raises CorruptFileError for a name given twice.
+        The order within one element width is the order given. Raises CorruptFileError for a name given twice, and for
+        one that no file can hold.
         """
         wanted = list(entries)
         tensors: dict[str, TensorInfo] = {}
@@ -71,6 +74,9 @@ class Header:
             begin += tensors[name].nbytes
         if len(tensors) != len(wanted):
             raise CorruptFileError("Two tensors have the same name.", "Rename one of them.")
+        for name in tensors:
+            if name == "__metadata__" or name != name.encode("utf-8", "replace").decode():
+                raise CorruptFileError(f"{name!r} cannot be the name of a tensor in a safetensors file.", "Rename it.")
         return cls(tensors, dict(metadata or {}))
 
     @cached_property
@@ -81,7 +87,7 @@ class Header:
             table[name] = {
                 "dtype": info.dtype, "shape": list(info.shape), "data_offsets": [info.begin, info.begin + info.nbytes]
             }  # fmt: skip
-        text = json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+        text = json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
         text += b" " * (-len(text) % 8)
         return len(text).to_bytes(8, "little") + text
 

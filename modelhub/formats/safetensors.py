@@ -1,23 +1,27 @@
 """safetensors files: a strict header reader that no malformed file can hurt, and lazy reads by position.
 
-Stricter than the `safetensors` library where files lie: duplicate keys, leading white space, numbers that are not whole.
+Stricter than the `safetensors` library where files lie: duplicate keys, leading white space, keys it does not know.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import stat
+from collections import Counter
+from math import prod
 from pathlib import Path
 from typing import Any
 
-from modelhub.errors import CorruptFileError, NotAModelError, file_error
+from modelhub.errors import CorruptFileError, FileError, NotAModelError, file_error
 from modelhub.formats.header import DTYPE_BITS, Header, TensorInfo
 from modelhub.formats.source import TensorSource
 
 #: Real headers are below 3 MB; with the counts below this keeps the memory of any parse under 200 MB.
 MAX_HEADER = 16_000_000
+#: What 100,000 tensors of rank 4 need, and a tenth more for metadata. Wide characters cost more: half of it for those.
 _MAX_TENSORS = 100_000
-_MAX_COUNTS = {b"{": 2 * _MAX_TENSORS, b"[": 3 * _MAX_TENSORS, b",": 24 * _MAX_TENSORS, b'"': 24 * _MAX_TENSORS}
+_MAX_COUNTS = {b"{": 110_000, b"[": 220_000, b":": 450_000, b",": 900_000, b'"': 1_100_000}
 _MAX_RANK = 64
 
 _BROKEN = "The file is damaged or not what its name says; download or copy it again."
@@ -26,13 +30,37 @@ _BROKEN = "The file is damaged or not what its name says; download or copy it ag
 def read_header(path: str | Path) -> Header:
     """The header of a safetensors file, tensors in the order of their data. Reads no tensor byte.
 
-    Raises CorruptFileError for a malformed header, NotAModelError for another kind of file, FileError when it cannot be read.
+    Raises CorruptFileError for a malformed header, NotAModelError for another kind of file, FileError when it cannot be
+    read.
     """
+    descriptor = open_regular(path)
     try:
-        with Path(path).open("rb") as file:
-            return _read(file.fileno(), str(path))
+        return _read(descriptor, str(path))
     except OSError as error:
         raise file_error(error, path) from error
+    finally:
+        os.close(descriptor)
+
+
+def open_regular(path: str | Path) -> int:
+    """A descriptor to read a file by; the caller closes it. Never waits, as opening a named pipe would.
+
+    Raises NotAModelError for a device or a pipe, FileError for what cannot be opened, be it for its very name.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        raise file_error(error, path) from error
+    except ValueError as error:
+        raise FileError(f"{str(path)!r} cannot be the name of a file: {error}.", "Check the path.") from error
+    kind = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(kind):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(kind):
+        raise FileError(f"{path} is a folder, not a file.", "Name a file.")
+    raise NotAModelError(f"{path} is a device, a pipe or a socket.", "Name a regular file.")
 
 
 def _read(descriptor: int, path: str) -> Header:
@@ -85,28 +113,44 @@ _MAGIC = (
 
 def parse_header(text: bytes, data_size: int, path: str = "the header") -> Header:
     """Check and parse the JSON of a header in front of `data_size` bytes of data. Raises CorruptFileError."""
+    if not text.startswith(b"{"):
+        raise CorruptFileError(f"{path} has a header that is not a JSON object.", _BROKEN)
+    wide = not text.isascii() or b"\\u" in text
     for mark, most in _MAX_COUNTS.items():
-        if text.count(mark) > most:
+        if text.count(mark) > (most // 2 if wide else most):
             raise CorruptFileError(f"{path} has a header of more than {_MAX_TENSORS} tensors' worth of JSON.", _BROKEN)
-    try:
-        table = json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        reason = str(error) if not isinstance(error, RecursionError) else "nested too deeply"
-        raise CorruptFileError(f"{path} has a header that is not valid JSON: {reason[:200]}.", _BROKEN) from None
+    table = _json(text, path)
     metadata = _metadata(table.pop("__metadata__", None), path)
     tensors = {name: _tensor(name, entry, path) for name, entry in table.items()}
+    if wide:
+        _check_characters([*tensors, *metadata, *metadata.values()], path)
     ordered = dict(sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].nbytes)))
     _check_cover(ordered, data_size, path)
     return Header(ordered, metadata, 8 + len(text))
 
 
+def _json(text: bytes, path: str) -> dict[str, Any]:
+    try:
+        table: dict[str, Any] = json.loads(
+            text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer
+        )
+    except (ValueError, RecursionError) as error:
+        reason = str(error) if not isinstance(error, RecursionError) else "nested too deeply"
+        raise CorruptFileError(f"{path} has a header that is not valid JSON: {reason[:200]}.", _BROKEN) from None
+    return table
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
         raise ValueError(f"the key {twice[:100]!r} stands twice")
     return found
+
+
+def _integer(text: str) -> int | float:
+    """JSON's -0 is a fraction to the safetensors library, and so to us."""
+    return int(text) if text != "-0" else -0.0
 
 
 def _no_constant(text: str) -> None:
@@ -121,6 +165,15 @@ def _metadata(value: Any, path: str) -> dict[str, str]:
     return value
 
 
+def _check_characters(texts: list[str], path: str) -> None:
+    """Refuse halves of surrogate pairs, which JSON can spell and UTF-8 cannot."""
+    for text in texts:
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise CorruptFileError(f"{path} has a text with half a character: {error.reason}.", _BROKEN) from None
+
+
 def _tensor(name: str, entry: Any, path: str) -> TensorInfo:
     shown = f"{path}: tensor {name[:200]!r}"
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
@@ -128,14 +181,15 @@ def _tensor(name: str, entry: Any, path: str) -> TensorInfo:
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPE_BITS:
         raise CorruptFileError(f"{shown} has the unknown dtype {str(dtype)[:40]!r}.", _BROKEN)
-    if not _whole(shape) or len(shape) > _MAX_RANK:
+    if not _whole(shape) or not _possible(shape, DTYPE_BITS[dtype]):
         raise CorruptFileError(f"{shown} has the impossible shape {str(shape)[:80]}.", _BROKEN)
     if not _whole(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise CorruptFileError(f"{shown} has the impossible offsets {str(offsets)[:80]}.", _BROKEN)
     info = TensorInfo(dtype, tuple(shape), offsets[0])
     if info.nbytes != offsets[1] - offsets[0]:
         raise CorruptFileError(
-            f"{shown} needs {info.nbytes} bytes for {dtype} {shape}, and its offsets span {offsets[1] - offsets[0]}.", _BROKEN
+            f"{shown} needs {info.nbytes} bytes for {dtype} {shape}, and its offsets span {offsets[1] - offsets[0]}.",
+            _BROKEN,
         )
     return info
 
@@ -145,19 +199,29 @@ def _whole(value: Any) -> bool:
     return isinstance(value, list) and all(type(item) is int and 0 <= item < 2**63 for item in value)
 
 
+def _possible(shape: list[int], bits: int) -> bool:
+    """Whether a tensor of `shape` can exist: sizes that no product overflows in any order, and no half bytes."""
+    return len(shape) <= _MAX_RANK and prod(size or 1 for size in shape) * bits < 2**63 and prod(shape) * bits % 8 == 0
+
+
 def _check_cover(ordered: dict[str, TensorInfo], data_size: int, path: str) -> None:
     end = 0
     for name, info in ordered.items():
         if info.begin != end:
             what = "overlaps the one before it" if info.begin < end else "leaves a gap before it"
-            raise CorruptFileError(f"{path}: tensor {name[:200]!r} {what} (byte {info.begin}, expected {end}).", _BROKEN)
+            raise CorruptFileError(
+                f"{path}: tensor {name[:200]!r} {what} (byte {info.begin}, expected {end}).", _BROKEN
+            )
         end += info.nbytes
     if end > data_size:
         raise CorruptFileError(
-            f"{path} is cut short: its tensors need {end} bytes, and {data_size} are there.", "Download or copy it again."
+            f"{path} is cut short: its tensors need {end} bytes, and {data_size} are there.",
+            "Download or copy it again.",
         )
     if end < data_size:
-        raise CorruptFileError(f"{path} has {data_size - end} bytes after its last tensor, which no tensor covers.", _BROKEN)
+        raise CorruptFileError(
+            f"{path} has {data_size - end} bytes after its last tensor, which no tensor covers.", _BROKEN
+        )
 
 
 class SafetensorsFile(TensorSource):
@@ -165,10 +229,7 @@ class SafetensorsFile(TensorSource):
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        try:
-            self._descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        except OSError as error:
-            raise file_error(error, self.path) from error
+        self._descriptor = open_regular(self.path)
         try:
             self.header = _read(self._descriptor, str(self.path))
         except OSError as error:

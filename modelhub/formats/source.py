@@ -1,7 +1,7 @@
 """TensorSource: the lazy mapping from names to tensors that everything in modelhub reads from.
 
-A file is a source, and so is every view: a merge that has not been written, a checkpoint with another VAE. A source has a
-`header` and can fill a buffer with any stretch of any tensor; all else follows from these two.
+A file is a source, and so is every view: a merge that has not been written, a checkpoint with another VAE. A source has
+a `header` and can fill a buffer with any stretch of any tensor; all else follows from these two.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ def torch_dtype(name: str) -> torch.dtype:
 
 
 class TensorSource(ABC):
-    """Names to tensors, read when asked. `header` is known before any data moves; `read_into` is safe from several threads."""
+    """Names to tensors, read when asked.
+
+    `header` is known before any data moves; `read_into` is safe from several threads.
+    """
 
     header: Header
 
@@ -45,7 +48,7 @@ class TensorSource(ABC):
         Raises NotFoundError for an unknown name, FileError when the bytes cannot be had.
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (most views hold nothing to let go of)
         """Let go of files; reading afterwards is an error."""
 
     def info(self, name: str) -> TensorInfo:
@@ -53,7 +56,9 @@ class TensorSource(ABC):
         try:
             return self.header.tensors[name]
         except KeyError:
-            raise NotFoundError(f"There is no tensor {name!r} here.", "List the names with `modelhub identify`.") from None
+            raise NotFoundError(
+                f"There is no tensor {name!r} here.", "List the names with `modelhub identify`."
+            ) from None
 
     def read_bytes(self, name: str) -> bytes:
         """All data of one tensor, as the bytes of a file."""
@@ -66,7 +71,10 @@ class TensorSource(ABC):
         return self._load(name, 0, self.info(name).shape)
 
     def rows(self, name: str, start: int, stop: int) -> torch.Tensor:
-        """`tensor(name)[start:stop]` along the first dimension, reading only those rows (0 <= start <= stop <= shape[0])."""
+        """`tensor(name)[start:stop]` along the first dimension, reading only those rows.
+
+        Raises NotFoundError unless 0 <= start <= stop <= shape[0].
+        """
         info = self.info(name)
         if not info.shape or not 0 <= start <= stop <= info.shape[0]:
             raise NotFoundError(f"Tensor {name!r} of shape {list(info.shape)} has no rows {start} to {stop}.")
@@ -78,7 +86,8 @@ class TensorSource(ABC):
 
         out = torch.empty(shape, dtype=torch_dtype(self.info(name).dtype))
         if out.numel():
-            self.read_into(name, offset, memoryview(out.reshape(-1).view(torch.uint8).numpy()))
+            flat = out.reshape(-1).view(torch.uint8).numpy()
+            self.read_into(name, offset, flat.data)
         return out
 
     def read_range(self, offset: int, size: int) -> bytes:
@@ -104,7 +113,9 @@ class TensorSource(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -47,46 +48,57 @@ class _Piece:
 
 
 def write(
-    source: TensorSource, path: str | Path, *, force: bool = False, workers: int = 2, block: int = BLOCK, job: Job = QUIET
+    source: TensorSource,
+    path: str | Path,
+    *,
+    force: bool = False,
+    workers: int = 2,
+    block: int = BLOCK,
+    job: Job = QUIET,
 ) -> Written:
     """Write `source` to `path` as safetensors and return the hashes of what was written.
 
-    Results do not depend on `workers` or `block`. Raises FileExistsAlreadyError without `force`, NoSpaceError before the
-    first byte if the disk is too full, UsageError when `path` is not a .safetensors name; a cancelled or failed
+    Results do not depend on `workers` or `block`. Raises FileExistsAlreadyError without `force`, NoSpaceError before
+    the first byte if the disk is too full, UsageError when `path` is not a .safetensors name; a cancelled or failed
     job leaves neither the file nor its temporary name behind.
     """
     goal = Path(path)
     check_target(goal, source.header.file_size, force=force)
     with replacing(goal) as file:
-        written = _stream(source, goal, file, workers, block, job)
-    return written
+        return _stream(source, goal, file, workers, block, job)
 
 
 def check_target(goal: Path, size: int, *, force: bool = False) -> None:
     """Raise the error that writing `size` bytes to `goal` would end in, if it can be seen beforehand."""
     if goal.suffix not in (".safetensors", ".sft"):
         raise UsageError(f"{goal} is not a name for a safetensors file.", "Let the name end in .safetensors.")
+    try:
+        _check_place(goal, force)
+        free = shutil.disk_usage(goal.parent).free
+    except OSError as error:
+        raise file_error(error, goal) from error
+    if free < size:
+        needs, has = human_size(size), human_size(free)
+        raise NoSpaceError(
+            f"{goal} needs {needs}, and {has} are free on its disk.", "Free some, or choose another disk."
+        )
+
+
+def _check_place(goal: Path, force: bool) -> None:
+    if "\0" in str(goal):
+        raise UsageError(f"{str(goal)!r} cannot be the name of a file.", "Choose another name.")
     if goal.is_dir():
         raise FileExistsAlreadyError(f"{goal} is a folder.", "Name a file.")
     if goal.exists() and not force:
         raise FileExistsAlreadyError(f"{goal} exists already.", "Use --force to replace it, or choose another name.")
-    folder = goal.parent
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder.", "Create it first.")
-    try:
-        free = shutil.disk_usage(folder).free
-    except OSError as error:
-        raise file_error(error, folder) from error
-    if free < size:
-        raise NoSpaceError(
-            f"{goal} needs {human_size(size)}, and {human_size(free)} are free on its disk.", "Free some, or choose another disk."
-        )
+    if not goal.parent.is_dir():
+        raise UsageError(f"{goal.parent} is not a folder.", "Create it first.")
 
 
 @contextmanager
 def replacing(goal: Path) -> Iterator[BinaryIO]:
-    """A binary file under a temporary name beside `goal`; synced and renamed to `goal` at the end, removed on any error."""
-    part = goal.with_name(f".{goal.name}.{os.getpid()}.part")
+    """A binary file under a temporary name of its own beside `goal`; synced and renamed at the end, or else removed."""
+    part = goal.with_name(f".{goal.stem[:40]}.{secrets.token_hex(6)}.part")
     try:
         with part.open("xb", buffering=0) as file:
             yield file

@@ -1,0 +1,143 @@
+"""Asset: one catalogued file as the rest of modelhub sees it, and how it goes to a row and to JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from modelhub.catalog.identity import Identity
+
+#: File dtypes as people call them.
+PRECISIONS = {
+    "F16": "fp16", "BF16": "bf16", "F32": "fp32", "F64": "fp64", "F8_E4M3": "fp8", "F8_E5M2": "fp8-e5m2", "F4": "fp4",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """What tells one content of a file from another without reading it."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+
+    @classmethod
+    def of(cls, stat: os.stat_result) -> FileStat:
+        """From `os.stat`; `modified` is in nanoseconds. Device and inode are folded into SQLite's signed 64 bits."""
+        return cls(_signed(stat.st_dev), _signed(stat.st_ino), stat.st_size, stat.st_mtime_ns)
+
+
+def _signed(number: int) -> int:
+    return (number + 2**63) % 2**64 - 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One catalogued file. Hashes are lower-case hex or None; `rating` 0 means none; `problem` says why it could not be read."""
+
+    id: int
+    path: Path
+    stat: FileStat
+    kind: str
+    architecture: str | None
+    variant: str | None
+    format: str
+    layout: str | None
+    prediction: str | None
+    dtype: str | None
+    dtypes: dict[str, int]
+    parameters: int | None
+    components: list[dict[str, Any]]
+    adapter: dict[str, Any] | None
+    trigger_words: list[str]
+    evidence: list[dict[str, str]]
+    conflicts: list[str]
+    facts: dict[str, Any]
+    confidence: str
+    fingerprint: str | None
+    title: str | None
+    source: str | None
+    recipe: str | None
+    hashes: dict[str, str | None]
+    tags: list[str]
+    rating: int
+    notes: str
+    problem_code: str | None
+    problem: str | None
+    added: float
+    missing: bool
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The file name."""
+        return self.path.name
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self.stat.size
+
+    @property
+    def sha256(self) -> str | None:
+        """SHA256 of the file if it is known."""
+        return self.hashes["sha256"]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The asset as the command line's contract has it; unknown values are None."""
+        plain = {name: getattr(self, name) for name in _JSON_FIELDS}
+        return {"id": self.id, "path": str(self.path), **plain, **self.hashes, "rating": self.rating or None, "size": self.size}
+
+
+_JSON_FIELDS = (
+    "kind", "architecture", "variant", "format", "layout", "prediction", "dtypes", "parameters", "components", "adapter", "tags",
+    "notes", "trigger_words", "source", "confidence", "evidence", "conflicts", "facts", "fingerprint", "title", "problem", "missing",
+)  # fmt: skip
+HASH_NAMES = ("sha256", "blake3", "crc32", "autov1", "autov2", "autov3")
+_JSON_COLUMNS = ("dtypes", "components", "adapter", "trigger_words", "evidence", "conflicts", "facts")
+_PLAIN_COLUMNS = (
+    "id", "kind", "architecture", "variant", "format", "layout", "prediction", "dtype", "parameters", "confidence", "fingerprint",
+    "title", "source", "recipe", "rating", "notes", "problem_code", "problem", "added",
+)  # fmt: skip
+
+#: What a query selects so that `from_row` can read it.
+SELECT = "SELECT assets.*, (SELECT json_group_array(tag) FROM tags WHERE asset_id = assets.id) AS tag_list FROM assets"
+
+
+def from_row(row: sqlite3.Row) -> Asset:
+    """An asset from a row of `SELECT`."""
+    plain = {name: row[name] for name in _PLAIN_COLUMNS}
+    parsed = {name: json.loads(row[name]) if row[name] else None for name in _JSON_COLUMNS}
+    return Asset(
+        path=Path(row["path"]),
+        stat=FileStat(row["device"], row["inode"], row["size"], row["modified"]),
+        hashes={name: row[name] for name in HASH_NAMES},
+        tags=sorted(json.loads(row["tag_list"])),
+        missing=bool(row["missing"]),
+        **plain,
+        **parsed,
+    )
+
+
+def precision(dtypes: dict[str, int]) -> str | None:
+    """The precision that most elements have, as people call it: fp16."""
+    if not dtypes:
+        return None
+    most = max(dtypes, key=lambda name: dtypes[name])
+    return PRECISIONS.get(most, most.lower())
+
+
+def identity_columns(identity: Identity) -> dict[str, Any]:
+    """The columns of a row that follow from an identity."""
+    plain = identity.as_dict()
+    return {
+        **{name: plain[name] for name in ("kind", "architecture", "variant", "format", "layout", "prediction")},
+        **{name: plain[name] for name in ("parameters", "confidence", "fingerprint")},
+        **{name: None if plain[name] is None else json.dumps(plain[name]) for name in _JSON_COLUMNS},
+        "dtype": precision(identity.dtypes),
+    }

@@ -1,0 +1,132 @@
+"""The fields of the query language: what each compares, and the SQL it becomes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition on the table `assets` and the values of its question marks."""
+
+    sql: str
+    parameters: tuple[str | int | float, ...]
+
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+_COMPARISON = re.compile(r"(>=|<=|>|<|=)?\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)")
+_YES = {"yes": 1, "true": 1, "1": 1, "no": 0, "false": 0, "0": 0}
+
+
+def escape_like(text: str) -> str:
+    """`text` as a LIKE pattern that fits only itself; use with ESCAPE '\\'."""
+    return re.sub(r"([\\%_])", r"\\\1", text)
+
+
+def _like(text: str) -> str:
+    """A LIKE pattern in which `*` stands for anything."""
+    return escape_like(text).replace("*", "%")
+
+
+def _exact(column: str) -> Callable[[str], Condition]:
+    """Equal, ignoring case; `*` stands for anything, `none` for no value."""
+
+    def build(value: str) -> Condition:
+        if value.lower() == "none":
+            return Condition(f"{column} IS NULL", ())
+        return Condition(f"coalesce({column}, '') LIKE ? ESCAPE '\\'", (_like(value),))
+
+    return build
+
+
+def _number(column: str, units: dict[str, int]) -> Callable[[str], Condition]:
+    """Compared with >, >=, <, <=, = (none means =)."""
+
+    def build(value: str) -> Condition:
+        match = _COMPARISON.fullmatch(value)
+        if match is None or match[3].lower() not in units:
+            raise ValueError("this must be a number such as >=4, >2GB or <500MB" if len(units) > 1 else "this must be a number such as >=4")
+        number = float(match[2]) * units[match[3].lower()]
+        return Condition(f"{column} {match[1] or '='} ?", (number,))
+
+    return build
+
+
+def _flag(sql: str) -> Callable[[str], Condition]:
+    def build(value: str) -> Condition:
+        if value.lower() not in _YES:
+            raise ValueError("this must be yes or no")
+        return Condition(sql if _YES[value.lower()] else f"NOT ({sql})", ())
+
+    return build
+
+
+def _tag(value: str) -> Condition:
+    if value.lower() == "none":
+        return Condition("NOT EXISTS (SELECT 1 FROM tags WHERE asset_id = assets.id)", ())
+    return Condition("assets.id IN (SELECT asset_id FROM tags WHERE tag LIKE ? ESCAPE '\\')", (_like(value),))
+
+
+def _part(column: str) -> Callable[[str], Condition]:
+    """Contained anywhere, ignoring case."""
+    return lambda value: Condition(f"{column} LIKE ? ESCAPE '\\'", (f"%{_like(value)}%",))
+
+
+def _hash(value: str) -> Condition:
+    if not re.fullmatch(r"[0-9a-fA-F]{4,64}", value):
+        raise ValueError("a hash has at least 4 hexadecimal digits")
+    names = ("sha256", "blake3", "crc32", "autov1", "autov3")
+    return Condition(" OR ".join(f"{name} LIKE ?" for name in names), (f"{value.lower()}%",) * len(names))
+
+
+def _dtype(value: str) -> Condition:
+    return Condition("coalesce(dtype, '') LIKE ? ESCAPE '\\'", (_like(value.lower()),))
+
+
+def _word(value: str) -> Condition:
+    """Anywhere in path, title, trigger words, notes and tags: by the trigram index, or by LIKE below three characters."""
+    if len(value) >= 3:
+        quoted = '"' + value.replace('"', '""') + '"'
+        return Condition("assets.id IN (SELECT rowid FROM words WHERE words MATCH ?)", (quoted,))
+    if value == "*":
+        return Condition("1", ())
+    return Condition("name LIKE ? ESCAPE '\\' OR coalesce(title, '') LIKE ? ESCAPE '\\'", (f"%{_like(value)}%",) * 2)
+
+
+#: Field name to the function that compiles its value; ValueError says what is wrong with the value.
+FIELDS: dict[str, Callable[[str], Condition]] = {
+    "kind": _exact("kind"),
+    "type": _exact("kind"),
+    "arch": _exact("architecture"),
+    "architecture": _exact("architecture"),
+    "variant": _exact("variant"),
+    "format": _exact("format"),
+    "layout": _exact("layout"),
+    "prediction": _exact("prediction"),
+    "confidence": _exact("confidence"),
+    "dtype": _dtype,
+    "tag": _tag,
+    "name": _part("name"),
+    "path": _part("path"),
+    "notes": _part("notes"),
+    "trigger": _part("trigger_words"),
+    "hash": _hash,
+    "size": _number("size", _UNITS),
+    "params": _number("coalesce(parameters, 0)", {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}),
+    "rating": _number("rating", {"": 1}),
+    "id": _number("assets.id", {"": 1}),
+    "missing": _flag("missing"),
+    "hashed": _flag("sha256 IS NOT NULL"),
+    "merged": _flag("recipe IS NOT NULL"),
+    "problem": _flag("problem IS NOT NULL"),
+}
+
+
+def condition(field: str, value: str) -> Condition:
+    """The condition of `field:value`, or of a bare word when `field` is empty. Raises ValueError with the reason."""
+    if not value:
+        raise ValueError(f"'{field}:' needs a value" if field else "an empty word finds nothing")
+    return FIELDS[field](value) if field else _word(value)

@@ -1,0 +1,149 @@
+"""The one matcher: conditions on tensor names and shapes, tested below a prefix.
+
+Patterns are names; `#` stands for a number in them, a trailing `*` for any ending, a leading `/` for a name that is not below
+the prefix. In shapes None stands for any size.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+Shape = tuple[int, ...]
+Dims = tuple[int | None, ...]
+
+_NUMBER = re.compile(r"\d+")
+
+
+class Names:
+    """Tensor names and their shapes, with fast answers to "which names look like this?"."""
+
+    def __init__(self, shapes: Mapping[str, Shape]) -> None:
+        self.shapes = shapes
+        self._numbered: dict[str, dict[str, list[str]]] = {}
+
+    @cached_property
+    def ordered(self) -> list[str]:
+        """All names, sorted."""
+        return sorted(self.shapes)
+
+    def under(self, prefix: str) -> list[str]:
+        """All names that start with `prefix`, sorted."""
+        begin = bisect_left(self.ordered, prefix)
+        # Names below a prefix lie together; the largest character ends the range.
+        end = bisect_left(self.ordered, prefix + "\U0010ffff", begin)
+        return self.ordered[begin:end]
+
+    def any_under(self, prefix: str) -> bool:
+        """Whether a name starts with `prefix`."""
+        begin = bisect_left(self.ordered, prefix)
+        return begin < len(self.ordered) and self.ordered[begin].startswith(prefix)
+
+    def like(self, prefix: str, pattern: str) -> list[str]:
+        """Names below `prefix` that are `pattern`, where `#` is any number."""
+        if prefix not in self._numbered:
+            self._numbered[prefix] = self._number(prefix)
+        same = self._numbered[prefix].get(_NUMBER.sub("#", pattern), ())
+        fits = _regex(pattern).fullmatch
+        return [name for name in same if fits(name, len(prefix))]
+
+    def _number(self, prefix: str) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for name in self.under(prefix):
+            found.setdefault(_NUMBER.sub("#", name[len(prefix) :]), []).append(name)
+        return found
+
+
+@cache
+def _regex(pattern: str) -> re.Pattern[str]:
+    return re.compile(r"\d+".join(re.escape(part) for part in pattern.split("#")))
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The names below one prefix."""
+
+    names: Names
+    prefix: str = ""
+
+    def find(self, pattern: str) -> list[str]:
+        """Full names that fit `pattern`, sorted when there can be several."""
+        prefix = self.prefix
+        if pattern.startswith("/"):
+            prefix, pattern = "", pattern[1:]
+        if pattern.endswith("*"):
+            return self.names.under(prefix + pattern[:-1])
+        if "#" in pattern:
+            return self.names.like(prefix, pattern)
+        return [prefix + pattern] if prefix + pattern in self.names.shapes else []
+
+    def has(self, pattern: str) -> bool:
+        """Whether any name fits `pattern`."""
+        return bool(self.find(pattern))
+
+    def shapes(self, pattern: str) -> list[Shape]:
+        """Shapes of the tensors that fit `pattern`."""
+        return [self.names.shapes[name] for name in self.find(pattern)]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What must hold: every name of `all`, one of `any`, none of `none`, each shape, each rank, and at most `max_keys` names.
+
+    `only` allows no names but those of `all`. A shape or rank given for a pattern holds if one tensor fits.
+    """
+
+    all: tuple[str, ...] = ()
+    any: tuple[str, ...] = ()
+    none: tuple[str, ...] = ()
+    shape: tuple[tuple[str, Dims], ...] = ()
+    rank: tuple[tuple[str, int], ...] = ()
+    max_keys: int | None = None
+    only: bool = False
+
+    def holds(self, view: View) -> bool:
+        """Whether all of it is true below the view's prefix."""
+        return (
+            all(map(view.has, self.all))
+            and (not self.any or any(map(view.has, self.any)))
+            and all(_fits(view, name, dims) for name, dims in self.shape)
+            and all(any(len(shape) == rank for shape in view.shapes(name)) for name, rank in self.rank)
+            and not any(map(view.has, self.none))
+            and self._counts(view)
+        )
+
+    def _counts(self, view: View) -> bool:
+        size = len(view.names.shapes)
+        return (self.max_keys is None or size <= self.max_keys) and (not self.only or size == len(self.all))
+
+    def proof(self, view: View) -> tuple[tuple[str, str], ...]:
+        """The tensors this looked at and what it found, in the order of the condition; empty if it names none."""
+        wanted = (*(name for name, _ in self.shape), *(name for name, _ in self.rank), *self.all, *self.any)
+        found = {name: str(list(view.names.shapes[name])) for pattern in wanted for name in view.find(pattern)[:1]}
+        return tuple(found.items())
+
+    def misfits(self, view: View) -> tuple[tuple[str, Shape, Dims], ...]:
+        """The tensors that exist and have another shape than this condition wants: (name, shape, wanted)."""
+        return tuple(
+            (name, view.names.shapes[name], dims)
+            for pattern, dims in self.shape
+            for name in view.find(pattern)[:1]
+            if not same_shape(view.names.shapes[name], dims)
+        )
+
+
+def _fits(view: View, pattern: str, dims: Dims) -> bool:
+    return any(same_shape(shape, dims) for shape in view.shapes(pattern))
+
+
+def same_shape(shape: Shape, dims: Dims) -> bool:
+    """Whether `shape` is `dims`, where None is any size."""
+    return len(shape) == len(dims) and all(want is None or size == want for size, want in zip(shape, dims, strict=True))
+
+
+def show_dims(dims: Iterable[int | None]) -> str:
+    """A wanted shape as people read it: [320, _, 3, 3]."""
+    return "[" + ", ".join("_" if size is None else str(size) for size in dims) + "]"

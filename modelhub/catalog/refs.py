@@ -1,0 +1,60 @@
+"""REF: the ways to name an asset: a path, a file name, a stem, `#id`, or six or more digits of any of its hashes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from modelhub.catalog.asset import Asset
+from modelhub.catalog.store import Catalog
+from modelhub.errors import AmbiguousError, NotFoundError
+from modelhub.text import plural
+
+
+def resolve(catalog: Catalog, ref: str) -> Asset:
+    """The one asset that `ref` names.
+
+    Raises NotFoundError (with the way to index a file that exists but is not catalogued) or AmbiguousError with the candidates.
+    """
+    found = _candidates(catalog, ref)
+    if not found:
+        raise _not_found(ref)
+    present = [asset for asset in found if not asset.missing] or found
+    if len(present) > 1 and not _same_content(present):
+        lines = "\n".join(f"  #{asset.id}  {asset.path}" for asset in present[:10])
+        raise AmbiguousError(f"'{ref}' names {plural(len(present), 'asset')}:\n{lines}", "Name one by its #id or path.")
+    return present[0]
+
+
+def locate(catalog: Catalog, ref: str) -> tuple[Path, Asset | None]:
+    """The file that `ref` names, with its asset if it is catalogued; a path to any existing file will do. Raises as `resolve`."""
+    path = Path(ref).expanduser()
+    if not ref.startswith("#") and path.is_file():
+        return path, catalog.by_path(Path(path.absolute()))
+    asset = resolve(catalog, ref)
+    return asset.path, asset
+
+
+def _same_content(assets: list[Asset]) -> bool:
+    """Whether all are one file by hash: then any of them will do."""
+    return len({asset.sha256 for asset in assets}) == 1 and assets[0].sha256 is not None
+
+
+def _candidates(catalog: Catalog, ref: str) -> list[Asset]:
+    if re.fullmatch(r"#\d{1,18}", ref):
+        return catalog.assets([int(ref[1:])])
+    exact = catalog.by_path(Path(ref).expanduser().absolute())
+    if exact is not None:
+        return [exact]
+    named = catalog.named(ref)
+    if named or not re.fullmatch(r"[0-9a-fA-F]{6,64}", ref):
+        return named
+    return catalog.hashed(ref.lower())
+
+
+def _not_found(ref: str) -> NotFoundError:
+    if Path(ref).expanduser().exists():
+        return NotFoundError(f"{ref} exists, and is not in the catalog.", "Index its folder with `modelhub scan FOLDER`.")
+    return NotFoundError(
+        f"Nothing is named '{ref}'.", "A name, stem, #id, path or hash is expected; `modelhub ls` lists what there is."
+    )

@@ -1,0 +1,152 @@
+"""identify, hash, tag, rate, note: one asset, or a few of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelhub.cli.catalog_commands import adapter_words, evidence_lines
+from modelhub.cli.context import Context, bold
+from modelhub.cli.options import REF_HELP, command
+from modelhub.cli.table import facts
+from modelhub.errors import ModelhubError, UsageError
+from modelhub.formats.hashes import Hashes, hash_file
+from modelhub.text import human_count, one_line, plural
+
+if TYPE_CHECKING:
+    from modelhub.catalog.identity import Identity
+    from modelhub.cli.options import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add the commands of this group."""
+    parser = command(commands, "identify", _identify, "Say what files are, from their headers; needs no catalog.", "modelhub identify model.safetensors")
+    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="a model file, e.g. model.safetensors")
+
+    parser = command(commands, "hash", _hash, "Print all hashes of files, each read once.", "modelhub hash model.safetensors --json")
+    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="any file, e.g. model.safetensors")
+
+    parser = command(commands, "tag", _tag, "Add or remove tags.", "modelhub tag my-lora --add anime --add style --remove new", reads=False)
+    parser.add_argument("refs", metavar="REF", nargs="+", help=REF_HELP)
+    parser.add_argument("--add", metavar="TAG", action="append", default=[], help="a tag to add, e.g. --add anime")
+    parser.add_argument("--remove", metavar="TAG", action="append", default=[], help="a tag to remove, e.g. --remove new")
+
+    parser = command(commands, "rate", _rate, "Give an asset 1 to 5 stars; 0 takes them away.", "modelhub rate my-lora 4", reads=False)
+    parser.add_argument("ref", metavar="REF", help=REF_HELP)
+    parser.add_argument("rating", metavar="0-5", type=int, help="the number of stars, e.g. 4")
+
+    parser = command(commands, "note", _note, "Write a note on an asset; an empty text removes it.", 'modelhub note my-lora "good at 0.7"', reads=False)
+    parser.add_argument("ref", metavar="REF", help=REF_HELP)
+    parser.add_argument("text", metavar="TEXT", help='the note, e.g. "good at 0.7"')
+
+
+def _identify(context: Context) -> int:
+    from modelhub.scan import know
+
+    def one(path: Path) -> dict[str, Any]:
+        return {"path": str(path), **know(path).identity.as_dict()}
+
+    return _each_file(context, one, lambda found: _identity_lines(found))
+
+
+def _each_file(context: Context, work: Any, lines: Any) -> int:
+    """Run `work` on every file and answer for all; a file that fails is reported, and the others still answered.
+
+    One file that fails raises its error as it is. With several, the exit code is that of the first failure.
+    """
+    paths = context.args.files
+    if len(paths) == 1:
+        data = work(paths[0])
+        context.answer(data, lambda: lines(data))
+        return 0
+    answers, code = [], 0
+    for path in paths:
+        try:
+            answers.append(work(path))
+        except ModelhubError as error:
+            code = code or error.exit_code
+            answers.append({"path": str(path), "error": {"code": error.code, "message": error.message, "hint": error.hint}})
+    context.answer(answers, lambda: (line for found in answers for line in ("", *_or_error(found, lines))))
+    return code
+
+
+def _or_error(found: dict[str, Any], lines: Any) -> Iterator[str]:
+    if "error" in found:
+        yield bold(one_line(found["path"]))
+        yield f"error: {found['error']['message']}"
+    else:
+        yield from lines(found)
+
+
+def _identity_lines(found: dict[str, Any]) -> Iterator[str]:
+    yield bold(one_line(found["path"]))
+    structure = " (by structure)" if found["confidence"] == "structure" else ""
+    parts = ", ".join(f"{p['role']} {p['architecture'] or ''} ({human_count(p['parameters'])})" for p in found["components"])
+    pairs = [
+        ("kind", found["kind"]), ("architecture", (found["architecture"] or "unknown") + structure),
+        ("variant", found["variant"] or ""), ("format", found["format"]), ("layout", found["layout"] or ""),
+        ("prediction", found["prediction"] or ""), ("parameters", human_count(found["parameters"])), ("components", parts),
+        ("dtypes", ", ".join(f"{name} {human_count(count)}" for name, count in found["dtypes"].items())),
+        ("adapter", adapter_words(found["adapter"])), ("trigger words", ", ".join(found["trigger_words"])),
+        ("facts", ", ".join(f"{name} {value}" for name, value in found["facts"].items())), ("confidence", found["confidence"]),
+        ("fingerprint", found["fingerprint"] or ""),
+    ]  # fmt: skip
+    yield from facts([(name, one_line(value)) for name, value in pairs])
+    for conflict in found["conflicts"]:
+        yield f"contradiction: {one_line(conflict)}"
+    yield from evidence_lines(found["evidence"])
+
+
+def _hash(context: Context) -> int:
+    def one(path: Path) -> dict[str, Any]:
+        hashes: Hashes = hash_file(path, "full", context.job)
+        return {"path": str(path), "size": path.stat().st_size, **hashes.as_dict()}
+
+    return _each_file(context, one, _hash_lines)
+
+
+def _hash_lines(found: dict[str, Any]) -> Iterator[str]:
+    yield bold(one_line(found["path"]))
+    yield from facts([(name, str(value) if value is not None else "-") for name, value in found.items() if name != "path"])
+
+
+def _tag(context: Context) -> int:
+    from modelhub.catalog.refs import resolve
+    from modelhub.catalog.store import Catalog
+
+    args = context.args
+    if not args.add and not args.remove:
+        raise UsageError("Nothing to add or remove.", "Use --add TAG or --remove TAG.")
+    with Catalog.open() as catalog:
+        ids = [resolve(catalog, ref).id for ref in args.refs]
+        if not args.dry_run:
+            catalog.tag(ids, args.add, args.remove)
+        assets = catalog.assets(ids)
+    data = [{"id": a.id, "path": str(a.path), "tags": a.tags} for a in assets]
+    context.answer(data, lambda: (f"{one_line(a.name)}: {' '.join(a.tags) or '(no tags)'}" for a in assets))
+    return 0
+
+
+def _rate(context: Context) -> int:
+    return _change(context, "rating", context.args.rating)
+
+
+def _note(context: Context) -> int:
+    return _change(context, "notes", context.args.text)
+
+
+def _change(context: Context, field: str, value: Any) -> int:
+    from modelhub.catalog.refs import resolve
+    from modelhub.catalog.store import Catalog
+
+    with Catalog.open() as catalog:
+        asset = resolve(catalog, context.args.ref)
+        if not context.args.dry_run:
+            (catalog.rate if field == "rating" else catalog.note)(asset.id, value)
+        asset = catalog.get(asset.id)
+    data = {"id": asset.id, "path": str(asset.path), field: getattr(asset, field)}
+    context.answer(data, lambda: [f"{one_line(asset.name)}: {one_line(str(getattr(asset, field))) or '(none)'}"])
+    return 0

@@ -1,0 +1,157 @@
+"""scan, ls, show, tags: look at the library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelhub.catalog.asset import Asset
+from modelhub.cli.context import Context, bold
+from modelhub.cli.options import REF_HELP, command
+from modelhub.cli.table import facts, table
+from modelhub.text import human_count, human_size, one_line, plural
+
+if TYPE_CHECKING:
+    from modelhub.cli.options import Commands
+    from modelhub.scan import ScanReport
+
+
+def add(commands: Commands) -> None:
+    """Add the commands of this group."""
+    parser = command(commands, "scan", _scan, "Index folders of models, and remember them.", "modelhub scan ~/models --hash fast")
+    parser.add_argument("folders", metavar="DIR", nargs="*", type=Path, help="a folder; none: the remembered ones, e.g. ~/ComfyUI/models")
+    parser.add_argument("--hash", choices=("none", "fast", "full"), help="hash after indexing: fast = SHA256 and BLAKE3, full = all (default: none, or settings.toml)")  # fmt: skip
+
+    parser = command(commands, "ls", _ls, "List assets, all or those that a query finds.", 'modelhub ls kind:lora arch:sdxl -tag:nsfw "two words"')
+    parser.add_argument("query", metavar="QUERY", nargs="*", help="words and field:value conditions, e.g. size:>2GB rating:>=4 (a OR b)")
+    parser.add_argument("--sort", default="name", help="name, size, added, rating, kind, arch, modified, params, … (default: name)")
+    parser.add_argument("--reverse", action="store_true", help="turn the order round, e.g. --sort size --reverse")
+    parser.add_argument("--limit", type=int, metavar="N", help="at most N assets, e.g. --limit 20")
+
+    parser = command(commands, "show", _show, "Show everything known of an asset, and why.", "modelhub show sd_xl_base_1.0")
+    parser.add_argument("ref", metavar="REF", help=REF_HELP)
+
+    command(commands, "tags", _tags, "List all tags with the number of their assets.", "modelhub tags")
+
+
+def _scan(context: Context) -> int:
+    from modelhub.catalog.store import Catalog
+    from modelhub.errors import UsageError
+    from modelhub.scan import scan
+    from modelhub.settings import load_settings
+
+    settings = load_settings()
+    with Catalog.open() as catalog:
+        if not context.args.folders and not catalog.roots():
+            raise UsageError("No folder is remembered yet.", "Name one: `modelhub scan ~/models`.")
+        mode = context.args.hash or settings.hash
+        report = scan(catalog, context.args.folders, hashes=mode, workers=settings.workers, job=context.job)
+    context.answer(report.as_dict(), lambda: _scan_lines(report))
+    return 0
+
+
+def _scan_lines(report: ScanReport) -> Iterator[str]:
+    counted = [(report.added, "added"), (report.updated, "updated"), (report.moved, "moved"), (report.missing, "missing"), (report.unchanged, "unchanged")]  # fmt: skip
+    words = ", ".join(f"{count:,} {word}" for count, word in counted if count)
+    yield f"{plural(report.files, 'file')} in {report.seconds:.2f} s{': ' + words if words else ''}"
+    if report.problems:
+        yield f"{plural(len(report.problems), 'problem')}; `modelhub ls problem:yes` lists the files"
+
+
+def _ls(context: Context) -> int:
+    from modelhub.catalog.store import Catalog
+
+    args = context.args
+    with Catalog.open() as catalog:
+        assets = catalog.find(" ".join(map(_word, args.query)), args.sort, reverse=args.reverse, limit=args.limit)
+        total = catalog.count()
+    context.answer([asset.as_dict() for asset in assets], lambda: _rows(assets))
+    if not assets:
+        context.say("No asset fits." if total else "The catalog is empty. Index a folder with `modelhub scan FOLDER`.")
+    return 0
+
+
+def _word(word: str) -> str:
+    """A shell word with a space in it was quoted by the user, who means it as one phrase, unless it is a query itself."""
+    plain = " " in word and not any(mark in word for mark in ':"()') and " OR " not in word and not word.startswith("-")
+    return f'"{word}"' if plain else word
+
+
+def _rows(assets: list[Asset]) -> Iterator[str]:
+    if not assets:
+        return
+    head = ("ID", "NAME", "KIND", "ARCH", "DTYPE", "SIZE", "★", "TAGS")
+    rows = [
+        (f"#{a.id}", ("✗ " if a.missing or a.problem else "") + a.name, a.kind, architecture_words(a), a.dtype or "-",
+         human_size(a.size), str(a.rating or ""), " ".join(a.tags))
+        for a in assets
+    ]  # fmt: skip
+    lines = table(head, rows, right=(5,))
+    yield bold(next(lines))
+    yield from lines
+
+
+def architecture_words(asset: Asset) -> str:
+    """The architecture with its variant; `~` says that only the structure fits."""
+    if asset.architecture is None:
+        return "-"
+    return asset.architecture + (f" {asset.variant}" if asset.variant else "") + (" ~" if asset.confidence == "structure" else "")
+
+
+def _show(context: Context) -> int:
+    from modelhub.catalog.refs import resolve
+    from modelhub.catalog.store import Catalog
+
+    with Catalog.open() as catalog:
+        asset = resolve(catalog, context.args.ref)
+    context.answer(asset.as_dict(), lambda: _asset_lines(asset))
+    return 0
+
+
+def _asset_lines(asset: Asset) -> Iterator[str]:
+    yield bold(one_line(asset.title or asset.name))
+    yield from facts([(name, one_line(value)) for name, value in _asset_facts(asset)])
+    for conflict in asset.conflicts:
+        yield f"contradiction: {one_line(conflict)}"
+    if asset.problem:
+        yield f"problem: {one_line(asset.problem)}"
+    yield from evidence_lines(asset.evidence)
+
+
+def _asset_facts(asset: Asset) -> list[tuple[str, str]]:
+    dtypes = ", ".join(f"{name} {human_count(count)}" for name, count in asset.dtypes.items())
+    parts = ", ".join(f"{p['role']} ({human_count(p['parameters'])})" for p in asset.components)
+    return [
+        ("id", f"#{asset.id}"), ("path", str(asset.path) + (" (missing)" if asset.missing else "")),
+        ("size", f"{human_size(asset.size)} ({asset.size:,} bytes)"), ("kind", asset.kind),
+        ("architecture", architecture_words(asset)), ("format", asset.format), ("layout", asset.layout or ""),
+        ("prediction", asset.prediction or ""), ("dtypes", dtypes), ("parameters", human_count(asset.parameters)),
+        ("components", parts), ("adapter", adapter_words(asset.adapter)), ("trigger words", ", ".join(asset.trigger_words)),
+        ("facts", ", ".join(f"{name} {value}" for name, value in asset.facts.items())), ("tags", " ".join(asset.tags)),
+        ("rating", "★" * asset.rating), ("notes", asset.notes), ("confidence", asset.confidence),
+        *((name, value or "") for name, value in asset.hashes.items()), ("fingerprint", asset.fingerprint or ""),
+    ]  # fmt: skip
+
+
+def adapter_words(adapter: dict[str, object] | None) -> str:
+    """An adapter's facts as `name value` pairs."""
+    return ", ".join(f"{name} {value}" for name, value in (adapter or {}).items() if value not in (None, [], {}, 0, False))
+
+
+def evidence_lines(evidence: list[dict[str, str]]) -> Iterator[str]:
+    """Why: a line per rule that fired, with the tensor and what was found there."""
+    if evidence:
+        yield "why:"
+    for item in evidence:
+        what = "  ".join(one_line(part) for part in (item["tensor"], item["found"]) if part)
+        yield f"  {one_line(item['rule'])}{': ' + what if what else ''}"
+
+
+def _tags(context: Context) -> int:
+    from modelhub.catalog.store import Catalog
+
+    with Catalog.open() as catalog:
+        tags = catalog.tags()
+    context.answer(tags, lambda: (f"{count:6,}  {one_line(tag)}" for tag, count in tags.items()))
+    return 0

@@ -1,0 +1,70 @@
+"""What the demo asks its models for: prompts with the attributes that a picture of them must have, and fixed seeds.
+
+The seeds are 1 to 8 in order, not chosen by what they give: about one picture in ten is blotchy, and may be here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A coloured shape on a background, in the words of `palette.PALETTE` and `shapes.SHAPES`; `size` is a word or empty."""
+
+    colour: str
+    shape: str
+    background: str
+    size: str = ""
+
+    @property
+    def prompt(self) -> str:
+        """The sentence to render, worded as the models were trained."""
+        return f"{self.thing} on {_a(self.background)} background"
+
+    @property
+    def thing(self) -> str:
+        """The shape in words: `a large red circle`."""
+        return _a(" ".join(word for word in (self.size, self.colour, self.shape) if word))
+
+    def __str__(self) -> str:
+        return f"{self.thing} on {self.background}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One picture of the demo: what is wanted, and the seed to render it with."""
+
+    wanted: Wanted
+    seed: int
+
+    @property
+    def prompt(self) -> str:
+        """The sentence to render."""
+        return self.wanted.prompt
+
+
+def _a(words: str) -> str:
+    return f"{'an' if words[:1] in 'aeiou' else 'a'} {words}"
+
+
+#: Every shape and every colour, in the sizes that the models do well; "left", "right" and "small" they do not.
+ASKED: tuple[Ask, ...] = tuple(
+    Ask(Wanted(*words.split(), size=size), seed)
+    for seed, (size, words) in enumerate(
+        (
+            ("", "red circle blue"),
+            ("", "yellow square purple"),
+            ("", "blue triangle yellow"),
+            ("", "green ring white"),
+            ("large", "orange star black"),
+            ("large", "white cross red"),
+            ("large", "purple circle green"),
+            ("large", "black square orange"),
+        ),
+        start=1,
+    )
+)
+
+#: What to render them with: epsilon prediction at 64 x 64, as measured for the README of the demo models.
+SAMPLER, STEPS, CFG, WIDTH, HEIGHT = "DDIM", 20, 3.5, 64, 64

@@ -1,0 +1,119 @@
+"""Pictures: PNG files with the text that says how they were made, and pictures of any origin read without trust."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelhub.errors import CorruptFileError, FileExistsAlreadyError, UsageError, file_error
+from modelhub.formats.writer import replacing
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from PIL.Image import Image as Picture
+
+#: The name of the text chunk in which A1111 and others keep the infotext.
+PARAMETERS = "parameters"
+#: More pixels than any picture that modelhub makes; a small file can claim thousands of times as many.
+MAX_PIXELS = 64_000_000
+_FORMATS = ("PNG", "JPEG", "WEBP")
+
+
+def save_png(path: str | Path, pixels: npt.NDArray[np.uint8], text: str | None = None, *, force: bool = False) -> Path:
+    """Write pixels [H, W, 3] to a PNG file, with `text` in its `parameters` chunk; the whole file or none.
+
+    The chunk is tEXt where Latin-1 can hold the text, else iTXt. Raises FileExistsAlreadyError without `force`,
+    UsageError for a name that does not end in .png, FileError when the disk refuses.
+    """
+    goal = Path(path)
+    _check_goal(goal, force=force)
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    if text is not None:
+        info.add_text(PARAMETERS, text.encode("utf-8", "replace").decode("utf-8"))
+    packed = io.BytesIO()
+    Image.fromarray(pixels).convert("RGB").save(packed, "PNG", pnginfo=info)
+    with replacing(goal) as file:
+        rest = packed.getbuffer()
+        while rest:
+            rest = rest[file.write(rest) :]
+    return goal
+
+
+def _check_goal(goal: Path, *, force: bool) -> None:
+    if goal.suffix.lower() != ".png":
+        raise UsageError(f"{goal} is not a name for a PNG file.", "Let the name end in .png.")
+    if goal.is_dir():
+        raise FileExistsAlreadyError(f"{goal} is a folder.", "Name a file.")
+    if goal.exists() and not force:
+        raise FileExistsAlreadyError(f"{goal} exists already.", "Use --force to replace it, or choose another name.")
+    if not goal.parent.is_dir():
+        raise UsageError(f"{goal.parent} is not a folder.", "Create it first.")
+
+
+def read_parameters(path: str | Path) -> str | None:
+    """The text of the `parameters` chunk of a PNG file; None if it has none or is another kind of picture.
+
+    Raises CorruptFileError for a broken, oversized or foreign file, FileError when it cannot be read.
+    """
+    with _opened(path) as image:
+        if image.format == "PNG" and PARAMETERS not in image.info:
+            image.load()  # a text chunk may also follow the pixels
+        found = image.info.get(PARAMETERS)
+        return str(found) if isinstance(found, str) else None
+
+
+def load_pixels(path: str | Path) -> npt.NDArray[np.uint8]:
+    """The pixels [H, W, 3] of a PNG, JPEG or WebP file; transparency is dropped. Raises as `read_parameters` does."""
+    import numpy as np
+
+    with _opened(path) as image:
+        return np.array(image.convert("RGB"), dtype=np.uint8)
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Picture]:
+    from PIL import Image, UnidentifiedImageError
+
+    shown = str(path)
+    broken: tuple[Any, ...] = (
+        SyntaxError,
+        ValueError,
+        EOFError,
+        zlib.error,
+        struct.error,
+        OverflowError,
+        KeyError,
+        IndexError,
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=_FORMATS) as image:
+                _check_size(image, shown)
+                yield image
+    except (UnidentifiedImageError, Image.DecompressionBombError, *broken) as error:
+        raise CorruptFileError(
+            f"{shown} is not a picture that can be read: {error}.", "Download or copy it again."
+        ) from error
+    except OSError as error:
+        if error.errno is not None:
+            raise file_error(error, path) from error
+        raise CorruptFileError(f"{shown} is a damaged picture: {error}.", "Download or copy it again.") from error
+
+
+def _check_size(image: Picture, path: str) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise CorruptFileError(
+            f"{path} claims to be {image.width} by {image.height} pixels, more than modelhub unpacks.",
+            "If it is genuine, scale it down first.",
+        )

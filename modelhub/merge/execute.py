@@ -1,0 +1,77 @@
+"""Run a plan: stream it to a file, and report what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelhub.errors import UsageError
+from modelhub.formats.writer import BLOCK, Written, check_target, write
+from modelhub.jobs import QUIET, Job
+from modelhub.merge.plan import Plan
+from modelhub.text import plural
+
+
+@dataclass(frozen=True, slots=True)
+class MergeReport:
+    """A merge that was written: counts of tensors, warnings as sentences, seconds of wall time."""
+
+    written: Written
+    merged: int
+    copied: int
+    dropped: int
+    warnings: tuple[str, ...]
+    seconds: float
+
+
+def merge(plan: Plan, path: str | Path, *, force: bool = False, workers: int = 2, block: int = BLOCK, job: Job = QUIET) -> MergeReport:
+    """Write the merge to `path`. Memory does not grow with the models; the bytes do not depend on `workers` or `block`.
+
+    Raises as `modelhub.formats.writer.write`; UsageError when `path` is one of the merged files.
+    """
+    started = time.monotonic()
+    goal = Path(path)
+    check_goal(plan, goal, force=force)
+    plan.findings.clear()
+    with _one_torch_thread():
+        written = write(plan, goal, force=force, workers=workers, block=block, job=job)
+    warnings = (*plan.report.warnings, *_finding_warnings(plan))
+    for warning in warnings:
+        job.say(warning, "warning")
+    counts = len(plan.report.merged), len(plan.report.copied), len(plan.report.dropped)
+    return MergeReport(written, *counts, warnings, round(time.monotonic() - started, 3))
+
+
+def check_goal(plan: Plan, goal: Path, *, force: bool = False) -> None:
+    """Raise what writing `plan` to `goal` would end in, as far as it can be told beforehand."""
+    for model in plan.models.values():
+        if goal.exists() and goal.samefile(model.parent.path):
+            raise UsageError(f"{goal} is one of the models that are merged.", "Choose another name for the result.")
+    check_target(goal, plan.header.file_size, force=force)
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """The blocks are small and the workers many: torch's own threads would only get in their way."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _finding_warnings(plan: Plan) -> list[str]:
+    found = []
+    for name, finding in list(plan.findings.items())[:20]:
+        what = f"{plural(finding.not_finite, 'element')} NaN or infinite"
+        why = f", {finding.overflowed} of them too large for the output's precision" if finding.overflowed else ""
+        found.append(f"{name}: {what}{why}.")
+    if len(plan.findings) > 20:
+        found.append(f"{len(plan.findings) - 20} more tensors have elements that are NaN or infinite.")
+    return found

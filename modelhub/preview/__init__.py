@@ -1,0 +1,1 @@
+"""Pictures from any TensorSource, written or not: networks, tokenizers, samplers, grids."""

@@ -1,0 +1,125 @@
+"""A model made ready to render: its parts found by identification, their networks loaded from any source."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from modelhub.catalog.architectures import Latent, Preview, architecture
+from modelhub.catalog.identify import identify
+from modelhub.catalog.identity import Identity
+from modelhub.errors import IncompatibleError
+from modelhub.formats.source import TensorSource
+from modelhub.jobs import QUIET, Job
+from modelhub.preview import support
+from modelhub.preview.approximation import Approximation
+from modelhub.preview.device import denoiser_dtype, pick_device
+from modelhub.preview.guidance import PREDICTIONS, Prediction
+from modelhub.preview.networks.clip import text_encoder
+from modelhub.preview.networks.load import load
+from modelhub.preview.networks.unet import UNet
+from modelhub.preview.networks.vae import Vae
+from modelhub.preview.noise_levels import NoiseLevels, scaled_linear
+from modelhub.preview.prompts import Conditioner
+from modelhub.preview.request import SIZES
+from modelhub.preview.tokenizers import clip_tokenizer
+
+#: SD2's last text layer was never trained on; files that went through diffusers have lost it and keep 23 of 24.
+_SD2_LAYERS_LEFT = 23
+
+
+@dataclass(frozen=True)
+class Model:
+    """Networks on their device, and the facts needed to sample with them.
+
+    `size` is the (width, height) in pixels of pictures that nobody gave a size.
+    """
+
+    identity: Identity
+    network: UNet
+    vae: Vae
+    conditioner: Conditioner
+    levels: NoiseLevels
+    prediction: Prediction
+    latent: Latent
+    preview: Preview
+    size: tuple[int, int]
+    device: torch.device
+
+    @classmethod
+    def load(
+        cls,
+        source: TensorSource,
+        *,
+        device: str = "auto",
+        vae: TensorSource | None = None,
+        name: str = "This model",
+        job: Job = QUIET,
+    ) -> Model:
+        """Identify `source` and load its networks; `vae` replaces its VAE, and `name` is its name in errors.
+
+        Raises UnknownModelError or IncompatibleError for what cannot be rendered, UsageError for a device that is not there.
+        """
+        where = pick_device(device)
+        identity = identify(source.header)
+        support.check(identity, name)
+        facts = architecture(identity.architecture or "")
+        assert facts.latent is not None and facts.preview is not None, f"{facts.id} cannot be sampled from"
+        unet_prefix, text_prefix = (support.prefix(identity, role, name) for role in ("denoiser", "text_encoder"))
+        vae_prefix = support.vae_prefix(vae, identity, name)
+        encoder = load(text_encoder, source, text_prefix, device=where, job=job)
+        network = load(UNet, source, unet_prefix, device=where, dtype=denoiser_dtype(where), job=job)
+        decoder = load(_decoder, vae or source, vae_prefix, device=where, job=job)
+        _check_fit(network, decoder, facts.latent, name)
+        is_sd2 = facts.id == "sd2"
+        return cls(
+            identity=identity,
+            network=network,
+            vae=decoder,
+            conditioner=Conditioner(
+                clip_tokenizer(),
+                encoder,
+                pad=0 if is_sd2 else 49407,
+                least_skip=2 if is_sd2 and encoder.depth != _SD2_LAYERS_LEFT else 1,
+            ),
+            levels=scaled_linear(),
+            prediction=PREDICTIONS[identity.prediction or facts.preview.prediction],
+            latent=facts.latent,
+            preview=facts.preview,
+            size=_size(source, facts.preview.size),
+            device=where,
+        )
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents [C, h, w] of the sampler to an image [3, h f, w f] of about -1..1, float32."""
+        z = latents / self.latent.scale + self.latent.shift
+        image: Tensor = self.vae.decode(z[None])[0].float()
+        return image
+
+    def approximation(self) -> Approximation:
+        """The cheap stand-in for `decode` that live previews use."""
+        return Approximation(self.decode, self.latent.channels, self.device)
+
+
+def _decoder(shapes: dict[str, tuple[int, ...]]) -> Vae:
+    return Vae(shapes, encoder=False)
+
+
+def _check_fit(network: UNet, vae: Vae, latent: Latent, name: str) -> None:
+    for what, channels in (("denoiser takes", network.in_channels), ("VAE decodes", vae.latent_channels)):
+        if channels != latent.channels:
+            raise IncompatibleError(
+                f"{name} cannot be rendered from a prompt alone: its {what} {channels} channels, not {latent.channels}.",
+                "Inpainting and other models that start from a picture cannot be previewed yet.",
+            )
+
+
+def _size(source: TensorSource, default: int) -> tuple[int, int]:
+    """The resolution that the metadata names (modelspec.resolution), if it can be rendered, else the architecture's."""
+    match = re.fullmatch(r"(\d{2,4})x(\d{2,4})", source.header.metadata.get("modelspec.resolution", ""))
+    if match and int(match[1]) in SIZES and int(match[2]) in SIZES:
+        return int(match[1]), int(match[2])
+    return default, default

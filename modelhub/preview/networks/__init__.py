@@ -1,0 +1,1 @@
+"""Networks that mirror the file: parameter names are tensor names, sizes are read from tensor shapes."""

@@ -1,0 +1,94 @@
+"""CLIP's text encoder under the names that Hugging Face gave it; SD1 and the first encoder of SDXL have it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from modelhub.preview.networks.layers import Layer, LayerNorm, Linear, Parts, attend, count_heads
+from modelhub.preview.networks.text_encoder import ClipParts, TextEncoder
+from modelhub.preview.networks.tree import Tree
+
+
+class HfClip(TextEncoder):
+    """The body below `text_model.`."""
+
+    def __init__(self, tree: Tree) -> None:
+        super().__init__()
+        self.embeddings = HfEmbeddings(tree["embeddings"])
+        width = self.embeddings.width
+        layers = tree["encoder.layers"].series() or {"0": tree["encoder.layers.0"]}
+        self.encoder = Parts({"layers": Parts({name: HfLayer(part, width) for name, part in layers.items()})})
+        self.final_layer_norm = LayerNorm(tree["final_layer_norm"], width)
+
+    def parts(self) -> ClipParts:
+        """Where this layout keeps what."""
+        layers = list(self.encoder.get_submodule("layers").children())
+        return ClipParts(*self.embeddings.tables(), layers, self.final_layer_norm)
+
+
+class Table(Layer):
+    """Rows of vectors: `weight` [rows, width]."""
+
+    weight: Tensor
+
+    def __init__(self, tree: Tree, width: int | None = None) -> None:
+        super().__init__()
+        self.width = self.hold(tree, "weight", None, width)[1]
+
+
+class HfEmbeddings(Layer):
+    """The vectors of tokens and of positions; `position_ids`, which old files have, only counts from 0."""
+
+    def __init__(self, tree: Tree) -> None:
+        super().__init__()
+        self.token_embedding = Table(tree["token_embedding"])
+        self.width = self.token_embedding.width
+        self.position_embedding = Table(tree["position_embedding"], self.width)
+
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """Vectors of tokens [V, D] and of positions [T, D]."""
+        return self.token_embedding.weight, self.position_embedding.weight
+
+
+class HfLayer(Layer):
+    """One layer: causal attention and a feed-forward, each normalised first and added."""
+
+    def __init__(self, tree: Tree, width: int) -> None:
+        super().__init__()
+        self.layer_norm1, self.self_attn = LayerNorm(tree["layer_norm1"], width), HfAttention(tree["self_attn"], width)
+        self.layer_norm2, self.mlp = LayerNorm(tree["layer_norm2"], width), HfMlp(tree["mlp"], width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, T, D] -> the same shape."""
+        x = x + self.self_attn(self.layer_norm1(x))
+        return x + self.mlp(self.layer_norm2(x))
+
+
+class HfAttention(Layer):
+    """Attention to this and earlier tokens, 64 channels a head."""
+
+    def __init__(self, tree: Tree, width: int) -> None:
+        super().__init__()
+        self.q_proj, self.k_proj, self.v_proj, self.out_proj = (
+            Linear(tree[name], width, width) for name in ("q_proj", "k_proj", "v_proj", "out_proj")
+        )
+        self.heads = count_heads(tree, width, max(1, width // 64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, T, D] -> the same shape."""
+        return self.out_proj(attend(self.q_proj(x), self.k_proj(x), self.v_proj(x), self.heads, causal=True))
+
+
+class HfMlp(Layer):
+    """Two projections, between them the quick GELU x sigmoid(1.702 x) (Hendrycks and Gimpel, arXiv:1606.08415)."""
+
+    def __init__(self, tree: Tree, width: int) -> None:
+        super().__init__()
+        self.fc1 = Linear(tree["fc1"], width)
+        self.fc2 = Linear(tree["fc2"], self.fc1.outputs, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., D] -> the same shape."""
+        h = self.fc1(x)
+        return self.fc2(h * torch.sigmoid(1.702 * h))

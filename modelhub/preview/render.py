@@ -1,0 +1,153 @@
+"""Render: a source and a request to pictures, the same bytes every time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from modelhub.formats.source import TensorSource
+from modelhub.jobs import QUIET, Advance, Job
+from modelhub.preview.denoiser import Denoiser
+from modelhub.preview.infotext import write_infotext
+from modelhub.preview.model import Model
+from modelhub.preview.noise import Noise
+from modelhub.preview.origin import Origin
+from modelhub.preview.picture import Picture, develop
+from modelhub.preview.prompts import Conditioning
+from modelhub.preview.request import Request
+from modelhub.preview.samplers import find_sampler
+from modelhub.preview.schedules import resolve, sigmas
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """Pictures in the order of their seeds, and the seconds that each phase took; "loading" is there the first time."""
+
+    pictures: tuple[Picture, ...]
+    seconds: Mapping[str, float]
+
+
+class Renderer:
+    """A loaded model that renders one request after another.
+
+    `name` and the hashes go into infotexts: `sha256` is None for a merge that was never written, whose text is `recipe`.
+    """
+
+    def __init__(
+        self,
+        source: TensorSource,
+        *,
+        name: str,
+        sha256: str | None = None,
+        recipe: str | None = None,
+        vae: TensorSource | None = None,
+        vae_name: str | None = None,
+        vae_sha256: str | None = None,
+        device: str = "auto",
+        job: Job = QUIET,
+    ) -> None:
+        self._origin = Origin(name, sha256, recipe, vae_name, vae_sha256)
+        self._pending: dict[str, float] = {}
+        with _timed(self._pending, "loading"):
+            self.model = Model.load(source, device=device, vae=vae, name=name, job=job)
+
+    @torch.inference_mode()
+    def render(self, request: Request, job: Job = QUIET) -> Rendering:
+        """Render all pictures of a request. A picture does not depend on the rest of its batch.
+
+        Raises NotFoundError for an unknown sampler or schedule, UsageError for a clip skip deeper than the text encoder.
+        """
+        seconds, self._pending = self._pending, {}
+        find_sampler(request.sampler)
+        with _timed(seconds, "encoding"), job.phase("encoding", 1, "prompts") as advance:
+            conditioning = self.model.conditioner(request.prompt, request.negative, request.clip_skip)
+            advance()
+        with _timed(seconds, "sampling"), job.phase("sampling", request.steps, "steps") as advance:
+            latents = self._sample(request, conditioning, advance, job)
+        with _timed(seconds, "decoding"), job.phase("decoding", request.batch, "pictures") as advance:
+            pictures = tuple(self._develop(request, latents, advance))
+        return Rendering(pictures, seconds)
+
+    def size(self, request: Request) -> tuple[int, int]:
+        """Width and height in pixels that a request gets."""
+        width, height = self.model.size
+        return request.width or width, request.height or height
+
+    def _sample(self, request: Request, conditioning: Conditioning, advance: Advance, job: Job) -> Tensor:
+        """Latents [N, C, h, w]."""
+        model, sampler = self.model, find_sampler(request.sampler)
+        levels = sigmas(request.schedule, sampler, request.steps, model.levels)
+        denoise = Denoiser(model.network, model.levels, model.prediction, conditioning, request.cfg, job)
+        width, height = self.size(request)
+        shape = (model.latent.channels, height // model.latent.factor, width // model.latent.factor)
+        noise = Noise(request.seeds, shape, model.device)
+        glance = None if job is QUIET else model.approximation()
+
+        def step(index: int, clean: Tensor) -> None:
+            advance(item=f"step {index + 1}", picture=glance(clean[0]) if glance else None)
+
+        start = noise.initial() * levels[0].to(model.device)
+        return sampler.sample(denoise, start, levels, noise=noise.next, step=step)
+
+    def _develop(self, request: Request, latents: Tensor, advance: Advance) -> Iterator[Picture]:
+        """One at a time: decoding takes the most memory of all, and so no picture depends on its neighbours."""
+        for seed, latent in zip(request.seeds, latents, strict=True):
+            yield develop(self.model.decode(latent), latent, seed, self.infotext(request, seed))
+            advance()
+
+    def infotext(self, request: Request, seed: int) -> str:
+        """The infotext of the picture with this seed."""
+        sampler = find_sampler(request.sampler)
+        width, height = self.size(request)
+        settings: dict[str, object] = {
+            "Steps": request.steps,
+            "Sampler": sampler.name,
+            "Schedule type": resolve(request.schedule, sampler),
+            "CFG scale": f"{request.cfg:g}",
+            "Seed": seed,
+            "Size": f"{width}x{height}",
+        }
+        settings |= self._origin.settings(request.clip_skip)
+        return write_infotext(request.prompt, request.negative, settings)
+
+
+def render(
+    source: TensorSource,
+    request: Request,
+    *,
+    name: str,
+    sha256: str | None = None,
+    recipe: str | None = None,
+    vae: TensorSource | None = None,
+    vae_name: str | None = None,
+    vae_sha256: str | None = None,
+    device: str = "auto",
+    job: Job = QUIET,
+) -> Rendering:
+    """Load a source and render one request; see `Renderer` for the arguments."""
+    renderer = Renderer(
+        source,
+        name=name,
+        sha256=sha256,
+        recipe=recipe,
+        vae=vae,
+        vae_name=vae_name,
+        vae_sha256=vae_sha256,
+        device=device,
+        job=job,
+    )
+    return renderer.render(request, job)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
+    begin = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[phase] = time.perf_counter() - begin

@@ -1,0 +1,1 @@
+"""The terminal interface: browse, filter, tag, rate, and merge with a preview."""

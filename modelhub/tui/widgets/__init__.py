@@ -1,0 +1,1 @@
+"""The widgets of the terminal interface: data goes down by reactive attributes, up by messages."""

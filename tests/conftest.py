@@ -1,0 +1,48 @@
+"""What every test starts from: a home of its own, no keys, no colours, and a way to make real safetensors files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+MakeFile = Callable[..., Path]
+
+_PROVIDERS = ("CIVITAI", "HF_", "HUGGING")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`MODELHUB_HOME` in `tmp_path`, and an environment without the keys and colours of whoever runs the tests."""
+    for name in list(os.environ):
+        if name.startswith(_PROVIDERS) and ("TOKEN" in name or "KEY" in name):
+            monkeypatch.delenv(name)
+    for name in ("FORCE_COLOR", "CLICOLOR_FORCE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("MODELHUB_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def make_file(tmp_path: Path) -> MakeFile:
+    """`make_file(path, tensors, metadata=None)` has the safetensors library write a file; bare names go to `tmp_path`.
+
+    `tensors` maps names to numpy arrays or torch tensors, not both in one file.
+    """
+
+    def make(path: str | Path, tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> Path:
+        goal = tmp_path / path
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        if all(isinstance(value, np.ndarray) for value in tensors.values()):
+            from safetensors.numpy import save_file
+        else:
+            from safetensors.torch import save_file
+        save_file(dict(tensors), goal, dict(metadata) if metadata else None)
+        return goal
+
+    return make
