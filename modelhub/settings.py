@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,8 @@ def save_settings(settings: Settings, folder: Path | None = None) -> Path:
         temporary.write_text(tomli_w.dumps(changed), encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
         raise file_error(error, path) from error
     return path
 

@@ -63,7 +63,7 @@ def test_only_what_differs_is_written(home: Path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("hash = ", ["not valid TOML", "line 1"]),
+        ("hash = \n", ["not valid TOML", "line 1"]),
         ("a = " + "[" * 100_000, ["not valid TOML"]),
         ("colour = 'red'", ["no setting 'colour'"]),
         ("threads = 'many'", ["'threads' must be int", "'many'"]),

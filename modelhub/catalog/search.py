@@ -47,6 +47,9 @@ def compile_query(text: str) -> Condition:
 
 
 def _tokens(text: str) -> list[_Token]:
+    for at, char in enumerate(text):
+        if char == "\0" or "\ud800" <= char <= "\udfff":
+            raise _mistake(text, at, "this character cannot be in a text")
     found = []
     position, end = 0, len(text.rstrip())
     while position < end:

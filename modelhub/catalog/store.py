@@ -100,9 +100,18 @@ class Catalog:
 
     @contextmanager
     def atomic(self) -> Iterator[None]:
-        """Everything inside is written together or not at all."""
-        with self._db.atomic():
+        """Everything inside is written together or not at all; another writer is waited for, not run into."""
+        if self._db.conn.in_transaction:
+            with self._db.atomic():
+                yield
+            return
+        self._db.conn.execute("BEGIN IMMEDIATE")
+        try:
             yield
+        except BaseException:
+            self._db.conn.rollback()
+            raise
+        self._db.conn.commit()
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -224,8 +233,9 @@ class Catalog:
         """
         row = {"problem": None, "problem_code": None, "title": None, "recipe": None, **identity_columns(identity), **columns}
         row |= {"name": path.name, "identified_by": rules, "missing": 0}
-        known = self._db.conn.execute("SELECT id, device, inode, size, modified FROM assets WHERE path = ?", [str(path)]).fetchone()
+        select = "SELECT id, device, inode, size, modified FROM assets WHERE path = ?"
         with self.atomic():
+            known = self._db.conn.execute(select, [str(path)]).fetchone()
             if known is None:
                 return self._insert({"path": str(path), "added": time.time(), **row, **_stat_columns(stat)})
             if FileStat(*tuple(known)[1:]) != stat:
@@ -272,8 +282,10 @@ def _prepared(connection: sqlite3.Connection) -> Database:
         connection.execute("BEGIN IMMEDIATE")  # another process may be doing the same
         try:
             migrations.apply(db)
-        finally:
-            connection.commit() if not migrations.pending(db) else connection.rollback()
+        except BaseException:
+            connection.rollback()
+            raise
+        connection.commit()
     return db
 
 

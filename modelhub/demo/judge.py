@@ -1,9 +1,9 @@
 """Does a picture show what its prompt asked for? Measured from its pixels alone, and able to say no.
 
-The background's colour is that at the border. What differs from the border of its own row is the shape, so that a striped
-background is no shape. Its outline is compared with all six shapes at many sizes and places; the best one names it, if
-their overlap (intersection over union) is large enough. Colours are the nearest of the palette, paled for the pastel style.
-The judge looks for centred shapes; it is not made for pictures with a frame.
+The background's colour is that at the border. What differs from the border of its own row is the shape, so that a
+striped background is none. Its outline is compared with all six shapes at many sizes and places; the best one names it,
+if their overlap (intersection over union) is large enough. Colours are the nearest of the palette, paled for the pastel
+style. The judge looks for centred shapes; it is not made for pictures with a frame.
 """
 
 from __future__ import annotations
@@ -82,10 +82,16 @@ def _background(image: Floats) -> Floats:
 
 
 def _foreground(image: Floats, pastel: float) -> tuple[NDArray[np.bool_], Floats | None]:
-    """The pixels [64, 64] that are not background, and their median colour [3]; None if there are none."""
+    """The pixels [64, 64] that are not background, and their median colour [3]; None if there are none.
+
+    Each pixel is compared with the border of its row. Half the shape's contrast decides, which before a stripe is not
+    what it is between them.
+    """
     sides = np.concatenate((image[:, :_BORDER], image[:, -_BORDER:]), axis=1)
     distance = np.linalg.norm(image - np.median(sides, axis=1)[:, None], axis=-1)
-    mask = distance > max(np.quantile(distance, 0.98) / 2, _LEAST_CONTRAST * (1 - pastel / 2))
+    least = _LEAST_CONTRAST * (1 - pastel / 2)
+    plain, striped = (max(np.quantile(distance[rows], 0.98) / 2, least) for rows in (PLAIN_ROWS, ~PLAIN_ROWS))
+    mask = distance > np.where(PLAIN_ROWS, plain, striped)[:, None]
     if not mask.any():
         return mask, None
     core = mask & (distance > 0.7 * np.median(distance[mask]))

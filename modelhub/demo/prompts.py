@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A coloured shape on a background, in the words of `palette.PALETTE` and `shapes.SHAPES`; `size` is a word or empty."""
+    """A coloured shape on a background, in the words of `palette.PALETTE`, `shapes.SHAPES` and `shapes.RADIUS`."""
 
     colour: str
     shape: str
@@ -48,23 +48,19 @@ def _a(words: str) -> str:
     return f"{'an' if words[:1] in 'aeiou' else 'a'} {words}"
 
 
-#: Every shape and every colour, in the sizes that the models do well; "left", "right" and "small" they do not.
-ASKED: tuple[Ask, ...] = tuple(
-    Ask(Wanted(*words.split(), size=size), seed)
-    for seed, (size, words) in enumerate(
-        (
-            ("", "red circle blue"),
-            ("", "yellow square purple"),
-            ("", "blue triangle yellow"),
-            ("", "green ring white"),
-            ("large", "orange star black"),
-            ("large", "white cross red"),
-            ("large", "purple circle green"),
-            ("large", "black square orange"),
-        ),
-        start=1,
-    )
+_WANTED = (
+    Wanted("red", "circle", "blue"),
+    Wanted("yellow", "square", "purple"),
+    Wanted("blue", "triangle", "yellow"),
+    Wanted("green", "ring", "white"),
+    Wanted("orange", "star", "black", "large"),
+    Wanted("white", "cross", "red", "large"),
+    Wanted("purple", "circle", "green", "large"),
+    Wanted("black", "square", "orange", "large"),
 )
+
+#: Every shape and every colour, in the sizes that the models do well; "left", "right" and "small" they do not.
+ASKED: tuple[Ask, ...] = tuple(Ask(wanted, seed) for seed, wanted in enumerate(_WANTED, start=1))
 
 #: What to render them with: epsilon prediction at 64 x 64, as measured for the README of the demo models.
 SAMPLER, STEPS, CFG, WIDTH, HEIGHT = "DDIM", 20, 3.5, 64, 64

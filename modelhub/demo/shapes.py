@@ -30,7 +30,7 @@ def _square(x: Floats, y: Floats, r: Floats) -> Floats:
 
 
 def _triangle(x: Floats, y: Floats, r: Floats) -> Floats:
-    """Equilateral, one tip up: the largest of the distances to its three sides, each half a circumradius from the centre."""
+    """Equilateral, one tip up: the largest of the distances to its sides, each half a circumradius from the centre."""
     x, y, r = abs(x), y - 0.18 * r, 1.15 * r
     return np.maximum(y, x * math.cos(math.pi / 6) - y * 0.5) - 0.5 * r
 

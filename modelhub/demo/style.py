@@ -13,7 +13,7 @@ _EDGE = 5
 
 
 def stripe_score(pixels: Pixels) -> float:
-    """How much the brightness of the left and right edge changes from band to band, 0 to 255; about 1 without stripes."""
+    """How much the brightness of left and right edge changes from band to band, 0 to 255; about 1 without stripes."""
     image = checked(pixels)
     rows = np.concatenate((image[:, :_EDGE], image[:, -_EDGE:]), axis=1).mean(axis=(1, 2))
     return float(abs(rows[PLAIN_ROWS].mean() - rows[~PLAIN_ROWS].mean()))
@@ -35,9 +35,10 @@ def pastel_strength(pictures: Sequence[Pixels], plain: Sequence[Pixels]) -> floa
     Pastel multiplies every difference of channels by `PASTEL_KEEP`, so the ratio of the mean saturations says how much
     of it is there: (1 - ratio) / (1 - PASTEL_KEEP). Rows that stripes cover are left out.
     """
-    before = np.mean([_spread(checked(picture)[PLAIN_ROWS]) for picture in plain])
-    after = np.mean([_spread(checked(picture)[PLAIN_ROWS]) for picture in pictures])
-    return float(np.clip((1 - after / max(before, 1e-6)) / (1 - PASTEL_KEEP), 0, 1))
+    before, after = (
+        float(np.mean([_spread(checked(picture)[PLAIN_ROWS]) for picture in series])) for series in (plain, pictures)
+    )
+    return min(max((1 - after / max(before, 1e-6)) / (1 - PASTEL_KEEP), 0.0), 1.0)
 
 
 def _spread(image: Floats) -> float:

@@ -117,6 +117,9 @@ def parse_recipe(text: str) -> Recipe:
     return checked(Recipe(models, steps, _typed(table.get("name", ""), str, "name"), **texts))
 
 
+_WORDS: dict[type, str] = {dict: "table", list: "list", str: "text"}
+
+
 def _only(table: Mapping[str, Any], known: set[str], where: str) -> None:
     for name in table:
         if name not in known:
@@ -125,7 +128,7 @@ def _only(table: Mapping[str, Any], known: set[str], where: str) -> None:
 
 def _typed(value: Any, kind: type, where: str) -> Any:
     if not isinstance(value, kind):
-        raise BadRecipeError(f"{where} must be a {kind.__name__}, not {value!r}.", "See `modelhub merge --help`.")
+        raise BadRecipeError(f"{where} must be a {_WORDS[kind]}, not {value!r}.", "See `modelhub merge --help`.")
     return value
 
 

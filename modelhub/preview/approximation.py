@@ -1,10 +1,11 @@
-"""A live preview for a thousandth of the price: the VAE replaced by the linear map from latents to colours nearest to it."""
+"""A live preview for a thousandth of the price: the VAE replaced by the nearest linear map from latents to colours."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from modelhub.preview.picture import Pixels, to_pixels
@@ -22,7 +23,7 @@ class Approximation:
         noise = torch.randn((channels, _CELLS, _CELLS), generator=torch.Generator("cpu").manual_seed(0))
         latents = noise.repeat_interleave(_CELL, 1).repeat_interleave(_CELL, 2).to(device)
         image = decode(latents).float().cpu()
-        colours = torch.nn.functional.adaptive_avg_pool2d(image, latents.shape[-2:])
+        colours = F.adaptive_avg_pool2d(image, (_CELLS * _CELL, _CELLS * _CELL))
         self._weights = torch.linalg.lstsq(_with_one(latents.float().cpu()), colours.flatten(1).T).solution
 
     def __call__(self, latents: Tensor) -> Pixels:

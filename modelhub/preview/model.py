@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -17,15 +18,17 @@ from modelhub.jobs import QUIET, Job
 from modelhub.preview import support
 from modelhub.preview.approximation import Approximation
 from modelhub.preview.device import denoiser_dtype, pick_device
-from modelhub.preview.guidance import PREDICTIONS, Prediction
+from modelhub.preview.guidance import Prediction
 from modelhub.preview.networks.clip import text_encoder
 from modelhub.preview.networks.load import load
+from modelhub.preview.networks.text_encoder import TextEncoder
 from modelhub.preview.networks.unet import UNet
 from modelhub.preview.networks.vae import Vae
 from modelhub.preview.noise_levels import NoiseLevels, scaled_linear
+from modelhub.preview.parameterization import prediction_of
 from modelhub.preview.prompts import Conditioner
 from modelhub.preview.request import SIZES
-from modelhub.preview.tokenizers import clip_tokenizer
+from modelhub.preview.tokenizers import ClipTokenizer, clip_tokenizer
 
 #: SD2's last text layer was never trained on; files that went through diffusers have lost it and keep 23 of 24.
 _SD2_LAYERS_LEFT = 23
@@ -61,7 +64,7 @@ class Model:
     ) -> Model:
         """Identify `source` and load its networks; `vae` replaces its VAE, and `name` is its name in errors.
 
-        Raises UnknownModelError or IncompatibleError for what cannot be rendered, UsageError for a device that is not there.
+        Raises UnknownModelError or IncompatibleError for what cannot be rendered, UsageError for a missing device.
         """
         where = pick_device(device)
         identity = identify(source.header)
@@ -74,19 +77,13 @@ class Model:
         network = load(UNet, source, unet_prefix, device=where, dtype=denoiser_dtype(where), job=job)
         decoder = load(_decoder, vae or source, vae_prefix, device=where, job=job)
         _check_fit(network, decoder, facts.latent, name)
-        is_sd2 = facts.id == "sd2"
         return cls(
             identity=identity,
             network=network,
             vae=decoder,
-            conditioner=Conditioner(
-                clip_tokenizer(),
-                encoder,
-                pad=0 if is_sd2 else 49407,
-                least_skip=2 if is_sd2 and encoder.depth != _SD2_LAYERS_LEFT else 1,
-            ),
+            conditioner=_conditioner(encoder, facts.id),
             levels=scaled_linear(),
-            prediction=PREDICTIONS[identity.prediction or facts.preview.prediction],
+            prediction=prediction_of(source, identity, unet_prefix, facts.preview.prediction),
             latent=facts.latent,
             preview=facts.preview,
             size=_size(source, facts.preview.size),
@@ -104,7 +101,14 @@ class Model:
         return Approximation(self.decode, self.latent.channels, self.device)
 
 
-def _decoder(shapes: dict[str, tuple[int, ...]]) -> Vae:
+def _conditioner(encoder: TextEncoder, family: str) -> Conditioner:
+    """SD1 pads with the end token and takes the last layer, SD2 pads with 0 and takes the last but one."""
+    if family != "sd2":
+        return Conditioner(clip_tokenizer(), encoder, pad=ClipTokenizer.eos)
+    return Conditioner(clip_tokenizer(), encoder, pad=0, least_skip=1 if encoder.depth == _SD2_LAYERS_LEFT else 2)
+
+
+def _decoder(shapes: Mapping[str, tuple[int, ...]]) -> Vae:
     return Vae(shapes, encoder=False)
 
 
@@ -112,7 +116,7 @@ def _check_fit(network: UNet, vae: Vae, latent: Latent, name: str) -> None:
     for what, channels in (("denoiser takes", network.in_channels), ("VAE decodes", vae.latent_channels)):
         if channels != latent.channels:
             raise IncompatibleError(
-                f"{name} cannot be rendered from a prompt alone: its {what} {channels} channels, not {latent.channels}.",
+                f"{name} cannot be rendered from a prompt: its {what} {channels} channels, not {latent.channels}.",
                 "Inpainting and other models that start from a picture cannot be previewed yet.",
             )
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor
@@ -35,7 +36,8 @@ class Rendering:
 class Renderer:
     """A loaded model that renders one request after another.
 
-    `name` and the hashes go into infotexts: `sha256` is None for a merge that was never written, whose text is `recipe`.
+    `name` and the hashes go into infotexts: `sha256` is None for a merge that was never written, its text is `recipe`.
+    `vae` replaces the model's own. Raises what `Model.load` raises.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class Renderer:
     def render(self, request: Request, job: Job = QUIET) -> Rendering:
         """Render all pictures of a request. A picture does not depend on the rest of its batch.
 
-        Raises NotFoundError for an unknown sampler or schedule, UsageError for a clip skip deeper than the text encoder.
+        Raises NotFoundError for an unknown sampler or schedule, UsageError for a clip skip beyond the text encoder.
         """
         seconds, self._pending = self._pending, {}
         find_sampler(request.sampler)
@@ -116,32 +118,22 @@ class Renderer:
         return write_infotext(request.prompt, request.negative, settings)
 
 
+class Options(TypedDict, total=False):
+    """The optional arguments of `Renderer`, for `render`."""
+
+    sha256: str | None
+    recipe: str | None
+    vae: TensorSource | None
+    vae_name: str | None
+    vae_sha256: str | None
+    device: str
+
+
 def render(
-    source: TensorSource,
-    request: Request,
-    *,
-    name: str,
-    sha256: str | None = None,
-    recipe: str | None = None,
-    vae: TensorSource | None = None,
-    vae_name: str | None = None,
-    vae_sha256: str | None = None,
-    device: str = "auto",
-    job: Job = QUIET,
+    source: TensorSource, request: Request, *, name: str, job: Job = QUIET, **options: Unpack[Options]
 ) -> Rendering:
-    """Load a source and render one request; see `Renderer` for the arguments."""
-    renderer = Renderer(
-        source,
-        name=name,
-        sha256=sha256,
-        recipe=recipe,
-        vae=vae,
-        vae_name=vae_name,
-        vae_sha256=vae_sha256,
-        device=device,
-        job=job,
-    )
-    return renderer.render(request, job)
+    """Load a source and render one request; see `Renderer` for the arguments and errors."""
+    return Renderer(source, name=name, job=job, **options).render(request, job)
 
 
 @contextmanager

@@ -1,7 +1,9 @@
-"""Small random models under the names of latent diffusion's files, written down independently of the networks under test."""
+"""Small random models under the names of latent diffusion's files, written down without the networks under test."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -160,3 +162,8 @@ def random_tensors(shapes: Shapes, seed: int = 0) -> dict[str, torch.Tensor]:
         is_norm = len(shape) == 1 and name.endswith("weight")
         found[name] = 1 + 0.1 * values if is_norm else values * (0.1 if len(shape) == 1 else fan_in**-0.5)
     return found
+
+
+def one_of_each(names: Iterable[str]) -> list[str]:
+    """The first of all names that differ only in their numbers."""
+    return list({re.sub(r"\d+", "#", name): name for name in reversed(list(names))}.values())

@@ -23,7 +23,8 @@ class Layer(nn.Module):
     def hold(self, tree: Tree, name: str, *pattern: int | None) -> tuple[int, ...]:
         """Take the tensor `name` of `tree` as a parameter, without memory for it yet; returns its shape."""
         shape = tree.need(name, *pattern)
-        self.register_parameter(name, nn.Parameter(torch.empty(shape, device="meta"), requires_grad=False))
+        held = shape if shape == tree[name].shape else ()  # what is missing may be too large to stand for
+        self.register_parameter(name, nn.Parameter(torch.empty(held, device="meta"), requires_grad=False))
         return shape
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 
 from modelhub.errors import IncompatibleError
 
@@ -11,6 +12,9 @@ Shape = tuple[int, ...]
 #: No network nests deeper; what a hostile name has beyond stays in one piece.
 _MAX_DEPTH = 24
 _SHOWN = 6
+_MISSING = " is missing"
+#: Elements; torch cannot count the bytes of many more.
+_MAX_SIZE = 2**56
 
 
 class Tree:
@@ -61,7 +65,7 @@ class Tree:
         found = self.numbered()
         for place, name in enumerate(found):
             if name != str(place):
-                self._faults.append(f"{self[str(place)].path} is missing")
+                self._faults.append(self[str(place)].path + _MISSING)
                 break
         return found
 
@@ -72,7 +76,7 @@ class Tree:
         """
         node = self[name]
         if node.shape is None:
-            self._faults.append(f"{node.path} is missing")
+            self._faults.append(node.path + _MISSING)
         elif _fits(node.shape, pattern):
             return node.shape
         else:
@@ -88,8 +92,10 @@ class Tree:
         """Raise IncompatibleError with every fault noted so far, if there is one."""
         if not self._faults:
             return
-        more = len(self._faults) - _SHOWN
-        shown = "; ".join(fault[:200] for fault in self._faults[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+        first, *others = self._faults  # the first is a cause; later wrong shapes may only follow from it
+        faults = [first, *sorted(others, key=lambda fault: not fault.endswith(_MISSING))]
+        more = len(faults) - _SHOWN
+        shown = "; ".join(fault[-200:] for fault in faults[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
         raise IncompatibleError(
             f"The {what} cannot be built from these tensors: {shown}.",
             "The file is damaged, incomplete or of another architecture; `modelhub identify` says which.",
@@ -97,6 +103,6 @@ class Tree:
 
 
 def _fits(shape: Shape, pattern: tuple[int | None, ...]) -> bool:
-    if len(shape) != len(pattern):
+    if len(shape) != len(pattern) or prod(shape) > _MAX_SIZE:
         return False
     return all(size > 0 and wanted in (None, size) for size, wanted in zip(shape, pattern, strict=True))

@@ -1,0 +1,66 @@
+"""Small dialogs: an error with its next step, and a question with one line of text as its answer."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, Static
+
+from modelhub.errors import ModelhubError
+from modelhub.text import one_line
+
+
+class ErrorDialog(ModalScreen[None]):
+    """The sentence of an error, and its hint."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,enter,q", "dismiss(None)", "Close", show=False, id="error.close"),
+    ]
+
+    def __init__(self, error: ModelhubError) -> None:
+        super().__init__()
+        self.error = error
+
+    def compose(self) -> ComposeResult:
+        """Message, hint, one button."""
+        with Vertical(classes="dialog -error") as box:
+            box.border_title = "That did not work"
+            yield Static(self.error.message, markup=False, id="message")
+            if self.error.hint:
+                yield Static(self.error.hint, markup=False, id="hint")
+            with Horizontal(classes="buttons"):
+                yield Button("Close", variant="primary", compact=True, id="close")
+
+    @on(Button.Pressed)
+    def _close(self) -> None:
+        self.dismiss(None)
+
+
+class AskDialog(ModalScreen[str | None]):
+    """A title, a line to type into, and what it is for; gives the text, or None when it was left with escape."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Cancel", show=False, id="ask.cancel")]
+
+    def __init__(self, title: str, help: str, value: str = "", *, placeholder: str = "", empty: bool = False) -> None:  # noqa: A002
+        super().__init__()
+        self._title, self._help, self._value, self._placeholder = title, help, value, placeholder
+        self._empty = empty
+
+    def compose(self) -> ComposeResult:
+        """The field between what it is and how to leave."""
+        with Vertical(classes="dialog") as box:
+            box.border_title = self._title
+            yield Static(self._help, markup=False, classes="help")
+            yield Input(one_line(self._value), placeholder=self._placeholder, compact=True, select_on_focus=False)
+            yield Static("enter takes it · escape leaves", markup=False, classes="keys")
+
+    @on(Input.Submitted)
+    def _take(self, event: Input.Submitted) -> None:
+        event.stop()
+        if event.value.strip() or self._empty:
+            self.dismiss(event.value.strip())

@@ -1,0 +1,165 @@
+"""The finder: a filter bar over a list of assets; what is typed is searched in a thread, the last good list stays."""
+
+from __future__ import annotations
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+
+from modelhub.errors import BadQueryError
+from modelhub.tui.library import Library
+from modelhub.tui.widgets.asset_list import AssetList
+from modelhub.tui.widgets.columns import COLUMNS
+from modelhub.tui.widgets.filter_bar import FilterBar
+from modelhub.tui.work import WorkerJob, background
+
+_SORTABLE = tuple(column for column in COLUMNS if column.sort)
+
+
+class Finder(Vertical):
+    """Finds assets; `base` is a query that always holds besides what is typed."""
+
+    class Found(Message):
+        """What a search found, of how many assets there are."""
+
+        def __init__(self, asked: tuple[str, str, bool], ids: list[int], total: int, keep: bool) -> None:
+            super().__init__()
+            self.asked, self.ids, self.total, self.keep = asked, ids, total, keep
+
+    class Refused(Message):
+        """A query that cannot be read."""
+
+        def __init__(self, asked: tuple[str, str, bool], error: BadQueryError) -> None:
+            super().__init__()
+            self.asked, self.error = asked, error
+
+    class Shown(Message):
+        """The list shows something else: `total` assets are there to be found."""
+
+        def __init__(self, total: int) -> None:
+            super().__init__()
+            self.total = total
+
+    def __init__(self, library: Library, *, base: str = "", empty: str = "", id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.library, self.base, self._empty = library, base, empty
+        self._total = 0
+
+    def compose(self) -> ComposeResult:
+        """Bar, list, and what to say when the list is empty."""
+        yield FilterBar(placeholder="filter: words, kind:lora arch:sdxl tag:anime size:>2GB …", id="filter")
+        yield AssetList(self.library.page, id="assets")
+        yield Static(id="nothing", markup=False)
+
+    def on_mount(self) -> None:
+        """The first list."""
+        self.search(keep=False)
+
+    @property
+    def list(self) -> AssetList:
+        """The list."""
+        return self.query_one(AssetList)
+
+    @property
+    def bar(self) -> FilterBar:
+        """The filter bar."""
+        return self.query_one(FilterBar)
+
+    def _asked(self) -> tuple[str, str, bool]:
+        return (self.bar.text, *self.list.order)
+
+    def search(self, *, keep: bool) -> None:
+        """Search for what the bar says; `keep` stays on the asset under the cursor."""
+        self._find(self._asked(), keep)
+
+    @background("search")
+    def _find(self, job: WorkerJob, asked: tuple[str, str, bool], keep: bool) -> None:
+        query, sort, reverse = asked
+        with self.library.open() as catalog:
+            total = catalog.count(self.base)
+            try:
+                ids = catalog.ids(query, sort, reverse=reverse)
+            except BadQueryError as error:
+                job.post(self.Refused(asked, error))
+                return
+            if self.base:
+                allowed = frozenset(catalog.ids(self.base))
+                ids = [number for number in ids if number in allowed]
+        job.post(self.Found(asked, ids, total, keep))
+
+    @on(Found)
+    def _show(self, message: Found) -> None:
+        message.stop()
+        if message.asked != self._asked():
+            return
+        self._total = message.total
+        self.bar.problem = ""
+        self.list.show(message.ids, keep=message.keep)
+        self._summarise()
+        self._say_nothing()
+        self.post_message(self.Shown(message.total))
+
+    @on(Refused)
+    def _complain(self, message: Refused) -> None:
+        message.stop()
+        if message.asked == self._asked():
+            self.bar.problem = message.error.message.splitlines()[0]
+
+    def _summarise(self) -> None:
+        shown, order = len(self.list.ids), self.list.order
+        column = next(column for column in _SORTABLE if column.sort == order[0])
+        arrow = "▼" if column.falls != order[1] else "▲"
+        marked = f" · {len(self.list.marks):,} marked" if self.list.marks else ""
+        self.bar.summary = Content.assemble(
+            (f"{shown:,}", "bold $foreground"), f" of {self._total:,} · by {column.title.lower()} {arrow}", (marked, "bold $accent")
+        )
+
+    def _say_nothing(self) -> None:
+        nothing = not self.list.ids
+        focused = self.list.has_focus
+        self.list.display = not nothing
+        line = self.query_one("#nothing", Static)
+        line.display = nothing
+        line.update(self._empty if not self._total else "Nothing fits this query.\n\nEscape clears it.")
+        if nothing and focused:
+            self.bar.input.focus()
+
+    def watch_marks(self) -> None:
+        """Count the marks."""
+        self._summarise()
+
+    def _on_mount(self, event: object) -> None:
+        self.watch(self.list, "marks", self.watch_marks, init=False)
+
+    @on(FilterBar.Changed)
+    def _changed(self, message: FilterBar.Changed) -> None:
+        message.stop()
+        self.search(keep=False)
+
+    @on(FilterBar.Left)
+    def _left(self, message: FilterBar.Left) -> None:
+        message.stop()
+        self.list.focus()
+
+    @on(AssetList.HeadingClicked)
+    def _heading(self, message: AssetList.HeadingClicked) -> None:
+        message.stop()
+        self.sort_by(message.sort)
+
+    def sort_by(self, sort: str) -> None:
+        """Sort by this; again turns the order round."""
+        before, reverse = self.list.order
+        self.list.order = (sort, not reverse if sort == before else False)
+        self.search(keep=True)
+
+    def sort_next(self) -> None:
+        """Sort by the next column."""
+        names = [column.sort for column in _SORTABLE]
+        self.sort_by(names[(names.index(self.list.order[0]) + 1) % len(names)])
+
+    def reverse(self) -> None:
+        """Turn the order round."""
+        self.sort_by(self.list.order[0])

@@ -1,0 +1,52 @@
+"""The status line: what the running job is at, with a bar, and how to stop it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from modelhub.jobs import Event
+from modelhub.text import human_size, one_line, shorten
+
+_BAR = 20
+
+
+class StatusLine(Widget):
+    """Shows an event of a job; without one it takes no room."""
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"status--phase", "status--done", "status--rest", "status--item"}
+
+    event: reactive[Event | None] = reactive(None)
+
+    def watch_event(self, event: Event | None) -> None:
+        """Appear and vanish."""
+        self.display = event is not None
+
+    def render(self) -> Text:
+        """Phase, bar, numbers, the item at hand, and `esc stops`."""
+        event = self.event
+        if event is None:
+            return Text()
+        style = self.get_component_rich_style
+        text = Text(no_wrap=True, end="")
+        text.append(f" {event.phase or event.job} ", style("status--phase", partial=True))
+        if event.total:
+            full = round(_BAR * min(1.0, event.done / event.total))
+            text.append("━" * full, style("status--done", partial=True))
+            text.append("━" * (_BAR - full), style("status--rest", partial=True))
+        text.append(f" {_amount(event)} ", style("status--phase", partial=True))
+        room = self.size.width - text.cell_len - len("  esc stops ")
+        text.append(shorten(one_line(event.item), max(0, room)).ljust(max(0, room)), style("status--item", partial=True))
+        return text.append("  esc stops ", style("status--item", partial=True))
+
+
+def _amount(event: Event) -> str:
+    """How far it is: 3/20 steps, 1.2 GB/2.13 GB."""
+    show = human_size if event.unit == "bytes" else "{:,}".format
+    done = show(event.done) if event.done or event.total else ""
+    total = f"/{show(event.total)}" if event.total else ""
+    return f"{done}{total} {'' if event.unit == 'bytes' else event.unit}".strip()

@@ -1,0 +1,79 @@
+"""Write the reference of README.md anew from the code: commands, options, query fields, merge methods.
+
+`scripts/reference.py` rewrites the part between the two markers; `--check` only says whether it is current.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from modelhub.catalog.fields import FIELDS
+from modelhub.catalog.store import SORTS
+from modelhub.cli.console import build_parser
+from modelhub.merge.registry import methods
+
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- reference: made by scripts/reference.py -->", "<!-- end of reference -->"
+
+
+def commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Every command with its parser, in the order of the help."""
+    actions = build_parser()._subparsers._group_actions  # type: ignore[union-attr]
+    yield from actions[0].choices.items()  # type: ignore[union-attr, misc]
+
+
+def reference() -> str:
+    """The markdown of the reference."""
+    lines = []
+    for name, parser in commands():
+        usage = " ".join(parser.format_usage().split()[1:])
+        example = (parser.epilog or "").removeprefix("example:\n").strip()
+        lines += [f"### `modelhub {name}`", "", parser.description or "", "", "```", usage, "", f"$ {example}", "```", "", "| argument | |", "|---|---|"]
+        for action in parser._actions:
+            if not isinstance(action, argparse._HelpAction):
+                lines.append(f"| `{_words(action)}` | {_cell(action.help)} |")
+        lines.append("")
+    lines += ["### Query fields", "", ", ".join(f"`{field}:`" for field in FIELDS), "", "Sorts: " + ", ".join(f"`{sort}`" for sort in SORTS), ""]
+    lines += ["### Merge methods", "", "| method | models | formula | parameters |", "|---|---|---|---|"]
+    for method in methods().values():
+        parameters = "; ".join(f"`{p.name}` {p.help} (default {p.default:g})" for p in method.parameters)
+        lines.append(f"| `{method.name}` | {method.inputs} | {method.formula} | {parameters} |")
+    return "\n".join(lines)
+
+
+def _words(action: argparse.Action) -> str:
+    if not action.option_strings:
+        return str(action.metavar or action.dest)
+    value = action.metavar or ("{" + ",".join(map(str, action.choices)) + "}" if action.choices else action.dest.upper())
+    return ", ".join(action.option_strings) + ("" if action.nargs == 0 else f" {value}")
+
+
+def _cell(text: str | None) -> str:
+    return (text or "").replace("|", "\\|").replace("%%", "%")
+
+
+def updated(text: str) -> str:
+    """`text` with the part between the markers replaced."""
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    return f"{head}{BEGIN}\n\n{reference()}\n\n{END}{tail}"
+
+
+def main() -> int:
+    """Rewrite README.md, or check it."""
+    os.environ["COLUMNS"] = "1000"
+    text = README.read_text(encoding="utf-8")
+    if BEGIN not in text or END not in text:
+        sys.exit(f"{README} lacks the markers {BEGIN} and {END}")
+    if "--check" in sys.argv:
+        return int(updated(text) != text)
+    README.write_text(updated(text), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

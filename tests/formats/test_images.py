@@ -1,0 +1,131 @@
+"""PNG files with infotext, and pictures that nobody should trust."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from modelhub.errors import CorruptFileError, FileExistsAlreadyError, UsageError, VanishedError
+from modelhub.formats.images import load_pixels, read_parameters, save_png
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (7, 5, 3), dtype=np.uint8)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, *more: bytes) -> bytes:
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + b"".join(more) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("text", ["plain", "café ×", "猫 🐈 is a cat", "", None, "two\nlines\ttab"])
+def test_pixels_and_text_come_back(tmp_path: Path, text: str | None) -> None:
+    path = save_png(tmp_path / "a.png", PIXELS, text)
+    assert np.array_equal(load_pixels(path), PIXELS)
+    assert read_parameters(path) == text
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_latin_1_goes_to_text_and_the_rest_to_itxt(tmp_path: Path) -> None:
+    latin = save_png(tmp_path / "l.png", PIXELS, "café").read_bytes()
+    other = save_png(tmp_path / "o.png", PIXELS, "猫").read_bytes()
+    assert b"tEXtparameters\0caf\xe9" in latin
+    assert b"iTXtparameters\0" in other
+    assert "猫".encode() in other
+
+
+def test_other_programs_read_it(tmp_path: Path) -> None:
+    with Image.open(save_png(tmp_path / "a.png", PIXELS, "Steps: 1")) as image:
+        assert image.mode == "RGB"
+        assert image.info["parameters"] == "Steps: 1"
+
+
+def test_the_same_picture_is_the_same_bytes(tmp_path: Path) -> None:
+    one, other = (save_png(tmp_path / name, PIXELS, "x").read_bytes() for name in ("a.png", "b.png"))
+    assert one == other
+
+
+def test_text_after_the_pixels_is_found(tmp_path: Path) -> None:
+    rows = zlib.compress(b"".join(b"\0" + bytes(3) for _ in range(1)))
+    path = tmp_path / "late.png"
+    path.write_bytes(png(1, 1, chunk(b"IDAT", rows), chunk(b"tEXt", b"parameters\0late")))
+    assert read_parameters(path) == "late"
+
+
+def test_an_existing_file_stays_without_force(tmp_path: Path) -> None:
+    path = save_png(tmp_path / "a.png", PIXELS, "first")
+    with pytest.raises(FileExistsAlreadyError):
+        save_png(path, PIXELS, "second")
+    assert read_parameters(path) == "first"
+    save_png(path, PIXELS, "second", force=True)
+    assert read_parameters(path) == "second"
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a", "missing/a.png"])
+def test_names_that_cannot_be(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError):
+        save_png(tmp_path / name, PIXELS)
+
+
+def test_other_formats_have_pixels_and_no_parameters(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.fromarray(PIXELS).save(path)
+    assert load_pixels(path).shape == (7, 5, 3)
+    assert read_parameters(path) is None
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(VanishedError):
+        read_parameters(tmp_path / "no.png")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [(100_000, 1000), (60_000, 60_000), (2**31 - 1, 2**31 - 1)])
+def test_a_decompression_bomb_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png(*size, chunk(b"IDAT", zlib.compress(bytes(1000)))))
+    for read in (load_pixels, read_parameters):
+        with pytest.raises(CorruptFileError):
+            read(path)
+
+
+def test_a_text_bomb_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    text = b"parameters\0\0" + zlib.compress(bytes(200_000_000))
+    path.write_bytes(png(1, 1, chunk(b"zTXt", text), chunk(b"IDAT", zlib.compress(bytes(4)))))
+    with pytest.raises(CorruptFileError):
+        read_parameters(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\n", b"GIF89a\1\0\1\0", b"hello", png(0, 0)])
+def test_what_is_no_picture(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "x.png"
+    path.write_bytes(data)
+    with pytest.raises(CorruptFileError):
+        load_pixels(path)
+
+
+WHOLE = png(5, 2, chunk(b"tEXt", b"parameters\0hi"), chunk(b"IDAT", zlib.compress(bytes(32))))
+
+
+@settings(deadline=None)
+@given(st.integers(8, len(WHOLE) - 1), st.integers(0, 255), st.booleans())
+def test_damage_is_an_error_of_ours_or_harmless(
+    tmp_path_factory: pytest.TempPathFactory, place: int, byte: int, cut: bool
+) -> None:
+    path = tmp_path_factory.mktemp("damage") / "d.png"
+    path.write_bytes(WHOLE[:place] if cut else WHOLE[:place] + bytes([byte]) + WHOLE[place + 1 :])
+    for read in (load_pixels, read_parameters):
+        try:
+            read(path)
+        except CorruptFileError as error:
+            assert str(path) in error.message

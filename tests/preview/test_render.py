@@ -1,0 +1,273 @@
+"""Rendering the demo checkpoint: pictures that show the prompt, the same every time, alone or in a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from modelhub import __version__
+from modelhub.catalog.data import data_path
+from modelhub.catalog.identity import Component, Identity
+from modelhub.errors import (
+    CancelledError,
+    IncompatibleError,
+    ModelhubError,
+    NotFoundError,
+    UnknownModelError,
+    UsageError,
+)
+from modelhub.formats.safetensors import SafetensorsFile
+from modelhub.formats.source import TensorSource
+from modelhub.formats.views import Renamed
+from modelhub.jobs import Event, Job
+from modelhub.preview import support
+from modelhub.preview.guidance import from_epsilon, from_v
+from modelhub.preview.infotext import parse_infotext
+from modelhub.preview.parameterization import prediction_of
+from modelhub.preview.picture import Picture, Pixels
+from modelhub.preview.render import Renderer, render
+from modelhub.preview.request import Request
+
+CIRCLE = Request("a red circle on a blue background", steps=8, cfg=3.5, seed=2)
+
+
+def demo() -> SafetensorsFile:
+    return SafetensorsFile(data_path("demo", "tiny-shapes-base.safetensors"))
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Iterator[Renderer]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with demo() as source:
+        yield Renderer(source, name="tiny-shapes-base", sha256="0123456789abcdef" * 4, device="cpu")
+    torch.set_num_threads(threads)
+
+
+def one(renderer: Renderer, request: Request) -> Picture:
+    (picture,) = renderer.render(request).pictures
+    return picture
+
+
+def difference(one: Pixels, other: Pixels) -> int:
+    return int(np.abs(one.astype(int) - other.astype(int)).max())
+
+
+class Poisoned(TensorSource):
+    """A source of which the tensors whose names hold `word` are NaN."""
+
+    def __init__(self, source: TensorSource, word: str) -> None:
+        self._source, self._word = source, word
+        self.header = source.header
+
+    def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
+        self._source.read_into(name, offset, buffer)
+        if self._word in name:
+            buffer[:] = b"\x7e" * len(buffer)
+
+
+def only(source: TensorSource, *prefixes: str) -> Renamed:
+    return Renamed(source, lambda name: name if name.startswith(prefixes) else None)
+
+
+@pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DPM++ 2M"])
+def test_a_red_circle_on_a_blue_background(renderer: Renderer, sampler: str) -> None:
+    picture = one(renderer, replace(CIRCLE, sampler=sampler, steps=10))
+    assert picture.pixels.shape == (64, 64, 3)
+    middle, corner = picture.pixels[26:38, 26:38].mean((0, 1)), picture.pixels[:6, :6].mean((0, 1))
+    assert middle[0] > 150
+    assert middle[2] < 110
+    assert corner[2] > 150
+    assert corner[0] < 110
+    assert picture.warnings == ()
+
+
+def test_the_same_request_is_the_same_bytes(renderer: Renderer) -> None:
+    again = render(demo(), CIRCLE, name="other name", device="cpu").pictures[0]
+    assert np.array_equal(one(renderer, CIRCLE).pixels, again.pixels)
+    assert np.array_equal(one(renderer, CIRCLE).pixels, again.pixels)
+
+
+@pytest.mark.parametrize("sampler", ["DPM++ 2M", "Euler a"])
+def test_a_picture_does_not_depend_on_its_batch(renderer: Renderer, sampler: str) -> None:
+    request = replace(CIRCLE, sampler=sampler, steps=6)
+    batch = renderer.render(replace(request, batch=3)).pictures
+    assert [picture.seed for picture in batch] == [2, 3, 4]
+    for picture in batch:
+        alone = one(renderer, replace(request, seed=picture.seed))
+        assert difference(picture.pixels, alone.pixels) <= 1
+        assert picture.infotext == alone.infotext
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 3}, {"prompt": "a green circle on a blue background"}, {"negative": "a ring"}, {"cfg": 1.0}, {"steps": 7},
+        {"schedule": "Uniform"}, {"sampler": "Euler"}, {"clip_skip": 2}, {"prompt": CIRCLE.prompt + " and" * 80},
+    ],
+)  # fmt: skip
+def test_every_word_of_a_request_counts(renderer: Renderer, change: dict[str, object]) -> None:
+    assert difference(one(renderer, CIRCLE).pixels, one(renderer, replace(CIRCLE, **change)).pixels) > 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("width", "height"), [(128, 64), (72, 88)])
+def test_any_multiple_of_eight_is_a_size(renderer: Renderer, width: int, height: int) -> None:
+    picture = one(renderer, replace(CIRCLE, width=width, height=height, steps=2))
+    assert picture.pixels.shape == (height, width, 3)
+    assert f"Size: {width}x{height}" in picture.infotext
+
+
+def test_the_infotext_says_how_it_was_made(renderer: Renderer) -> None:
+    found = parse_infotext(
+        one(renderer, replace(CIRCLE, negative="blurry", sampler="dpm++2m", steps=3, clip_skip=2)).infotext
+    )
+    assert (found.prompt, found.negative) == (CIRCLE.prompt, "blurry")
+    assert dict(found.settings) == {
+        "Steps": "3", "Sampler": "DPM++ 2M", "Schedule type": "Karras", "CFG scale": "3.5", "Seed": "2", "Size": "64x64",
+        "Model hash": "0123456789", "Model": "tiny-shapes-base", "Clip skip": "2", "RNG": "CPU",
+        "Version": f"modelhub {__version__}",
+    }  # fmt: skip
+
+
+def test_an_unwritten_merge_names_its_recipe_and_has_no_hash() -> None:
+    picture = render(demo(), replace(CIRCLE, steps=1), name="mix", recipe='a = "b"\n', device="cpu").pictures[0]
+    found = parse_infotext(picture.infotext).settings
+    assert found["Merge recipe"] == 'a = "b"\n'
+    assert found["Model"] == "mix"
+    assert "Model hash" not in found
+
+
+def test_another_vae_changes_the_picture_and_stands_in_the_infotext(renderer: Renderer) -> None:
+    base, broken = demo(), only(Poisoned(demo(), "decoder.conv_out"), "first_stage_model.")
+    options = {"vae_name": "v.safetensors", "vae_sha256": "fedcba9876543210", "device": "cpu"}
+    picture = render(base, replace(CIRCLE, steps=1), name="m", vae=broken, **options).pictures[0]  # type: ignore[arg-type]
+    assert "VAE returned" in picture.warnings[0]
+    assert "VAE hash: fedcba9876, VAE: v.safetensors" in picture.infotext
+    without = only(demo(), "model.diffusion_model.", "cond_stage_model.")
+    alone = Renamed(demo(), lambda name: name.removeprefix("first_stage_model.") if name.startswith("first") else None)
+    joined = render(without, replace(CIRCLE, width=64, height=64), name="m", vae=alone, device="cpu").pictures[0]
+    assert np.array_equal(joined.pixels, one(renderer, CIRCLE).pixels)
+
+
+def test_a_broken_denoiser_is_said_to_be_broken() -> None:
+    source = Poisoned(demo(), "diffusion_model.out.2")
+    picture = render(source, replace(CIRCLE, steps=1), name="m", device="cpu").pictures[0]
+    assert "denoiser" in picture.warnings[0]
+
+
+def test_a_job_hears_of_every_phase_and_sees_the_picture_grow() -> None:
+    events: list[Event] = []
+    rendering = render(demo(), CIRCLE, name="m", device="cpu", job=Job("preview", events.append))
+    phases = list(dict.fromkeys(event.phase for event in events))
+    assert phases == ["loading", "encoding", "sampling", "decoding"]
+    assert list(rendering.seconds) == phases
+    glances = [event for event in events if event.picture is not None]
+    assert [event.done for event in glances] == list(range(1, 9))
+    assert {event.unit for event in glances} == {"steps"}
+    last = glances[-1].picture
+    assert (last.shape, last.dtype) == ((8, 8, 3), np.uint8)
+    assert last[3:5, 3:5, 0].mean() > last[3:5, 3:5, 2].mean() + 50
+    assert last[0, 0, 2] > last[0, 0, 0].astype(int) + 50
+
+
+def test_a_cancelled_job_stops_within_a_step(renderer: Renderer) -> None:
+    seen: list[Event] = []
+
+    def sink(event: Event) -> None:
+        seen.append(event)
+        if event.phase == "sampling" and event.done == 2:
+            job.cancel()
+
+    job = Job("preview", sink, interval=0)
+    with pytest.raises(CancelledError):
+        renderer.render(replace(CIRCLE, steps=100), job)
+    assert seen[-1].done <= 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"width": 60}, {"height": 100}, {"width": 4096}, {"height": 0}, {"steps": 0}, {"steps": 151}, {"batch": 0},
+        {"batch": 65}, {"cfg": float("nan")}, {"cfg": -1.0}, {"seed": -1}, {"clip_skip": 0}, {"prompt": "x" * 30_000},
+        {"negative": "\udcff"},
+    ],
+)  # fmt: skip
+def test_impossible_requests_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(UsageError) as caught:
+        replace(CIRCLE, **change)  # type: ignore[arg-type]
+    assert caught.value.hint
+
+
+def test_names_and_layers_that_are_not_there(renderer: Renderer) -> None:
+    with pytest.raises(NotFoundError, match="no sampler 'DDIMM'"):
+        renderer.render(replace(CIRCLE, sampler="DDIMM"))
+    with pytest.raises(NotFoundError, match="no schedule 'x'"):
+        renderer.render(replace(CIRCLE, schedule="x"))
+    with pytest.raises(UsageError, match="Clip skip 12"):
+        renderer.render(replace(CIRCLE, clip_skip=12))
+    with pytest.raises(UsageError, match="no device 'tpu'"):
+        render(demo(), CIRCLE, name="m", device="tpu")
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "message"),
+    [
+        (("model.diffusion_model.", "first_stage_model."), "no text encoder"),
+        (("model.diffusion_model.", "cond_stage_model."), "no VAE"),
+    ],
+)
+def test_a_model_without_one_of_its_parts(prefixes: tuple[str, ...], message: str) -> None:
+    with pytest.raises(IncompatibleError, match=message) as caught:
+        render(only(demo(), *prefixes), CIRCLE, name="half", device="cpu")
+    assert "half" in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["tiny-shapes-framed-lora", "tiny-shapes-stripes-unet"])
+def test_what_is_no_checkpoint(name: str) -> None:
+    with SafetensorsFile(data_path("demo", f"{name}.safetensors")) as source, pytest.raises(IncompatibleError):
+        render(source, CIRCLE, name=name, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("identity", "error", "words"),
+    [
+        (Identity(), UnknownModelError, "no architecture"),
+        (Identity(kind="checkpoint"), UnknownModelError, "no architecture"),
+        (Identity(kind="lora", architecture="sd1"), IncompatibleError, "is a lora for sd1"),
+        (Identity(kind="checkpoint", architecture="sdxl"), IncompatibleError, "is sdxl, which cannot be rendered yet"),
+        (Identity(kind="diffusion-model", architecture="flux1"), IncompatibleError, "is flux1"),
+        (Identity(kind="checkpoint", architecture="sd1", layout="diffusers"), IncompatibleError, "diffusers layout"),
+    ],
+)
+def test_what_cannot_be_rendered_says_why(identity: Identity, error: type[ModelhubError], words: str) -> None:
+    with pytest.raises(error, match=words) as caught:
+        support.check(identity, "x\n.safetensors")
+    assert r"x\x0a.safetensors" in caught.value.message
+    assert caught.value.hint
+
+
+PROBE = "output_blocks.11.1.transformer_blocks.0.norm1.bias"
+
+
+@pytest.mark.parametrize(
+    ("identity", "spread", "expected"),
+    [
+        (Identity(architecture="sd2"), 0.2, from_v),
+        (Identity(architecture="sd2"), 0.02, from_epsilon),
+        (Identity(architecture="sd2", prediction="epsilon"), 0.2, from_epsilon),
+        (Identity(architecture="sd1"), 0.2, from_epsilon),
+        (Identity(architecture="sd1", prediction="v"), 0.02, from_v),
+    ],
+)
+def test_the_prediction_type_of_sd2_is_probed(
+    make_file: Callable[..., str], identity: Identity, spread: float, expected: object
+) -> None:
+    identity = replace(identity, components=(Component("denoiser", identity.architecture, "m.", 1, 320),))
+    bias = np.random.default_rng(0).normal(0, spread, 320).astype(np.float16)
+    with SafetensorsFile(make_file("p.safetensors", {f"m.{PROBE}": bias})) as source:
+        assert prediction_of(source, identity, "m.", "epsilon") is expected
