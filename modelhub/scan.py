@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from modelhub.catalog.asset import FileStat
-from modelhub.catalog.identify import identify, rules_version
+from modelhub.catalog.identify import identify
 from modelhub.catalog.identity import Evidence, Identity
+from modelhub.catalog.rules import rules_version
 from modelhub.catalog.store import Catalog
 from modelhub.errors import FileError, ModelhubError, NotFoundError, VanishedError, file_error
 from modelhub.formats.hashes import Hashes, hash_file
@@ -66,7 +67,7 @@ class Known:
 
 
 def know(path: Path) -> Known:
-    """Read the header of a file and identify it; the format is taken from its bytes, not from its name. Raises FileError."""
+    """Read the header of a file and identify it; its bytes tell the format, not its name. Raises FileError."""
     form = "safetensors" if path.suffix.lower() in (".safetensors", ".sft") else sniff(path)
     if form == "safetensors" and sniff(path) == "pickle":
         form = "pickle"
@@ -74,7 +75,10 @@ def know(path: Path) -> Known:
         return Known(_unread(form), {})
     header = read_header(path)
     metadata = header.metadata
-    columns = {"title": (metadata.get("modelspec.title") or "")[:300] or None, "recipe": metadata.get("modelhub.recipe")}
+    columns = {
+        "title": (metadata.get("modelspec.title") or "")[:300] or None,
+        "recipe": metadata.get("modelhub.recipe"),
+    }
     return Known(identify(header, name=path.name), columns)
 
 
@@ -86,9 +90,10 @@ def _unread(form: str) -> Identity:
 def scan(
     catalog: Catalog, folders: Iterable[Path] = (), *, hashes: str = "none", workers: int = 2, job: Job = QUIET
 ) -> ScanReport:
-    """Index `folders` and remember them; without any, the remembered ones. `hashes`: none, fast or full, after indexing.
+    """Index `folders` and remember them; without any, the remembered ones.
 
-    Raises NotFoundError for a folder that does not exist, CancelledError when stopped; what was indexed by then is kept.
+    `hashes`: none, fast or full, made after indexing. Raises NotFoundError for a folder that does not exist,
+    CancelledError when stopped; what was indexed by then is kept.
     """
     started = time.monotonic()
     roots = [_root(Path(folder)) for folder in folders]
@@ -180,7 +185,7 @@ class _Scan:
             return
         if isinstance(found, ModelhubError):
             self._problem(path, found)
-            problem = {"problem": found.message, "problem_code": found.code}
+            problem: dict[str, str | None] = {"problem": found.message, "problem_code": found.code}
             found = Known(Identity(format="unknown", evidence=(Evidence(found.message),)), problem)
         self.catalog.record(Path(path), stat, found.identity, self.rules, **found.columns)
         self.report.updated += path in self.before

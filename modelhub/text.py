@@ -86,7 +86,7 @@ def human_size(size: int | None) -> str:
 
 
 def human_count(count: int | None) -> str:
-    """A number of parameters or files: 859.5M, 2.6B, 12k; `-` for None."""
+    """A number of parameters or files: 859.5M, 2.567B, 12.0k; `-` for None."""
     if count is None:
         return "-"
     for limit, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):

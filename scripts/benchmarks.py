@@ -62,7 +62,9 @@ def workplace(folder: Path | None) -> Iterator[Path]:
         yield Path(name)
 
 
-def compare(rounds: int, one: Callable[[], tuple[float, float, float]], two: Callable[[], tuple[float, float, float]]) -> dict[str, float]:
+def compare(
+    rounds: int, one: Callable[[], tuple[float, float, float]], two: Callable[[], tuple[float, float, float]]
+) -> dict[str, float]:
     """Run both in turn; medians, and the median of the ratios pair by pair."""
     pairs = [(one(), two()) for _ in range(rounds + 1)][1:]
     return {
@@ -93,14 +95,20 @@ def bench_merge(args: argparse.Namespace) -> None:
             out.unlink(missing_ok=True)
             return run([*modelhub, "merge", *words, "-o", str(out)], env)
 
-        print(f"two checkpoints of {header.file_size / 1e9:.2f} GB, {len(header.tensors)} tensors, fp16; {args.rounds} rounds in turn")
+        print(
+            f"two checkpoints of {header.file_size / 1e9:.2f} GB, {len(header.tensors)} tensors, fp16; {args.rounds} rounds in turn"
+        )
         print(f"{'':16} {'merge':>8} {'cp':>8} {'wall':>8} {'CPU':>8} {'peak RSS':>10}")
         for name, words in (("weighted-sum", ("a", "b")), ("add-difference", ("a", "b", "c"))):
             refs = [str(work / f"{word}.safetensors") for word in words]
             found = compare(args.rounds, copy, lambda name=name, refs=refs: merge(name, *refs, "--alpha", "0.3"))
-            print(f"{name:16} {found['two']:6.1f} s {found['one']:6.1f} s {found['wall']:6.2f} x {found['cpu']:6.2f} x {found['rss']:6.0f} MiB")
+            print(
+                f"{name:16} {found['two']:6.1f} s {found['one']:6.1f} s {found['wall']:6.2f} x {found['cpu']:6.2f} x {found['rss']:6.0f} MiB"
+            )
         start = compare(args.rounds, copy, lambda: run([sys.executable, "-c", "import torch"], env))
-        print(f"of which `import torch`: {start['two']:.1f} s, {start['rss']:.0f} MiB. Wall and CPU are ratios to cp and sync, medians of pairs.")
+        print(
+            f"of which `import torch`: {start['two']:.1f} s, {start['rss']:.0f} MiB. Wall and CPU are ratios to cp and sync, medians of pairs."
+        )
 
 
 def bench_scan(args: argparse.Namespace) -> None:
@@ -137,7 +145,9 @@ def main() -> None:
     """Parse and run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="counted rounds, after one that warms up")
-    parser.add_argument("--folder", type=Path, help="where to put the large files (default: the system's temporary folder)")
+    parser.add_argument(
+        "--folder", type=Path, help="where to put the large files (default: the system's temporary folder)"
+    )
     which = parser.add_subparsers(dest="which", required=True)
     which.add_parser("merge", help=bench_merge.__doc__).set_defaults(run=bench_merge)
     scan = which.add_parser("scan", help=bench_scan.__doc__)

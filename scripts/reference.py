@@ -32,12 +32,32 @@ def reference() -> str:
     for name, parser in commands():
         usage = " ".join(parser.format_usage().split()[1:])
         example = (parser.epilog or "").removeprefix("example:\n").strip()
-        lines += [f"### `modelhub {name}`", "", parser.description or "", "", "```", usage, "", f"$ {example}", "```", "", "| argument | |", "|---|---|"]
+        lines += [
+            f"### `modelhub {name}`",
+            "",
+            parser.description or "",
+            "",
+            "```",
+            usage,
+            "",
+            f"$ {example}",
+            "```",
+            "",
+            "| argument | |",
+            "|---|---|",
+        ]
         for action in parser._actions:
             if not isinstance(action, argparse._HelpAction):
                 lines.append(f"| `{_words(action)}` | {_cell(action.help)} |")
         lines.append("")
-    lines += ["### Query fields", "", ", ".join(f"`{field}:`" for field in FIELDS), "", "Sorts: " + ", ".join(f"`{sort}`" for sort in SORTS), ""]
+    lines += [
+        "### Query fields",
+        "",
+        ", ".join(f"`{field}:`" for field in FIELDS),
+        "",
+        "Sorts: " + ", ".join(f"`{sort}`" for sort in SORTS),
+        "",
+    ]
     lines += ["### Merge methods", "", "| method | models | formula | parameters |", "|---|---|---|---|"]
     for method in methods().values():
         parameters = "; ".join(f"`{p.name}` {p.help} (default {p.default:g})" for p in method.parameters)
@@ -48,7 +68,9 @@ def reference() -> str:
 def _words(action: argparse.Action) -> str:
     if not action.option_strings:
         return str(action.metavar or action.dest)
-    value = action.metavar or ("{" + ",".join(map(str, action.choices)) + "}" if action.choices else action.dest.upper())
+    value = action.metavar or (
+        "{" + ",".join(map(str, action.choices)) + "}" if action.choices else action.dest.upper()
+    )
     return ", ".join(action.option_strings) + ("" if action.nargs == 0 else f" {value}")
 
 

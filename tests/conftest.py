@@ -12,6 +12,9 @@ import pytest
 
 MakeFile = Callable[..., Path]
 
+# as the command line does, before torch is imported: waiting threads sleep, and tests can run side by side
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 _PROVIDERS = ("CIVITAI", "HF_", "HUGGING")
 
 

@@ -5,11 +5,11 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MakeFile
 
 from modelhub import scan as scanning
 from modelhub.catalog.store import Catalog
@@ -18,8 +18,11 @@ from modelhub.formats.hashes import hash_file
 from modelhub.jobs import Event, Job
 from modelhub.scan import add_file, scan
 
+MakeFile = Callable[..., Path]
 EMBEDDING = {"emb_params": np.zeros((2, 768), np.float32)}
-needs_permissions = pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root reads everything, and setpriv is missing")
+needs_permissions = pytest.mark.skipif(
+    os.geteuid() == 0 and not shutil.which("setpriv"), reason="root reads everything, and setpriv is missing"
+)
 
 
 @pytest.fixture
@@ -45,7 +48,10 @@ def test_a_first_scan_a_rescan_and_a_changed_file(catalog: Catalog, library: Pat
     (library / "readme.txt").write_text("no model")
     report = scan(catalog, [library])
     assert (report.files, report.added, report.unchanged, report.problems) == (2, 2, 0, [])
-    assert {a.name: (a.kind, a.title) for a in catalog.find()} == {"one.safetensors": ("embedding", None), "two.safetensors": ("embedding", "Two")}
+    assert {a.name: (a.kind, a.title) for a in catalog.find()} == {
+        "one.safetensors": ("embedding", None),
+        "two.safetensors": ("embedding", "Two"),
+    }
     report = scan(catalog)
     assert (report.files, report.added, report.updated, report.unchanged) == (2, 0, 0, 2), "the folder is remembered"
     make_file(one, {"emb_params": np.zeros((3, 768), np.float32)})
@@ -53,7 +59,9 @@ def test_a_first_scan_a_rescan_and_a_changed_file(catalog: Catalog, library: Pat
     assert (report.updated, report.unchanged, report.added) == (1, 1, 0)
 
 
-def test_a_renamed_file_keeps_its_tags_and_a_deleted_one_is_kept_as_missing(catalog: Catalog, library: Path, make_file: MakeFile) -> None:
+def test_a_renamed_file_keeps_its_tags_and_a_deleted_one_is_kept_as_missing(
+    catalog: Catalog, library: Path, make_file: MakeFile
+) -> None:
     one = make_file(library / "one.safetensors", EMBEDDING)
     two = make_file(library / "two.safetensors", EMBEDDING)
     scan(catalog, [library])
@@ -74,7 +82,9 @@ def test_a_renamed_file_keeps_its_tags_and_a_deleted_one_is_kept_as_missing(cata
     assert not catalog.find("missing:yes")
 
 
-def test_a_file_put_back_unchanged_is_no_longer_missing(catalog: Catalog, library: Path, make_file: MakeFile, tmp_path: Path) -> None:
+def test_a_file_put_back_unchanged_is_no_longer_missing(
+    catalog: Catalog, library: Path, make_file: MakeFile, tmp_path: Path
+) -> None:
     one = make_file(library / "one.safetensors", EMBEDDING)
     scan(catalog, [library])
     one.rename(tmp_path / "away.safetensors")
@@ -84,7 +94,9 @@ def test_a_file_put_back_unchanged_is_no_longer_missing(catalog: Catalog, librar
     assert not catalog.find("missing:yes")
 
 
-def test_broken_files_are_listed_with_their_problem_and_the_rest_goes_on(catalog: Catalog, library: Path, make_file: MakeFile) -> None:
+def test_broken_files_are_listed_with_their_problem_and_the_rest_goes_on(
+    catalog: Catalog, library: Path, make_file: MakeFile
+) -> None:
     whole = make_file(library / "whole.safetensors", EMBEDDING)
     data = whole.read_bytes()
     (library / "truncated.safetensors").write_bytes(data[:-100])
@@ -116,7 +128,17 @@ def test_formats_are_told_by_content_not_by_name(catalog: Catalog, library: Path
 
 
 def test_strange_names_are_just_names(catalog: Catalog, library: Path, make_file: MakeFile) -> None:
-    names = ["new\nline", "esc\x1b[31m", "quo'te\"", "[red]x[/red]", "日本 語", "%s {0} `id`", "-rf", "tab\t", "\u202eevil"]
+    names = [
+        "new\nline",
+        "esc\x1b[31m",
+        "quo'te\"",
+        "[red]x[-red]",
+        "日本 語",
+        "%s {0} `id`",
+        "-rf",
+        "tab\t",
+        "\u202eevil",
+    ]
     for name in names:
         make_file(library / f"{name}.safetensors", EMBEDDING)
     report = scan(catalog, [library])
@@ -132,7 +154,9 @@ def test_a_name_that_is_not_utf8_is_reported_and_left_out(catalog: Catalog, libr
     assert "UTF-8" in report.problems[0].message
 
 
-def test_links_loops_and_nested_folders_are_walked_once(catalog: Catalog, library: Path, make_file: MakeFile, tmp_path: Path) -> None:
+def test_links_loops_and_nested_folders_are_walked_once(
+    catalog: Catalog, library: Path, make_file: MakeFile, tmp_path: Path
+) -> None:
     make_file(library / "a" / "one.safetensors", EMBEDDING)
     outside = make_file(tmp_path / "elsewhere" / "two.safetensors", EMBEDDING)
     (library / "a" / "loop").symlink_to(library)
@@ -144,7 +168,9 @@ def test_links_loops_and_nested_folders_are_walked_once(catalog: Catalog, librar
     assert {Path(p.path).name for p in report.problems} == {"broken.safetensors", "self.safetensors"}
 
 
-def test_downloads_in_progress_and_hidden_folders_are_left_out(catalog: Catalog, library: Path, make_file: MakeFile) -> None:
+def test_downloads_in_progress_and_hidden_folders_are_left_out(
+    catalog: Catalog, library: Path, make_file: MakeFile
+) -> None:
     for path in (".cache/a.safetensors", "tmpinstall_1/b.safetensors", ".c.safetensors", "d.safetensors"):
         make_file(library / path, EMBEDDING)
     (library / "e.safetensors.part").write_bytes(b"half")
@@ -152,7 +178,9 @@ def test_downloads_in_progress_and_hidden_folders_are_left_out(catalog: Catalog,
     assert [a.name for a in catalog.find()] == ["d.safetensors"]
 
 
-def test_a_file_that_vanishes_during_the_scan(catalog: Catalog, library: Path, make_file: MakeFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_vanishes_during_the_scan(
+    catalog: Catalog, library: Path, make_file: MakeFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("one", "two"):
         make_file(library / f"{name}.safetensors", EMBEDDING)
     know = scanning.know
@@ -169,7 +197,9 @@ def test_a_file_that_vanishes_during_the_scan(catalog: Catalog, library: Path, m
 
 
 @needs_permissions
-def test_an_unreadable_folder_is_a_problem_and_proves_nothing(library: Path, make_file: MakeFile, tmp_path: Path) -> None:
+def test_an_unreadable_folder_is_a_problem_and_proves_nothing(
+    library: Path, make_file: MakeFile, tmp_path: Path
+) -> None:
     make_file(library / "open" / "one.safetensors", EMBEDDING)
     make_file(library / "closed" / "two.safetensors", EMBEDDING)
     home = tmp_path / "home"
@@ -193,7 +223,9 @@ def test_an_unreadable_folder_is_a_problem_and_proves_nothing(library: Path, mak
         assert not catalog.find("missing:yes"), "what cannot be seen is not gone"
 
 
-def test_a_folder_that_is_gone_keeps_its_rows_and_an_unknown_one_is_an_error(catalog: Catalog, library: Path, make_file: MakeFile) -> None:
+def test_a_folder_that_is_gone_keeps_its_rows_and_an_unknown_one_is_an_error(
+    catalog: Catalog, library: Path, make_file: MakeFile
+) -> None:
     make_file(library / "one.safetensors", EMBEDDING)
     scan(catalog, [library])
     shutil.rmtree(library)
@@ -212,10 +244,14 @@ def test_hashes_are_right_and_are_not_made_twice(catalog: Catalog, library: Path
     assert not [event for event in events if event.phase == "hashing"]
 
 
-def test_a_stopped_scan_keeps_what_it_has_and_can_be_run_again(catalog: Catalog, library: Path, make_file: MakeFile) -> None:
+def test_a_stopped_scan_keeps_what_it_has_and_can_be_run_again(
+    catalog: Catalog, library: Path, make_file: MakeFile
+) -> None:
     for number in range(300):
         make_file(library / f"{number:03}.safetensors", EMBEDDING)
-    job = Job("scan", lambda event: job.cancel() if event.phase == "indexing" and event.done > 150 else None, interval=0)
+    job = Job(
+        "scan", lambda event: job.cancel() if event.phase == "indexing" and event.done > 150 else None, interval=0
+    )
     with pytest.raises(CancelledError):
         scan(catalog, [library], job=job)
     kept = catalog.count()

@@ -1,11 +1,11 @@
-"""Adapter files (LoRA and its kin): tensor names sorted into modules, algorithms and parts. The tables are `catalog/adapters.toml`."""
+"""Adapter files (LoRA and its kin): tensor names sorted into modules and parts, by `catalog/adapters.toml`."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, cached_property
 from math import isqrt
 from typing import Any
@@ -20,7 +20,7 @@ AUXILIARY = frozenset({"extra", "norm"})
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What a module's shapes say of the layer it changes. None is unknown; `rank` is the adapter's, `dims` the weight's."""
+    """What the shapes of a module say of its layer; None is unknown. `rank` is the adapter's, `dims` the weight's."""
 
     out_size: int | None = None
     in_size: int | None = None
@@ -36,7 +36,7 @@ class Module:
     dialect: str
     components: tuple[str, ...]
     flat: str
-    parts: dict[str, dict[str, Shape]] = field(default_factory=dict)
+    parts: dict[str, dict[str, Shape]]
 
     @cached_property
     def algorithm(self) -> str | None:
@@ -53,13 +53,21 @@ class Module:
     def incomplete(self) -> bool:
         """Whether a part is there without its partner."""
         wanted = _tables().pairs.get(self.algorithm or "", ())
-        return any((one in self.parts[self.algorithm or ""]) != (two in self.parts[self.algorithm or ""]) for one, two in wanted)
+        return any(
+            (one in self.parts[self.algorithm or ""]) != (two in self.parts[self.algorithm or ""])
+            for one, two in wanted
+        )
+
+
+_Ending = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
 class _Tables:
-    suffixes: Mapping[str, list[tuple[str, str, str, str]]]
-    prefixes: list[tuple[str, str, tuple[str, ...]]]
+    endings: Mapping[str, list[_Ending]]
+    prefix: re.Pattern[str]
+    prefixes: Mapping[str, tuple[str, tuple[str, ...]]]
+    respelled: re.Pattern[str]
     spellings: list[tuple[re.Pattern[str], str]]
     needs: Mapping[str, list[str]]
     pairs: Mapping[str, list[list[str]]]
@@ -69,10 +77,12 @@ class _Tables:
 @cache
 def _tables() -> _Tables:
     table = tomllib.loads(data_path("adapters.toml").read_text(encoding="utf-8"))
-    prefixes = [(prefix, dialect, tuple(where)) for prefix, (dialect, *where) in table["prefixes"].items()]
+    longest_first = sorted(table["prefixes"], key=len, reverse=True)
     return _Tables(
-        suffixes=_suffixes(table["suffixes"]),
-        prefixes=sorted(prefixes, key=lambda row: -len(row[0])),
+        endings=_endings(table["suffixes"]),
+        prefix=re.compile("|".join(map(re.escape, longest_first))),
+        prefixes={prefix: (dialect, tuple(where)) for prefix, (dialect, *where) in table["prefixes"].items()},
+        respelled=re.compile("|".join(table["spellings"])),
         spellings=[(re.compile(pattern), word) for pattern, word in table["spellings"].items()],
         needs=table["needs"],
         pairs=table["pairs"],
@@ -80,30 +90,40 @@ def _tables() -> _Tables:
     )
 
 
-def _suffixes(table: Mapping[str, Mapping[str, Any]]) -> dict[str, list[tuple[str, str, str, str]]]:
-    """Last word of a name to (ending, algorithm, part, what to put behind the module's name), the longest ending first."""
-    found: dict[str, list[tuple[str, str, str, str]]] = {}
+def _endings(table: Mapping[str, Mapping[str, Any]]) -> dict[str, list[_Ending]]:
+    """Last two words of a name, or the last one, to (ending, algorithm, part, what to put behind the module's name)."""
+    found: dict[str, list[_Ending]] = {}
     for algorithm, endings in table.items():
         for ending, spec in endings.items():
             part, behind = (spec, "") if isinstance(spec, str) else spec
-            found.setdefault(ending.rpartition(".")[2], []).append((ending, algorithm, part, behind))
-    return {word: sorted(rows, key=lambda row: -len(row[0])) for word, rows in found.items()}
+            found.setdefault(_last_words(ending[1:]), []).append((ending, algorithm, part, behind))
+    return {words: sorted(rows, key=lambda row: -len(row[0])) for words, rows in found.items()}
+
+
+def _last_words(name: str) -> str:
+    return ".".join(name.rsplit(".", 2)[-2:])
 
 
 def split_name(name: str) -> tuple[str, str, str] | None:
     """(module, algorithm, part) of a tensor name, or None for a name with no known ending."""
-    for ending, algorithm, part, behind in _tables().suffixes.get(name.rpartition(".")[2], ()):
-        if name.endswith(ending):
-            return name[: -len(ending)] + behind, algorithm, part
+    endings = _tables().endings
+    words = _last_words(name)
+    for key in (words, words.rpartition(".")[2]):
+        for ending, algorithm, part, behind in endings.get(key, ()):
+            if name.endswith(ending):
+                return name[: -len(ending)] + behind, algorithm, part
     return None
 
 
-def _module(name: str) -> Module:
-    prefix, dialect, where = next(row for row in _tables().prefixes if name.startswith(row[0]))
+def _module(name: str, parts: dict[str, dict[str, Shape]]) -> Module:
+    tables = _tables()
+    fits = tables.prefix.match(name)
+    prefix = fits[0] if fits else ""
     flat = flatten(name[len(prefix) :])
-    for pattern, word in _tables().spellings:
-        flat = pattern.sub(word, flat)
-    return Module(name, dialect, where, flat)
+    if tables.respelled.search(flat):
+        for pattern, word in tables.spellings:
+            flat = pattern.sub(word, flat)
+    return Module(name, *tables.prefixes[prefix], flat, parts)
 
 
 @dataclass(frozen=True)
@@ -115,29 +135,30 @@ class Adapter:
     bundled: tuple[str, ...] = ()
 
 
+_Parts = dict[str, dict[str, Shape]]
+
+
 def read_adapter(shapes: Mapping[str, Shape]) -> Adapter | None:
     """The adapter in these tensors, or None if they hold none."""
-    modules: dict[str, Module] = {}
+    found: dict[str, _Parts] = {}
     for name, shape in shapes.items():
-        found = split_name(name)
-        if found is not None:
-            module, algorithm, part = found
-            if module not in modules:
-                modules[module] = _module(module)
-            modules[module].parts.setdefault(algorithm, {})[part] = shape
-    return _trusted(modules, shapes)
-
-
-def _trusted(modules: Mapping[str, Module], shapes: Mapping[str, Shape]) -> Adapter | None:
-    for module in modules.values():
-        for algorithm, needed in _tables().needs.items():
-            if algorithm in module.parts and not all(part in module.parts[algorithm] for part in needed):
-                del module.parts[algorithm]
-    kept = tuple(module for module in modules.values() if module.algorithm)
-    if all(module.algorithm in AUXILIARY for module in kept):
+        split = split_name(name)
+        if split is not None:
+            module, algorithm, part = split
+            found.setdefault(module, {}).setdefault(algorithm, {})[part] = shape
+    modules = tuple(_module(module, parts) for module, parts in found.items() if _trusted(parts))
+    if all(module.algorithm in AUXILIARY for module in modules):
         return None
-    tensors = sum(len(parts) for module in kept for parts in module.parts.values())
-    return Adapter(kept, tensors, tuple(name for name in shapes if name.startswith(_tables().bundled)))
+    tensors = sum(len(parts) for module in modules for parts in module.parts.values())
+    return Adapter(modules, tensors, tuple(name for name in shapes if name.startswith(_tables().bundled)))
+
+
+def _trusted(parts: _Parts) -> bool:
+    """Drop the algorithms whose endings are too common without their partners; whether one is left."""
+    for algorithm, needed in _tables().needs.items():
+        if algorithm in parts and not all(part in parts[algorithm] for part in needed):
+            del parts[algorithm]
+    return any(algorithm != "extra" for algorithm in parts)
 
 
 def _at(shape: Shape | None, index: int) -> int | None:
@@ -157,7 +178,7 @@ def _lora(parts: Mapping[str, Shape]) -> Size:
 
 
 def _loha(parts: Mapping[str, Shape]) -> Size:
-    """Hadamard product of two low-rank products; with a core tensor `t1` the factors are stored transposed (LyCORIS)."""
+    """Hadamard product of two low-rank products; with a core tensor `t1` the factors lie transposed (LyCORIS)."""
     left, right = parts.get("w1_a"), parts.get("w1_b")
     turned = int("t1" in parts)
     return Size(_at(left, turned), _at(right, 1), _at(left, 1 - turned))

@@ -1,4 +1,4 @@
-"""What is known of every architecture: `catalog/architectures/*.toml` as frozen dataclasses, read once and only when asked."""
+"""What is known of every architecture: `catalog/architectures/*.toml` as frozen dataclasses, read when first asked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ ROLES = ("small", "denoiser", "vae", "text_encoder", "whole")
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Names and shapes that prove an architecture in one layout. `confidence` is header, or structure when it looks at no width."""
+    """Names and shapes that prove an architecture in one layout.
+
+    `confidence` is header, or structure when it looks at no width.
+    """
 
     condition: Condition
     layout: str | None = None
@@ -49,7 +52,10 @@ class Latent:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """Settings that give a fair first picture. `size` is in pixels; `prediction` is what a file without a marker most likely is."""
+    """Settings that give a fair first picture; `size` is in pixels.
+
+    `prediction` is what a file without a marker most likely is.
+    """
 
     size: int
     steps: int
@@ -70,12 +76,16 @@ class Upscale:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a word in metadata claims beside the architecture; `refines` is the variant that it narrows."""
+    """What a word in metadata claims beside the architecture.
+
+    `refines` is the variant that it narrows, `like` the architecture whose adapters have the same modules.
+    """
 
     architecture: str
     variant: str | None = None
     prediction: str | None = None
     refines: str | None = None
+    like: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +117,9 @@ def _read_toml(path: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise CorruptFileError(f"{path} is not valid TOML: {error}.", "Correct the file or reinstall modelhub.") from error
+        raise CorruptFileError(
+            f"{path} is not valid TOML: {error}.", "Correct the file or reinstall modelhub."
+        ) from error
 
 
 def _names(value: Any) -> tuple[str, ...]:
@@ -173,7 +185,9 @@ def read_architecture(path: Path) -> Architecture:
     try:
         return _architecture(table)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CorruptFileError(f"{path} has a wrong or missing entry: {error}.", "See catalog/README.md for the format.") from error
+        raise CorruptFileError(
+            f"{path} has a wrong or missing entry: {error}.", "See catalog/README.md for the format."
+        ) from error
 
 
 @cache

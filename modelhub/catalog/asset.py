@@ -38,7 +38,7 @@ def _signed(number: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One catalogued file. Hashes are lower-case hex or None; `rating` 0 means none; `problem` says why it could not be read."""
+    """One catalogued file: hashes in lower-case hex or None, `rating` 0 for none, `problem` why it was not read."""
 
     id: int
     path: Path
@@ -91,18 +91,26 @@ class Asset:
     def as_dict(self) -> dict[str, Any]:
         """The asset as the command line's contract has it; unknown values are None."""
         plain = {name: getattr(self, name) for name in _JSON_FIELDS}
-        return {"id": self.id, "path": str(self.path), **plain, **self.hashes, "rating": self.rating or None, "size": self.size}
+        return {
+            "id": self.id,
+            "path": str(self.path),
+            **plain,
+            **self.hashes,
+            "rating": self.rating or None,
+            "size": self.size,
+        }
 
 
 _JSON_FIELDS = (
-    "kind", "architecture", "variant", "format", "layout", "prediction", "dtypes", "parameters", "components", "adapter", "tags",
-    "notes", "trigger_words", "source", "confidence", "evidence", "conflicts", "facts", "fingerprint", "title", "problem", "missing",
+    "kind", "architecture", "variant", "format", "layout", "prediction", "dtypes", "parameters", "components",
+    "adapter", "tags", "notes", "trigger_words", "source", "confidence", "evidence", "conflicts", "facts",
+    "fingerprint", "title", "problem", "missing",
 )  # fmt: skip
 HASH_NAMES = ("sha256", "blake3", "crc32", "autov1", "autov2", "autov3")
 _JSON_COLUMNS = ("dtypes", "components", "adapter", "trigger_words", "evidence", "conflicts", "facts")
 _PLAIN_COLUMNS = (
-    "id", "kind", "architecture", "variant", "format", "layout", "prediction", "dtype", "parameters", "confidence", "fingerprint",
-    "title", "source", "recipe", "rating", "notes", "problem_code", "problem", "added",
+    "id", "kind", "architecture", "variant", "format", "layout", "prediction", "dtype", "parameters", "confidence",
+    "fingerprint", "title", "source", "recipe", "rating", "notes", "problem_code", "problem", "added",
 )  # fmt: skip
 
 #: What a query selects so that `from_row` can read it.
@@ -111,8 +119,8 @@ SELECT = "SELECT assets.*, (SELECT json_group_array(tag) FROM tags WHERE asset_i
 
 def from_row(row: sqlite3.Row) -> Asset:
     """An asset from a row of `SELECT`."""
-    plain = {name: row[name] for name in _PLAIN_COLUMNS}
-    parsed = {name: json.loads(row[name]) if row[name] else None for name in _JSON_COLUMNS}
+    plain: dict[str, Any] = {name: row[name] for name in _PLAIN_COLUMNS}
+    parsed: dict[str, Any] = {name: json.loads(row[name]) if row[name] else None for name in _JSON_COLUMNS}
     return Asset(
         path=Path(row["path"]),
         stat=FileStat(row["device"], row["inode"], row["size"], row["modified"]),

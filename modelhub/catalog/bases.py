@@ -1,6 +1,7 @@
 """Which architecture an adapter was made for: a vote of its modules against the key maps.
 
-Names alone prove nothing: an SD 1.x LoRA finds all of its names in SD 2.x. Names with sizes and numbers of dimensions do.
+Names alone prove nothing: an SD 1.x LoRA finds all of its names in SD 2.x. Names with
+sizes and numbers of dimensions do.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _KEEP_DIMS = frozenset({"lora", "diff"})
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Of `total` modules: how many names the architecture has, how many with the same dimensions, how many with the same sizes."""
+    """Of `total` modules: names that the architecture has, those with as many dimensions, those with the same sizes."""
 
     architecture: str
     total: int
@@ -44,7 +45,10 @@ class Verdict:
 def target(architecture: str, module: Module) -> Target | None:
     """What a module changes in an architecture, or None if that has no such module."""
     known = keymap(architecture)
-    return next((known[place, module.flat] for place in module.components if (place, module.flat) in known), None)
+    for place in module.components:
+        if (place, module.flat) in known:
+            return known[place, module.flat]
+    return None
 
 
 def same_dims(module: Module, goal: Target) -> bool:
@@ -77,15 +81,26 @@ def tally(architecture: str, modules: Iterable[Module]) -> Tally:
     return Tally(architecture, len(voters), len(found), len(shaped), equal)
 
 
+def _all_equal(architecture: str, modules: Iterable[Module]) -> bool:
+    """Whether every module is there with its sizes; stops at the first that is not, so wrong ones cost nothing."""
+    goals = ((module, target(architecture, module)) for module in modules)
+    return all(goal is not None and same_dims(module, goal) and same_size(module, goal) for module, goal in goals)
+
+
 def find_base(adapter: Adapter) -> Verdict:
     """The base of an adapter. Several are listed when several fit equally well; none is ever guessed."""
     voters = [module for module in adapter.modules if votable(module)]
+    proved = [tally(name, voters) for name in mapped() if voters and _all_equal(name, voters)]
+    return _verdict(proved, "header", "all modules equal") or _by_width(voters) or _by_share(voters)
+
+
+def _by_share(voters: list[Module]) -> Verdict:
     tallies = [tally(name, voters) for name in mapped()] if voters else []
     return (
-        _verdict([one for one in tallies if one.equal == one.total], "header", "all modules equal")
-        or _by_width(voters)
-        or _verdict([one for one in tallies if _nearly(one)], "header", "all known modules equal")
-        or _verdict([one for one in tallies if one.shaped == one.total], "structure", "names and ranks fit, widths differ")
+        _verdict([one for one in tallies if _nearly(one)], "header", "all known modules equal")
+        or _verdict(
+            [one for one in tallies if one.shaped == one.total], "structure", "names and ranks fit, widths differ"
+        )
         or Verdict(None, (), "header", tuple(_evidence(one, "some modules fit") for one in tallies if one.equal))
     )
 
@@ -103,7 +118,9 @@ def _verdict(fitting: list[Tally], confidence: str, rule: str) -> Verdict | None
     if not fitting:
         return None
     bases = tuple(one.architecture for one in fitting)
-    return Verdict(bases[0] if len(bases) == 1 else None, bases, confidence, tuple(_evidence(one, rule) for one in fitting))
+    return Verdict(
+        bases[0] if len(bases) == 1 else None, bases, confidence, tuple(_evidence(one, rule) for one in fitting)
+    )
 
 
 def _by_width(voters: list[Module]) -> Verdict | None:

@@ -1,4 +1,4 @@
-"""Components: a file's tensors sorted by the prefixes of `catalog/components.toml`, and the best architecture for each part."""
+"""Components: tensors sorted by the prefixes of `catalog/components.toml`, and the best architecture for each part."""
 
 from __future__ import annotations
 
@@ -37,7 +37,11 @@ class Match:
         return (*found, *(self._widths() if self.signature.confidence == "structure" else ()))
 
     def _widths(self) -> Iterable[Evidence]:
-        released = [one for one in self.architecture.signatures if one.confidence == "header" and one.layout == self.signature.layout]
+        released = [
+            one
+            for one in self.architecture.signatures
+            if one.confidence == "header" and one.layout == self.signature.layout
+        ]
         misfits = {name: (shape, dims) for one in released for name, shape, dims in one.condition.misfits(self.view)}
         for name, (shape, dims) in misfits.items():
             yield Evidence("widths differ", name, f"{list(shape)}, released models have {show_dims(dims)}")
@@ -115,7 +119,9 @@ def find_inside(names: Names, role: str, prefix: str) -> Match | None:
     return best(views, with_role(role))
 
 
-def component(role: str, found: Match | None, prefix: str, names: Iterable[str], weights: Mapping[str, int]) -> Component:
+def component(
+    role: str, found: Match | None, prefix: str, names: Iterable[str], weights: Mapping[str, int]
+) -> Component:
     """The component made of `names`; `weights` gives the number of parameters of each tensor."""
     below = [name for name in names if name.startswith(prefix)]
     parameters = sum(weights.get(name, 0) for name in below)

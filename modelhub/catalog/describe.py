@@ -7,8 +7,14 @@ from modelhub.catalog.asset import precision
 from modelhub.catalog.identity import Identity
 from modelhub.text import human_count, one_line
 
-_KINDS = {"vae": "VAE", "lora": "LoRA", "controlnet": "ControlNet", "ip-adapter": "IP-Adapter", "t2i-adapter": "T2I-Adapter"}
-_SHORT = {"Stable Diffusion": "SD"}
+_KINDS = {
+    "vae": "VAE",
+    "lora": "LoRA",
+    "controlnet": "ControlNet",
+    "ip-adapter": "IP-Adapter",
+    "t2i-adapter": "T2I-Adapter",
+}
+_SHORT = {"Stable Diffusion XL": "SDXL", "Stable Diffusion": "SD"}
 
 
 def describe(identity: Identity) -> str:
@@ -33,8 +39,16 @@ def _title(identity: Identity, kind: str) -> str:
         title = title.replace(long, short)
     if not title:
         bases = (identity.adapter or {}).get("bases", [])
-        return f"{kind} of unknown base" if identity.kind == "lora" and not bases else " ".join((*" or ".join(bases).split(), kind))
-    return title if kind.lower() in title.lower() or identity.kind in ("text-encoder", "clip-vision") else f"{title} {kind}"
+        return (
+            f"{kind} of unknown base"
+            if identity.kind == "lora" and not bases
+            else " ".join((*" or ".join(bases).split(), kind))
+        )
+    return (
+        title
+        if kind.lower() in title.lower() or identity.kind in ("text-encoder", "clip-vision")
+        else f"{title} {kind}"
+    )
 
 
 def _adapter(identity: Identity) -> str:

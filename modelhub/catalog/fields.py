@@ -15,7 +15,18 @@ class Condition:
     parameters: tuple[str | int | float, ...]
 
 
-_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_UNITS = {
+    "": 1,
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+    "k": 10**3,
+    "m": 10**6,
+    "g": 10**9,
+    "t": 10**12,
+}
 _UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 _COMPARISON = re.compile(r"(>=|<=|>|<|=)?\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)")
 _YES = {"yes": 1, "true": 1, "1": 1, "no": 0, "false": 0, "0": 0}
@@ -48,7 +59,11 @@ def _number(column: str, units: dict[str, int]) -> Callable[[str], Condition]:
     def build(value: str) -> Condition:
         match = _COMPARISON.fullmatch(value)
         if match is None or match[3].lower() not in units:
-            raise ValueError("this must be a number such as >=4, >2GB or <500MB" if len(units) > 1 else "this must be a number such as >=4")
+            raise ValueError(
+                "this must be a number such as >=4, >2GB or <500MB"
+                if len(units) > 1
+                else "this must be a number such as >=4"
+            )
         number = float(match[2]) * units[match[3].lower()]
         return Condition(f"{column} {match[1] or '='} ?", (number,))
 
@@ -87,7 +102,7 @@ def _dtype(value: str) -> Condition:
 
 
 def _word(value: str) -> Condition:
-    """Anywhere in path, title, trigger words, notes and tags: by the trigram index, or by LIKE below three characters."""
+    """Anywhere in path, title, trigger words, notes and tags: by the trigram index from three characters on."""
     if len(value) >= 3:
         quoted = '"' + value.replace('"', '""') + '"'
         return Condition("assets.id IN (SELECT rowid FROM words WHERE words MATCH ?)", (quoted,))

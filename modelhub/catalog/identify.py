@@ -1,7 +1,7 @@
 """What a file is, from its header alone: names, shapes, dtypes and metadata; no tensor is read.
 
-The order matters because kinds share names: small kinds first, then denoisers by the longest prefix, adapters only where there
-is no denoiser, then what remains. What matches nothing stays unknown, with a fingerprint.
+The order matters because kinds share names: small kinds first, then denoisers by the longest prefix, adapters only
+where there is no denoiser, then what remains. What matches nothing stays unknown, with a fingerprint.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from hashlib import blake2b
 from math import prod
 from typing import Any
 
+from modelhub.catalog.adapter_facts import adapter_facts, adapter_identity
 from modelhub.catalog.adapters import Adapter, read_adapter
 from modelhub.catalog.architectures import Architecture
-from modelhub.catalog.bases import Verdict, find_base
 from modelhub.catalog.components import Match, Part, component, find_denoiser, find_inside, find_whole, split
 from modelhub.catalog.identity import Component, Evidence, Identity
 from modelhub.catalog.marks import flags, name_hints, prediction, quantisation
@@ -27,33 +27,36 @@ from modelhub.formats.header import FLOAT_DTYPES, Header
 
 #: Of all tensors, the share that must belong to adapter modules.
 _MOSTLY = 0.5
+_INSIDE = ("vae", "text_encoder")
 
 
 def identify(header: Header, *, name: str = "") -> Identity:
     """What the file behind `header` is, with evidence. `name` is its file name, good for remarks only."""
     names = Names(header.shapes)
     dtypes, weights = _count(header)
-    adapter = None
-    found = _small(names)
-    if found is None:
-        found = _model(names, weights)
-    if found is None or found.kind == "lora":
-        adapter = read_adapter(names.shapes)
-        if found is None and adapter is not None and adapter.tensors >= _MOSTLY * len(names.shapes):
-            found = _lora(adapter)
-        elif found is not None and adapter is not None:
-            found = replace(found, adapter=adapter_facts(adapter, (found.architecture,) if found.architecture else ()))
-    if found is None:
-        found = _remainder(names, weights)
-    is_adapter = adapter is not None and found.kind == "lora"
+    found, adapter = _find(names, weights)
     found = replace(
         found,
         dtypes=dtypes,
         parameters=sum(weights.values()),
-        fingerprint=fingerprint(names, adapter if is_adapter else None),
+        fingerprint=fingerprint(names, adapter),
         facts={**found.facts, **flags(names)},
     )
     return _hints(refine(_marked(found, names), header.metadata), name)
+
+
+def _find(names: Names, weights: Mapping[str, int]) -> tuple[Identity, Adapter | None]:
+    """What the file is, by the order of the module's docstring; with its modules if it is an adapter."""
+    found = _small(names) or _model(names, weights)
+    if found is not None and found.kind != "lora":
+        return found, None
+    adapter = read_adapter(names.shapes)
+    if adapter is not None and found is not None:
+        bases = (found.architecture,) if found.architecture else ()
+        return replace(found, adapter=adapter_facts(adapter, bases)), adapter
+    if adapter is not None and adapter.tensors >= _MOSTLY * len(names.shapes):
+        return adapter_identity(adapter), adapter
+    return found or _remainder(names, weights), None
 
 
 def _count(header: Header) -> tuple[dict[str, int], dict[str, int]]:
@@ -82,7 +85,8 @@ def _of_match(found: Match, kind: str) -> Identity:
         prediction=_pick((variant.prediction for variant in true), one.prediction),
         layout=layout,
         confidence=found.signature.confidence,
-        evidence=found.evidence + tuple(proof for variant in true[:3] for proof in _why(variant.condition.proof(found.view))),
+        evidence=found.evidence
+        + tuple(proof for variant in true[:3] for proof in _why(variant.condition.proof(found.view))),
         facts=facts,
     )
 
@@ -111,102 +115,59 @@ def _small(names: Names) -> Identity | None:
 def _model(names: Names, weights: Mapping[str, int]) -> Identity | None:
     """A file with a denoiser: a checkpoint if a VAE or text encoder is there too."""
     parts, rest = split(names)
-    found = find_denoiser(names)
     certain = [part for part in parts if part.role == "denoiser"]
-    if found is None and not (certain and len(parts) > len(certain)):
+    found = find_denoiser(names)
+    if found is None and len(parts) == len(certain):
         return None
     others = [_component(names, part, weights) for part in parts if part.role != "denoiser"]
-    kind = "checkpoint" if any(one.role in ("vae", "text_encoder") for one in others) else "diffusion-model"
+    kind = "checkpoint" if any(one.role in _INSIDE for one in others) else "diffusion-model"
     if found is None:
-        unknown = [component("denoiser", None, part.prefix, part.names, weights) for part in certain]
-        why = Evidence("denoiser of no known architecture", "", certain[0].prefix)
-        return Identity(kind, components=(*unknown, *others), evidence=(why,)) if kind == "checkpoint" else None
+        return _of_unknown(certain, others, weights) if certain and kind == "checkpoint" else None
     own = next((part.names for part in certain if part.prefix == found.view.prefix), rest)
     denoiser = component("denoiser", found, found.view.prefix, own, weights)
-    identity = _of_match(found, kind)
-    return replace(identity, architecture=found.architecture.id, components=(denoiser, *others))
+    return replace(_of_match(found, kind), architecture=found.architecture.id, components=(denoiser, *others))
+
+
+def _of_unknown(certain: list[Part], others: list[Component], weights: Mapping[str, int]) -> Identity:
+    """A checkpoint whose denoiser nobody knows: its prefix proves what it is, nothing proves whose."""
+    unknown = [component("denoiser", None, part.prefix, part.names, weights) for part in certain]
+    why = Evidence("denoiser of no known architecture", "", certain[0].prefix)
+    return Identity("checkpoint", components=(*unknown, *others), evidence=(why,))
 
 
 def _component(names: Names, part: Part, weights: Mapping[str, int]) -> Component:
-    found = find_inside(names, part.role, part.prefix) if part.role in ("vae", "text_encoder") else None
+    found = find_inside(names, part.role, part.prefix) if part.role in _INSIDE else None
     return component(part.role, found, found.view.prefix if found else part.prefix, part.names, weights)
-
-
-def _lora(adapter: Adapter) -> Identity:
-    verdict = find_base(adapter)
-    return Identity(
-        kind="lora",
-        architecture=verdict.architecture,
-        layout=_dialect(adapter),
-        confidence=verdict.confidence,
-        evidence=_adapter_evidence(adapter, verdict),
-        adapter=adapter_facts(adapter, verdict.bases),
-    )
-
-
-def _adapter_evidence(adapter: Adapter, verdict: Verdict) -> tuple[Evidence, ...]:
-    first = adapter.modules[0]
-    return (Evidence(f"modules of {first.algorithm}", first.name, f"{len(adapter.modules)} modules"), *verdict.evidence)
-
-
-def _dialect(adapter: Adapter) -> str:
-    return Counter(module.dialect for module in adapter.modules).most_common(1)[0][0]
-
-
-def adapter_facts(adapter: Adapter, bases: Iterable[str]) -> dict[str, Any]:
-    """What to show of an adapter, as plain values; `rank` maps each rank (as text) to the number of modules that have it."""
-    sizes = [module.size for module in adapter.modules]
-    ranks = Counter(size.rank for size in sizes if size.rank)
-    extra = [module.parts.get("extra", {}) for module in adapter.modules]
-    places = Counter("unet" if module.components == ("denoiser",) else "text_encoder" for module in adapter.modules)
-    return {
-        "algorithm": sorted({module.algorithm or "" for module in adapter.modules}),
-        "rank": {str(rank): count for rank, count in ranks.most_common()},
-        "modules": len(adapter.modules),
-        "alpha": any("alpha" in parts for parts in extra),
-        "conv": any((size.dims or 0) > 2 for size in sizes),
-        "dora": any("dora" in parts for parts in extra),
-        "dialect": _dialect(adapter),
-        "bases": list(bases),
-        "components": {place: places.get(place, 0) for place in ("unet", "text_encoder")},
-        "incomplete": sum(module.incomplete for module in adapter.modules),
-    }
 
 
 def _remainder(names: Names, weights: Mapping[str, int]) -> Identity:
     """A file without denoiser and adapter: VAE, text encoders, vision encoder, upscaler, or unknown."""
-    parts, _ = split(names)
-    inside = [(part.role, part.prefix, find_inside(names, part.role, part.prefix)) for part in parts if part.role in ("vae", "text_encoder")]
-    matches = [(role, found) for role, _, found in inside if found]
+    inside = [part for part in split(names)[0] if part.role in _INSIDE]
+    matches = [found for part in inside if (found := find_inside(names, part.role, part.prefix))]
     if not matches:
         whole = find_whole(names, "whole")
-        bare = [(role, found) for role in ("vae", "text_encoder") if whole is None and (found := find_inside(names, role, ""))]
-        matches = bare[:1]
         if whole is not None:
             return _whole(whole)
-    if not matches:
-        return Identity()
-    return _parts(matches, [component(role, found, found.view.prefix, names.under(found.view.prefix), weights) for role, found in matches])
+        matches = [found for role in _INSIDE if (found := find_inside(names, role, ""))][:1]
+    return _parts(matches, names, weights) if matches else Identity()
 
 
-def _parts(matches: list[tuple[str, Match]], components: list[Component]) -> Identity:
-    roles = {role for role, _ in matches}
-    first: Match = matches[0][1]
-    kind = (first.architecture.kind or "other") if len(roles) == 1 else "other"
-    identity = _of_match(first, kind)
-    facts = {**identity.facts, **({"used_by": list(first.architecture.used_by)} if first.architecture.used_by else {})}
+def _parts(matches: list[Match], names: Names, weights: Mapping[str, int]) -> Identity:
+    """VAE and text encoders without a denoiser: one by itself, or several together."""
+    below = [(one.architecture.role, one, one.view.prefix) for one in matches]
+    components = tuple(component(role, one, prefix, names.under(prefix), weights) for role, one, prefix in below)
     if len(matches) > 1:
-        facts = {"bundle": [found.architecture.id for _, found in matches]}
-    alone = len(matches) == 1
-    note = (Evidence("verdict", "", first.architecture.title),) if alone else ()
-    return replace(
-        identity,
-        architecture=first.architecture.id if alone else None,
-        variant=identity.variant if alone else None,
-        components=tuple(components),
-        evidence=(*(proof for _, found in matches for proof in found.evidence), *note),
-        facts=facts,
-    )
+        kinds = {one.architecture.kind or "other" for one in matches}
+        bundle = {"bundle": [one.architecture.id for one in matches]}
+        evidence = tuple(proof for one in matches for proof in one.evidence)
+        kind = kinds.pop() if len(kinds) == 1 else "other"
+        return Identity(kind, components=components, confidence="header", evidence=evidence, facts=bundle)
+    one = matches[0].architecture
+    identity = _of_match(matches[0], one.kind or "other")
+    used_by = {"used_by": list(one.used_by)} if one.used_by else {}
+    evidence = (*identity.evidence, Evidence("verdict", "", one.title))
+    facts = {**identity.facts, **used_by}
+    return replace(identity, architecture=one.id, components=components, evidence=evidence, facts=facts)
 
 
 def _whole(found: Match) -> Identity:
@@ -233,7 +194,9 @@ def _hints(identity: Identity, name: str) -> Identity:
     if not hints:
         return identity
     evidence = tuple(Evidence("from the file name", "", hint) for hint in hints)
-    return replace(identity, evidence=(*identity.evidence, *evidence), facts={**identity.facts, "name_hints": list(hints)})
+    return replace(
+        identity, evidence=(*identity.evidence, *evidence), facts={**identity.facts, "name_hints": list(hints)}
+    )
 
 
 def fingerprint(names: Names, adapter: Adapter | None = None) -> str:

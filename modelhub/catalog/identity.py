@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 KINDS = (
-    "checkpoint", "diffusion-model", "vae", "text-encoder", "lora", "embedding", "controlnet", "t2i-adapter", "ip-adapter",
-    "hypernetwork", "clip-vision", "motion-module", "upscaler", "other", "unknown",
+    "checkpoint", "diffusion-model", "vae", "text-encoder", "lora", "embedding", "controlnet", "t2i-adapter",
+    "ip-adapter", "hypernetwork", "clip-vision", "motion-module", "upscaler", "other", "unknown",
 )  # fmt: skip
 
 
@@ -22,7 +22,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """One part of a file: `role` is denoiser, vae, text_encoder, ema or other; `prefix` starts all of its tensor names."""
+    """One part of a file: `role` is denoiser, vae, text_encoder, ema or other; `prefix` starts all its tensor names."""
 
     role: str
     architecture: str | None
@@ -37,7 +37,8 @@ class Identity:
 
     `confidence`: header (proved by names and shapes), structure (names and ranks fit, the widths are not those of the
     released model), metadata, name, or none. `facts` holds measured numbers such as in_channels, context, heads of a
-    structure; `conflicts` are sentences about metadata that contradicts shapes. `fingerprint` is equal for equal layouts.
+    structure; `conflicts` are sentences about metadata that contradicts shapes. `fingerprint` is equal for equal
+    layouts.
     """
 
     kind: str = "unknown"

@@ -1,4 +1,4 @@
-"""Key maps: the modules of an architecture under every spelling, with their sizes. `catalog/keymaps/*.tsv.xz`, read when needed.
+"""Key maps: the modules of an architecture under every spelling, with their sizes, from `catalog/keymaps/*.tsv.xz`.
 
 A spelling is `(component, flat name)`: dots and underscores are the same in it, because adapters write either.
 """
@@ -20,8 +20,8 @@ _DENOISER = "model.diffusion_model."
 class Target:
     """What a module of an adapter changes: a tensor of the checkpoint, or `part` = (dimension, offset, length) of one.
 
-    `component` is denoiser, te, te1, te2 or te3. `out_size` and `in_size` are those of the part; `rank` is the number of
-    dimensions of the tensor (2 linear, 4 convolution); `diffusers` is the module's name there, or "".
+    `component` is denoiser, te, te1, te2 or te3. `out_size` and `in_size` are those of the part; `rank` is the tensor's
+    number of dimensions (2 linear, 4 convolution); `diffusers` is the module's name there, or "".
     """
 
     component: str

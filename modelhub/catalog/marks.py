@@ -1,4 +1,4 @@
-"""Marks that cut across architectures: prediction markers, packed weights, words in file names. The table is `catalog/marks.toml`."""
+"""Marks that cut across architectures: prediction, packed weights, words in file names. Data: `catalog/marks.toml`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def quantisation(names: Names, dtypes: Mapping[str, int]) -> dict[str, Any] | No
     """How weights are packed, by how many tensors say so; None for plain floats."""
     marked = [name for name in names.shapes if name.endswith(_endings())]
     counts = {
-        kind: sum(name.endswith(tuple(endings)) for name in marked) for kind, endings in _table()["quantisation"].items()
+        kind: sum(name.endswith(tuple(endings)) for name in marked)
+        for kind, endings in _table()["quantisation"].items()
     }
     found: dict[str, Any] = {kind: count for kind, count in counts.items() if count}
     if not found and max(dtypes, key=lambda name: dtypes[name], default="").startswith("F8"):

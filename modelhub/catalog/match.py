@@ -1,7 +1,7 @@
 """The one matcher: conditions on tensor names and shapes, tested below a prefix.
 
-Patterns are names; `#` stands for a number in them, a trailing `*` for any ending, a leading `/` for a name that is not below
-the prefix. In shapes None stands for any size.
+Patterns are names; `#` stands for a number in them, a trailing `*` for any ending, a leading one for any
+beginning, a leading `/` for a name that is not below the prefix. In shapes None stands for any size.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from functools import cache, cached_property
 Shape = tuple[int, ...]
 Dims = tuple[int | None, ...]
 
-_NUMBER = re.compile(r"\d+")
+
+#: Longer numbers are not block indices, and Python refuses to read very long ones.
+_NUMBER = r"\d{1,6}"
 
 
 class Names:
@@ -23,7 +25,6 @@ class Names:
 
     def __init__(self, shapes: Mapping[str, Shape]) -> None:
         self.shapes = shapes
-        self._numbered: dict[str, dict[str, list[str]]] = {}
 
     @cached_property
     def ordered(self) -> list[str]:
@@ -44,22 +45,13 @@ class Names:
 
     def like(self, prefix: str, pattern: str) -> list[str]:
         """Names below `prefix` that are `pattern`, where `#` is any number."""
-        if prefix not in self._numbered:
-            self._numbered[prefix] = self._number(prefix)
-        same = self._numbered[prefix].get(_NUMBER.sub("#", pattern), ())
         fits = _regex(pattern).fullmatch
-        return [name for name in same if fits(name, len(prefix))]
-
-    def _number(self, prefix: str) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for name in self.under(prefix):
-            found.setdefault(_NUMBER.sub("#", name[len(prefix) :]), []).append(name)
-        return found
+        return [name for name in self.under(prefix + pattern.partition("#")[0]) if fits(name, len(prefix))]
 
 
 @cache
 def _regex(pattern: str) -> re.Pattern[str]:
-    return re.compile(r"\d+".join(re.escape(part) for part in pattern.split("#")))
+    return re.compile(_NUMBER.join(re.escape(part) for part in pattern.split("#")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +68,8 @@ class View:
             prefix, pattern = "", pattern[1:]
         if pattern.endswith("*"):
             return self.names.under(prefix + pattern[:-1])
+        if pattern.startswith("*"):
+            return [name for name in self.names.under(prefix) if name.endswith(pattern[1:])]
         if "#" in pattern:
             return self.names.like(prefix, pattern)
         return [prefix + pattern] if prefix + pattern in self.names.shapes else []
@@ -91,9 +85,10 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What must hold: every name of `all`, one of `any`, none of `none`, each shape, each rank, and at most `max_keys` names.
+    """What must hold: every name of `all`, one of `any`, none of `none`, each shape, each rank.
 
-    `only` allows no names but those of `all`. A shape or rank given for a pattern holds if one tensor fits.
+    `max_keys` is the most names that the file may have; `only` allows none but those of `all`. A shape or rank given
+    for a pattern holds if one tensor fits.
     """
 
     all: tuple[str, ...] = ()
@@ -107,12 +102,12 @@ class Condition:
     def holds(self, view: View) -> bool:
         """Whether all of it is true below the view's prefix."""
         return (
-            all(map(view.has, self.all))
+            self._counts(view)
+            and all(map(view.has, self.all))
             and (not self.any or any(map(view.has, self.any)))
             and all(_fits(view, name, dims) for name, dims in self.shape)
             and all(any(len(shape) == rank for shape in view.shapes(name)) for name, rank in self.rank)
             and not any(map(view.has, self.none))
-            and self._counts(view)
         )
 
     def _counts(self, view: View) -> bool:

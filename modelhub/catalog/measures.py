@@ -1,7 +1,7 @@
 """Measured facts: numbers that are read off shapes and names, as the data file names them.
 
-A measure is text: `input_blocks.0.0.weight[1]` is a dimension, `count PATTERN` a number of tensors, `has PATTERN` a yes or no,
-`each PATTERN` the numbers of tensors for each value of the pattern's first `#`. The first alternative that exists counts.
+A measure is text: `input_blocks.0.0.weight[1]` is a dimension, `count PATTERN` a number of tensors, `has PATTERN` a yes
+or no, `each PATTERN` the numbers of tensors for each value of the first `#`. The first alternative that exists counts.
 """
 
 from __future__ import annotations

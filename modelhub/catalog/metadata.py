@@ -13,7 +13,14 @@ from modelhub.catalog.identity import Evidence, Identity
 from modelhub.text import one_line, shorten
 
 _KEYS = ("modelspec.architecture", "ss_base_model_version", "architecture", "general.architecture", "model_type")
-_PREDICTIONS = {"epsilon": "epsilon", "eps": "epsilon", "v": "v", "v_prediction": "v", "v-prediction": "v", "velocity": "v"}
+_PREDICTIONS = {
+    "epsilon": "epsilon",
+    "eps": "epsilon",
+    "v": "v",
+    "v_prediction": "v",
+    "v-prediction": "v",
+    "velocity": "v",
+}
 #: Longer JSON is not parsed: tag statistics are for display only.
 _MAX_JSON = 4_000_000
 _MAX_WORD = 100
@@ -53,7 +60,7 @@ def _understand(word: str) -> Claim | None:
 
 
 def refine(identity: Identity, metadata: Mapping[str, str]) -> Identity:
-    """`identity` with what metadata adds: variant, prediction, trigger words; and a conflict for what it contradicts."""
+    """`identity` with what metadata adds: variant, prediction, trigger words, and conflicts for what it contradicts."""
     for one in said(metadata):
         identity = _architecture(identity, one)
         identity = _variant(identity, one)
@@ -78,10 +85,13 @@ def _architecture(identity: Identity, one: Said) -> Identity:
     claimed = one.claim.architecture
     if identity.architecture == claimed or claimed in _used_by(identity):
         return replace(identity, evidence=_evidence(identity, one.key, one.word))
-    if identity.architecture is not None:
+    same_modules = (
+        identity.kind == "lora" and identity.architecture is not None and identity.architecture == one.claim.like
+    )
+    if identity.architecture is not None and not same_modules:
         return _conflict(identity, one.key, one.word, identity.architecture)
     bases = (identity.adapter or {}).get("bases", [])
-    if bases and claimed not in bases:
+    if bases and claimed not in bases and not same_modules:
         return _conflict(identity, one.key, one.word, " or ".join(bases))
     if identity.kind not in ("lora", "embedding"):
         return identity
@@ -98,15 +108,11 @@ def _variant(identity: Identity, one: Said) -> Identity:
     wanted = one.claim.variant
     if wanted is None or wanted == identity.variant or identity.architecture != one.claim.architecture:
         return identity
-    if identity.kind in ("checkpoint", "diffusion-model") and identity.variant not in (None, one.claim.refines):
+    if identity.variant not in (None, one.claim.refines):
         return _conflict(identity, one.key, one.word, f"{identity.architecture} {identity.variant}")
     if wanted in _PROVED_BY_SHAPE and identity.kind in ("checkpoint", "diffusion-model"):
-        return _conflict(identity, one.key, one.word, f"{identity.architecture} without {wanted} channels")
-    return identity if identity.variant else replace(identity, variant=wanted) if one.claim.refines is None else _narrow(identity, one)
-
-
-def _narrow(identity: Identity, one: Said) -> Identity:
-    return replace(identity, variant=one.claim.variant, evidence=_evidence(identity, one.key, one.word))
+        return _conflict(identity, one.key, one.word, f"{identity.architecture} without the channels of {wanted}")
+    return replace(identity, variant=wanted, evidence=_evidence(identity, one.key, one.word))
 
 
 #: Variants that input channels prove: a header without them is not one, whatever its metadata says.
@@ -152,5 +158,7 @@ def _trained(statistics: Any) -> list[str]:
 
 
 def _top_tag(tags: Any) -> list[str]:
-    counts = {tag.strip(): count for tag, count in tags.items() if isinstance(count, int)} if isinstance(tags, dict) else {}
+    counts = (
+        {tag.strip(): count for tag, count in tags.items() if isinstance(count, int)} if isinstance(tags, dict) else {}
+    )
     return [max(counts, key=lambda tag: counts[tag])] if counts else []

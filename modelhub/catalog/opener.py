@@ -36,10 +36,12 @@ class Opener:
         self._opened: list[Parent] = []
 
     def __call__(self, ref: str) -> Parent:
-        """Open one model. Raises NotFoundError, AmbiguousError, FileError, NotAModelError for a format without a reader."""
+        """Open one model. Raises NotFoundError, AmbiguousError, FileError; NotAModelError for an unreadable format."""
         path, asset = locate(self._catalog, ref)
         if sniff(path) in ("pickle", "gguf"):
-            raise NotAModelError(f"{path} is a {sniff(path)} file, which is not read as weights.", "Use a safetensors file.")
+            raise NotAModelError(
+                f"{path} is a {sniff(path)} file, which is not read as weights.", "Use a safetensors file."
+            )
         source = SafetensorsFile(path)
         try:
             parent = Parent(source, path, path.stem, self._sha256(path, asset))
@@ -71,5 +73,7 @@ class Opener:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()

@@ -14,7 +14,8 @@ from modelhub.text import plural
 def resolve(catalog: Catalog, ref: str) -> Asset:
     """The one asset that `ref` names.
 
-    Raises NotFoundError (with the way to index a file that exists but is not catalogued) or AmbiguousError with the candidates.
+    Raises NotFoundError (with the way to index a file that exists but is not catalogued), or AmbiguousError with the
+    candidates.
     """
     found = _candidates(catalog, ref)
     if not found:
@@ -27,7 +28,7 @@ def resolve(catalog: Catalog, ref: str) -> Asset:
 
 
 def locate(catalog: Catalog, ref: str) -> tuple[Path, Asset | None]:
-    """The file that `ref` names, with its asset if it is catalogued; a path to any existing file will do. Raises as `resolve`."""
+    """The file that `ref` names, with its asset if there is one; a path to any file will do. Raises as `resolve`."""
     path = Path(ref).expanduser()
     if not ref.startswith("#") and path.is_file():
         return path, catalog.by_path(Path(path.absolute()))
@@ -54,7 +55,9 @@ def _candidates(catalog: Catalog, ref: str) -> list[Asset]:
 
 def _not_found(ref: str) -> NotFoundError:
     if Path(ref).expanduser().exists():
-        return NotFoundError(f"{ref} exists, and is not in the catalog.", "Index its folder with `modelhub scan FOLDER`.")
+        return NotFoundError(
+            f"{ref} exists, and is not in the catalog.", "Index its folder with `modelhub scan FOLDER`."
+        )
     return NotFoundError(
         f"Nothing is named '{ref}'.", "A name, stem, #id, path or hash is expected; `modelhub ls` lists what there is."
     )

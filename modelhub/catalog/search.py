@@ -73,7 +73,9 @@ def _token(text: str, match: re.Match[str]) -> _Token:
 
 def _mistake(text: str, at: int, what: str) -> BadQueryError:
     line = text.replace("\n", " ").replace("\t", " ")
-    return BadQueryError(f"The search cannot be read: {what}.\n  {line}\n  {' ' * at}^", f"Fields are: {', '.join(FIELDS)}.")
+    return BadQueryError(
+        f"The search cannot be read: {what}.\n  {line}\n  {' ' * at}^", f"Fields are: {', '.join(FIELDS)}."
+    )
 
 
 def _unquote(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The catalog on disk: one SQLite file through sqlite-utils, in WAL mode, so that scans, searches and the TUI can overlap.
+"""The catalog on disk: one SQLite file through sqlite-utils, in WAL mode: scans, searches and the TUI can overlap.
 
 A `Catalog` belongs to one thread; another thread opens its own.
 """
@@ -28,8 +28,8 @@ from modelhub.settings import home
 #: Sort names to SQL; names are compared without case, and ties go by name.
 SORTS = {
     "name": "name COLLATE NOCASE", "size": "size", "added": "added", "rating": "rating", "kind": "kind",
-    "architecture": "architecture", "arch": "architecture", "modified": "modified", "path": "path", "params": "parameters",
-    "parameters": "parameters", "dtype": "dtype", "format": "format", "id": "id",
+    "architecture": "architecture", "arch": "architecture", "modified": "modified", "path": "path",
+    "params": "parameters", "parameters": "parameters", "dtype": "dtype", "format": "format", "id": "id",
 }  # fmt: skip
 _BIGGEST_FIRST = {"size", "added", "rating", "modified", "params", "parameters"}
 
@@ -85,7 +85,8 @@ class Catalog:
         except sqlite3.DatabaseError as error:
             connection.close()
             raise CorruptFileError(
-                f"{path} is not a usable catalog: {error}.", "Move it away and scan again; model files are not affected."
+                f"{path} is not a usable catalog: {error}.",
+                "Move it away and scan again; model files are not affected.",
             ) from error
 
     def close(self) -> None:
@@ -95,7 +96,9 @@ class Catalog:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     @contextmanager
@@ -138,7 +141,9 @@ class Catalog:
                 found[row["id"]] = from_row(row)
         return [found[number] for number in ids if number in found]
 
-    def find(self, query: str = "", sort: str = "name", *, reverse: bool = False, limit: int | None = None) -> list[Asset]:
+    def find(
+        self, query: str = "", sort: str = "name", *, reverse: bool = False, limit: int | None = None
+    ) -> list[Asset]:
         """The assets that `query` finds, in order, at most `limit`."""
         return self.assets(self.ids(query, sort, reverse=reverse)[:limit])
 
@@ -198,11 +203,13 @@ class Catalog:
     # -- what the user says ----------------------------------------------------------------------------------------
 
     def tag(self, ids: Iterable[int], add: Iterable[str] = (), remove: Iterable[str] = ()) -> None:
-        """Add and remove tags. Raises UsageError for a tag that is empty, longer than 100 characters, or has a line break."""
+        """Add and remove tags. Raises UsageError for a tag that is empty, long, or not printable on one line."""
         ids, add, remove = list(ids), [_tag(word) for word in add], [_tag(word) for word in remove]
         with self.atomic():
             self._db.conn.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?)", [(i, t) for i in ids for t in add])
-            self._db.conn.executemany("DELETE FROM tags WHERE asset_id = ? AND tag = ?", [(i, t) for i in ids for t in remove])
+            self._db.conn.executemany(
+                "DELETE FROM tags WHERE asset_id = ? AND tag = ?", [(i, t) for i in ids for t in remove]
+            )
 
     def rate(self, number: int, rating: int) -> None:
         """Give 1 to 5 stars, or 0 for none. Raises UsageError."""
@@ -223,15 +230,24 @@ class Catalog:
 
     def stats(self) -> dict[str, tuple[int, FileStat, bool, str]]:
         """Path to (id, stat, missing, rules) of every asset: what a scan compares with the disk."""
-        rows = self._db.conn.execute("SELECT path, id, device, inode, size, modified, missing, identified_by FROM assets")
+        rows = self._db.conn.execute(
+            "SELECT path, id, device, inode, size, modified, missing, identified_by FROM assets"
+        )
         return {row[0]: (row[1], FileStat(row[2], row[3], row[4], row[5]), bool(row[6]), row[7]) for row in rows}
 
     def record(self, path: Path, stat: FileStat, identity: Identity, rules: str, **columns: Any) -> int:
-        """Insert or update the row of `path`, returning its id; tags, notes and rating stay, hashes go if the file changed.
+        """Insert or update the row of `path`, returning its id. What the user said stays; old hashes go.
 
         `columns` are further columns: title, recipe, problem, problem_code.
         """
-        row = {"problem": None, "problem_code": None, "title": None, "recipe": None, **identity_columns(identity), **columns}
+        row = {
+            "problem": None,
+            "problem_code": None,
+            "title": None,
+            "recipe": None,
+            **identity_columns(identity),
+            **columns,
+        }
         row |= {"name": path.name, "identified_by": rules, "missing": 0}
         select = "SELECT id, device, inode, size, modified FROM assets WHERE path = ?"
         with self.atomic():

@@ -1,4 +1,4 @@
-"""Upscalers: the factor by which one enlarges, read off its shapes. Rules by name, so that the data files can choose."""
+"""Upscalers: the factor by which one enlarges, read off its shapes by rules that the data files name."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from math import isqrt
 from modelhub.catalog.architectures import Architecture
 from modelhub.catalog.match import View
 
+#: A larger factor is not a fact but a mistake.
+_LARGEST = 64
 _LAST = re.compile(r"(\d+)\D*$")
 
 
@@ -16,7 +18,7 @@ def scale(view: View, architecture: Architecture) -> int | None:
     """The factor by the first rule that applies, or None. An input that was folded into channels is divided out."""
     factors = (_RULES[rule.rule](view, rule.tensor) for rule in architecture.upscale)
     factor = next((factor for factor in factors if factor), None)
-    return factor and max(1, factor // _folded(view))
+    return max(1, factor // _folded(view)) if factor and factor <= _LARGEST else None
 
 
 def _first(view: View, name: str, axis: int = 0) -> int | None:
@@ -42,9 +44,9 @@ def _doublings(view: View, pattern: str) -> int | None:
 def _pixel_shuffle(view: View, name: str) -> int | None:
     """The product over `name.0`, `name.2` ... of sqrt(out // in), where a convolution feeds a pixel shuffle."""
     factor, index = 1, 0
-    while shapes := view.shapes(f"{name}.{index}.weight"):
-        out, taken = shapes[0][0], shapes[0][1] if len(shapes[0]) > 1 else 1
-        factor *= isqrt(out // taken) if taken and out >= taken else 1
+    while view.has(f"{name}.{index}.weight"):
+        out, taken = (_first(view, f"{name}.{index}.weight", axis) for axis in (0, 1))
+        factor *= isqrt(out // taken) if out and taken and out >= taken else 1
         index += 2
     return factor if index and factor > 1 else None
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,31 +12,61 @@ from modelhub.cli.options import REF_HELP, command
 from modelhub.cli.table import facts
 from modelhub.errors import ModelhubError, UsageError
 from modelhub.formats.hashes import Hashes, hash_file
-from modelhub.text import human_count, one_line, plural
+from modelhub.text import human_count, one_line
 
 if TYPE_CHECKING:
-    from modelhub.catalog.identity import Identity
     from modelhub.cli.options import Commands
 
 
 def add(commands: Commands) -> None:
     """Add the commands of this group."""
-    parser = command(commands, "identify", _identify, "Say what files are, from their headers; needs no catalog.", "modelhub identify model.safetensors")
+    parser = command(
+        commands,
+        "identify",
+        _identify,
+        "Say what files are, from their headers; needs no catalog.",
+        "modelhub identify model.safetensors",
+    )
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="a model file, e.g. model.safetensors")
 
-    parser = command(commands, "hash", _hash, "Print all hashes of files, each read once.", "modelhub hash model.safetensors --json")
+    parser = command(
+        commands, "hash", _hash, "Print all hashes of files, each read once.", "modelhub hash model.safetensors --json"
+    )
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="any file, e.g. model.safetensors")
 
-    parser = command(commands, "tag", _tag, "Add or remove tags.", "modelhub tag my-lora --add anime --add style --remove new", reads=False)
+    parser = command(
+        commands,
+        "tag",
+        _tag,
+        "Add or remove tags.",
+        "modelhub tag my-lora --add anime --add style --remove new",
+        reads=False,
+    )
     parser.add_argument("refs", metavar="REF", nargs="+", help=REF_HELP)
     parser.add_argument("--add", metavar="TAG", action="append", default=[], help="a tag to add, e.g. --add anime")
-    parser.add_argument("--remove", metavar="TAG", action="append", default=[], help="a tag to remove, e.g. --remove new")
+    parser.add_argument(
+        "--remove", metavar="TAG", action="append", default=[], help="a tag to remove, e.g. --remove new"
+    )
 
-    parser = command(commands, "rate", _rate, "Give an asset 1 to 5 stars; 0 takes them away.", "modelhub rate my-lora 4", reads=False)
+    parser = command(
+        commands,
+        "rate",
+        _rate,
+        "Give an asset 1 to 5 stars; 0 takes them away.",
+        "modelhub rate my-lora 4",
+        reads=False,
+    )
     parser.add_argument("ref", metavar="REF", help=REF_HELP)
     parser.add_argument("rating", metavar="0-5", type=int, help="the number of stars, e.g. 4")
 
-    parser = command(commands, "note", _note, "Write a note on an asset; an empty text removes it.", 'modelhub note my-lora "good at 0.7"', reads=False)
+    parser = command(
+        commands,
+        "note",
+        _note,
+        "Write a note on an asset; an empty text removes it.",
+        'modelhub note my-lora "good at 0.7"',
+        reads=False,
+    )
     parser.add_argument("ref", metavar="REF", help=REF_HELP)
     parser.add_argument("text", metavar="TEXT", help='the note, e.g. "good at 0.7"')
 
@@ -68,7 +96,9 @@ def _each_file(context: Context, work: Any, lines: Any) -> int:
             answers.append(work(path))
         except ModelhubError as error:
             code = code or error.exit_code
-            answers.append({"path": str(path), "error": {"code": error.code, "message": error.message, "hint": error.hint}})
+            answers.append(
+                {"path": str(path), "error": {"code": error.code, "message": error.message, "hint": error.hint}}
+            )
     context.answer(answers, lambda: (line for found in answers for line in ("", *_or_error(found, lines))))
     return code
 
@@ -84,16 +114,25 @@ def _or_error(found: dict[str, Any], lines: Any) -> Iterator[str]:
 def _identity_lines(found: dict[str, Any]) -> Iterator[str]:
     yield bold(one_line(found["path"]))
     structure = " (by structure)" if found["confidence"] == "structure" else ""
-    parts = ", ".join(f"{p['role']} {p['architecture'] or ''} ({human_count(p['parameters'])})" for p in found["components"])
+    parts = ", ".join(
+        f"{p['role']} {p['architecture'] or ''} ({human_count(p['parameters'])})" for p in found["components"]
+    )
     pairs = [
-        ("kind", found["kind"]), ("architecture", (found["architecture"] or "unknown") + structure),
-        ("variant", found["variant"] or ""), ("format", found["format"]), ("layout", found["layout"] or ""),
-        ("prediction", found["prediction"] or ""), ("parameters", human_count(found["parameters"])), ("components", parts),
+        ("kind", found["kind"]),
+        ("architecture", (found["architecture"] or "unknown") + structure),
+        ("variant", found["variant"] or ""),
+        ("format", found["format"]),
+        ("layout", found["layout"] or ""),
+        ("prediction", found["prediction"] or ""),
+        ("parameters", human_count(found["parameters"])),
+        ("components", parts),
         ("dtypes", ", ".join(f"{name} {human_count(count)}" for name, count in found["dtypes"].items())),
-        ("adapter", adapter_words(found["adapter"])), ("trigger words", ", ".join(found["trigger_words"])),
-        ("facts", ", ".join(f"{name} {value}" for name, value in found["facts"].items())), ("confidence", found["confidence"]),
+        ("adapter", adapter_words(found["adapter"])),
+        ("trigger words", ", ".join(found["trigger_words"])),
+        ("facts", ", ".join(f"{name} {value}" for name, value in found["facts"].items())),
+        ("confidence", found["confidence"]),
         ("fingerprint", found["fingerprint"] or ""),
-    ]  # fmt: skip
+    ]
     yield from facts([(name, one_line(value)) for name, value in pairs])
     for conflict in found["conflicts"]:
         yield f"contradiction: {one_line(conflict)}"
@@ -110,7 +149,9 @@ def _hash(context: Context) -> int:
 
 def _hash_lines(found: dict[str, Any]) -> Iterator[str]:
     yield bold(one_line(found["path"]))
-    yield from facts([(name, str(value) if value is not None else "-") for name, value in found.items() if name != "path"])
+    yield from facts(
+        [(name, str(value) if value is not None else "-") for name, value in found.items() if name != "path"]
+    )
 
 
 def _tag(context: Context) -> int:

@@ -19,17 +19,41 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     """Add the commands of this group."""
-    parser = command(commands, "scan", _scan, "Index folders of models, and remember them.", "modelhub scan ~/models --hash fast")
-    parser.add_argument("folders", metavar="DIR", nargs="*", type=Path, help="a folder; none: the remembered ones, e.g. ~/ComfyUI/models")
-    parser.add_argument("--hash", choices=("none", "fast", "full"), help="hash after indexing: fast = SHA256 and BLAKE3, full = all (default: none, or settings.toml)")  # fmt: skip
+    parser = command(
+        commands, "scan", _scan, "Index folders of models, and remember them.", "modelhub scan ~/models --hash fast"
+    )
+    parser.add_argument(
+        "folders",
+        metavar="DIR",
+        nargs="*",
+        type=Path,
+        help="a folder; none: the remembered ones, e.g. ~/ComfyUI/models",
+    )
+    parser.add_argument(
+        "--hash",
+        choices=("none", "fast", "full"),
+        help="hash after indexing: fast = SHA256 and BLAKE3, full = all (default: none, or settings.toml)",
+    )
 
-    parser = command(commands, "ls", _ls, "List assets, all or those that a query finds.", 'modelhub ls kind:lora arch:sdxl -tag:nsfw "two words"')
-    parser.add_argument("query", metavar="QUERY", nargs="*", help="words and field:value conditions, e.g. size:>2GB rating:>=4 (a OR b)")
-    parser.add_argument("--sort", default="name", help="name, size, added, rating, kind, arch, modified, params, … (default: name)")
+    parser = command(
+        commands,
+        "ls",
+        _ls,
+        "List assets, all or those that a query finds.",
+        'modelhub ls kind:lora arch:sdxl -tag:nsfw "two words"',
+    )
+    parser.add_argument(
+        "query", metavar="QUERY", nargs="*", help="words and field:value conditions, e.g. size:>2GB rating:>=4 (a OR b)"
+    )
+    parser.add_argument(
+        "--sort", default="name", help="name, size, added, rating, kind, arch, modified, params, … (default: name)"
+    )
     parser.add_argument("--reverse", action="store_true", help="turn the order round, e.g. --sort size --reverse")
     parser.add_argument("--limit", type=int, metavar="N", help="at most N assets, e.g. --limit 20")
 
-    parser = command(commands, "show", _show, "Show everything known of an asset, and why.", "modelhub show sd_xl_base_1.0")
+    parser = command(
+        commands, "show", _show, "Show everything known of an asset, and why.", "modelhub show sd_xl_base_1.0"
+    )
     parser.add_argument("ref", metavar="REF", help=REF_HELP)
 
     command(commands, "tags", _tags, "List all tags with the number of their assets.", "modelhub tags")
@@ -52,7 +76,13 @@ def _scan(context: Context) -> int:
 
 
 def _scan_lines(report: ScanReport) -> Iterator[str]:
-    counted = [(report.added, "added"), (report.updated, "updated"), (report.moved, "moved"), (report.missing, "missing"), (report.unchanged, "unchanged")]  # fmt: skip
+    counted = [
+        (report.added, "added"),
+        (report.updated, "updated"),
+        (report.moved, "moved"),
+        (report.missing, "missing"),
+        (report.unchanged, "unchanged"),
+    ]
     words = ", ".join(f"{count:,} {word}" for count, word in counted if count)
     yield f"{plural(report.files, 'file')} in {report.seconds:.2f} s{': ' + words if words else ''}"
     if report.problems:
@@ -66,27 +96,36 @@ def _ls(context: Context) -> int:
     with Catalog.open() as catalog:
         assets = catalog.find(" ".join(map(_word, args.query)), args.sort, reverse=args.reverse, limit=args.limit)
         total = catalog.count()
-    context.answer([asset.as_dict() for asset in assets], lambda: _rows(assets))
+    context.answer([asset.as_dict() for asset in assets], lambda: asset_rows(assets))
     if not assets:
         context.say("No asset fits." if total else "The catalog is empty. Index a folder with `modelhub scan FOLDER`.")
     return 0
 
 
 def _word(word: str) -> str:
-    """A shell word with a space in it was quoted by the user, who means it as one phrase, unless it is a query itself."""
+    """A shell word with a space in it was quoted by the user: one phrase, unless it is a query itself."""
     plain = " " in word and not any(mark in word for mark in ':"()') and " OR " not in word and not word.startswith("-")
     return f'"{word}"' if plain else word
 
 
-def _rows(assets: list[Asset]) -> Iterator[str]:
+def asset_rows(assets: list[Asset]) -> Iterator[str]:
+    """The table of `ls`; ✗ marks files that are gone or broken, ~ architectures by structure only."""
     if not assets:
         return
     head = ("ID", "NAME", "KIND", "ARCH", "DTYPE", "SIZE", "★", "TAGS")
     rows = [
-        (f"#{a.id}", ("✗ " if a.missing or a.problem else "") + a.name, a.kind, architecture_words(a), a.dtype or "-",
-         human_size(a.size), str(a.rating or ""), " ".join(a.tags))
+        (
+            f"#{a.id}",
+            ("✗ " if a.missing or a.problem else "") + a.name,
+            a.kind,
+            architecture_words(a),
+            a.dtype or "-",
+            human_size(a.size),
+            str(a.rating or ""),
+            " ".join(a.tags),
+        )
         for a in assets
-    ]  # fmt: skip
+    ]
     lines = table(head, rows, right=(5,))
     yield bold(next(lines))
     yield from lines
@@ -96,7 +135,11 @@ def architecture_words(asset: Asset) -> str:
     """The architecture with its variant; `~` says that only the structure fits."""
     if asset.architecture is None:
         return "-"
-    return asset.architecture + (f" {asset.variant}" if asset.variant else "") + (" ~" if asset.confidence == "structure" else "")
+    return (
+        asset.architecture
+        + (f" {asset.variant}" if asset.variant else "")
+        + (" ~" if asset.confidence == "structure" else "")
+    )
 
 
 def _show(context: Context) -> int:
@@ -123,20 +166,34 @@ def _asset_facts(asset: Asset) -> list[tuple[str, str]]:
     dtypes = ", ".join(f"{name} {human_count(count)}" for name, count in asset.dtypes.items())
     parts = ", ".join(f"{p['role']} ({human_count(p['parameters'])})" for p in asset.components)
     return [
-        ("id", f"#{asset.id}"), ("path", str(asset.path) + (" (missing)" if asset.missing else "")),
-        ("size", f"{human_size(asset.size)} ({asset.size:,} bytes)"), ("kind", asset.kind),
-        ("architecture", architecture_words(asset)), ("format", asset.format), ("layout", asset.layout or ""),
-        ("prediction", asset.prediction or ""), ("dtypes", dtypes), ("parameters", human_count(asset.parameters)),
-        ("components", parts), ("adapter", adapter_words(asset.adapter)), ("trigger words", ", ".join(asset.trigger_words)),
-        ("facts", ", ".join(f"{name} {value}" for name, value in asset.facts.items())), ("tags", " ".join(asset.tags)),
-        ("rating", "★" * asset.rating), ("notes", asset.notes), ("confidence", asset.confidence),
-        *((name, value or "") for name, value in asset.hashes.items()), ("fingerprint", asset.fingerprint or ""),
-    ]  # fmt: skip
+        ("id", f"#{asset.id}"),
+        ("path", str(asset.path) + (" (missing)" if asset.missing else "")),
+        ("size", f"{human_size(asset.size)} ({asset.size:,} bytes)"),
+        ("kind", asset.kind),
+        ("architecture", architecture_words(asset)),
+        ("format", asset.format),
+        ("layout", asset.layout or ""),
+        ("prediction", asset.prediction or ""),
+        ("dtypes", dtypes),
+        ("parameters", human_count(asset.parameters)),
+        ("components", parts),
+        ("adapter", adapter_words(asset.adapter)),
+        ("trigger words", ", ".join(asset.trigger_words)),
+        ("facts", ", ".join(f"{name} {value}" for name, value in asset.facts.items())),
+        ("tags", " ".join(asset.tags)),
+        ("rating", "★" * asset.rating),
+        ("notes", asset.notes),
+        ("confidence", asset.confidence),
+        *((name, value or "") for name, value in asset.hashes.items()),
+        ("fingerprint", asset.fingerprint or ""),
+    ]
 
 
 def adapter_words(adapter: dict[str, object] | None) -> str:
     """An adapter's facts as `name value` pairs."""
-    return ", ".join(f"{name} {value}" for name, value in (adapter or {}).items() if value not in (None, [], {}, 0, False))
+    return ", ".join(
+        f"{name} {value}" for name, value in (adapter or {}).items() if value not in (None, [], {}, 0, False)
+    )
 
 
 def evidence_lines(evidence: list[dict[str, str]]) -> Iterator[str]:

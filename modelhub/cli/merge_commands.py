@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from modelhub.cli.context import Context, bold
 from modelhub.cli.options import REF_HELP, command
+from modelhub.cli.pictures import save_pictures
+from modelhub.cli.recipes import is_recipe, read_recipe
 from modelhub.cli.table import facts
 from modelhub.errors import NotFoundError, UsageError, file_error
-from modelhub.merge.recipe import DTYPES, MERGE_VAE, Recipe, parse_recipe, simple_recipe
+from modelhub.merge.recipe import DTYPES, MERGE_VAE, Recipe, simple_recipe
 from modelhub.merge.registry import methods
 from modelhub.text import human_seconds, human_size, one_line, plural
 
@@ -26,20 +28,47 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     """Add the commands of this group."""
-    parser = command(commands, "merge", _merge, "Merge models by a method, or by a recipe file.", "modelhub merge weighted-sum A B --alpha 0.3 -o C.safetensors", reads=False)  # fmt: skip
-    parser.add_argument("what", metavar="METHOD|RECIPE.toml", help="a method of `modelhub methods`, e.g. weighted-sum, or a recipe, e.g. my-merge.toml")
+    parser = command(
+        commands,
+        "merge",
+        _merge,
+        "Merge models by a method, or by a recipe file.",
+        "modelhub merge weighted-sum A B --alpha 0.3 -o C.safetensors",
+        reads=False,
+    )
+    parser.add_argument(
+        "what",
+        metavar="METHOD|RECIPE.toml",
+        help="a method of `modelhub methods`, e.g. weighted-sum, or a recipe, e.g. my-merge.toml",
+    )
     parser.add_argument("refs", metavar="REF", nargs="*", help=f"the models A, B, …, each {REF_HELP}")
-    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="the file to write, e.g. C.safetensors")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, required=True, help="the file to write, e.g. C.safetensors"
+    )
     _add_parameters(parser)
-    parser.add_argument("--vae", metavar="REF", help=f"take the VAE of this model (default: A's; '{MERGE_VAE}' merges it too)")
-    parser.add_argument("--dtype", choices=tuple(DTYPES), help="store weights in this precision, e.g. --dtype fp16 (default: as in A)")
+    parser.add_argument(
+        "--vae", metavar="REF", help=f"take the VAE of this model (default: A's; '{MERGE_VAE}' merges it too)"
+    )
+    parser.add_argument(
+        "--dtype", choices=tuple(DTYPES), help="store weights in this precision, e.g. --dtype fp16 (default: as in A)"
+    )
     parser.add_argument("--name", default="", help='a title for the result, e.g. --name "soft stripes"')
     parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
-    parser.add_argument("--save-recipe", metavar="FILE", type=Path, help="also write the recipe, e.g. --save-recipe my-merge.toml")
-    parser.add_argument("--preview", metavar="PROMPT", help='first render a picture of the unwritten merge to OUT.preview.png, e.g. --preview "a cat"')
+    parser.add_argument(
+        "--save-recipe", metavar="FILE", type=Path, help="also write the recipe, e.g. --save-recipe my-merge.toml"
+    )
+    parser.add_argument(
+        "--preview",
+        metavar="PROMPT",
+        help='first render a picture of the unwritten merge to OUT.preview.png, e.g. --preview "a cat"',
+    )
 
-    command(commands, "methods", _methods, "List the merge methods with their formulas and parameters.", "modelhub methods")
-    parser = command(commands, "recipe", _recipe, "Print the recipe that a merged file carries.", "modelhub recipe C > C.toml")
+    command(
+        commands, "methods", _methods, "List the merge methods with their formulas and parameters.", "modelhub methods"
+    )
+    parser = command(
+        commands, "recipe", _recipe, "Print the recipe that a merged file carries.", "modelhub recipe C > C.toml"
+    )
     parser.add_argument("ref", metavar="REF", help=REF_HELP)
 
 
@@ -53,28 +82,17 @@ def _add_parameters(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", metavar="X", type=float, help=f"{'; '.join(lines)}, e.g. --{name} 0.3")
 
 
-def read_recipe(path: Path) -> Recipe:
-    """The recipe in a file. Raises FileError, BadRecipeError."""
-    try:
-        return parse_recipe(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise file_error(error, path) from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not a text file.", "A recipe is TOML in UTF-8.") from error
-
-
-def is_recipe(word: str) -> bool:
-    """Whether a word of the command line names a recipe file."""
-    return word.endswith(".toml")
-
-
 def _asked_recipe(args: argparse.Namespace) -> Recipe:
     if is_recipe(args.what):
         if args.refs:
             raise UsageError("A recipe names its models itself.", "Leave out the REFs, or name a method.")
         return read_recipe(Path(args.what))
-    given = {p.name: value for m in methods().values() for p in m.parameters if (value := getattr(args, p.name)) is not None}
-    return simple_recipe(args.what, args.refs, name=args.name or args.output.stem, parameters=given, vae=args.vae, dtype=args.dtype)
+    given = {
+        p.name: value for m in methods().values() for p in m.parameters if (value := getattr(args, p.name)) is not None
+    }
+    return simple_recipe(
+        args.what, args.refs, name=args.name or args.output.stem, parameters=given, vae=args.vae, dtype=args.dtype
+    )
 
 
 def _merge(context: Context) -> int:
@@ -103,10 +121,14 @@ def _merge(context: Context) -> int:
 
 def _answer_plan(context: Context, planned: Plan) -> None:
     report = planned.report
-    data = {
-        "size": planned.header.file_size, "merged": len(report.merged), "copied": len(report.copied),
-        "dropped": len(report.dropped), "warnings": report.warnings, "recipe": planned.recipe.dumps(),
-    }  # fmt: skip
+    data: dict[str, Any] = {
+        "size": planned.header.file_size,
+        "merged": len(report.merged),
+        "copied": len(report.copied),
+        "dropped": len(report.dropped),
+        "warnings": report.warnings,
+        "recipe": planned.recipe.dumps(),
+    }
 
     def lines() -> Iterator[str]:
         yield f"would write {context.args.output}: {human_size(data['size'])}"
@@ -128,7 +150,6 @@ def _save_recipe(planned: Plan, path: Path) -> None:
 
 
 def _preview(context: Context, planned: Plan) -> None:
-    from modelhub.cli.preview_command import save_pictures
     from modelhub.preview.render import Renderer, Request
 
     path = context.args.output.with_suffix(".preview.png")
@@ -145,29 +166,53 @@ def _index(catalog: Catalog, path: Path, report: MergeReport) -> int:
     from modelhub.scan import add_file
 
     written = report.written
-    return add_file(catalog, path, Hashes(sha256=written.sha256, autov2=written.sha256[:10], autov3=written.tensor_sha256[:12]))
+    return add_file(
+        catalog, path, Hashes(sha256=written.sha256, autov2=written.sha256[:10], autov3=written.tensor_sha256[:12])
+    )
 
 
 def _merge_json(report: MergeReport, number: int) -> dict[str, Any]:
     written = report.written
     return {
-        "id": number, "path": str(written.path), "size": written.size, "sha256": written.sha256, "autov3": written.tensor_sha256[:12],
-        "tensors": written.tensors, "merged": report.merged, "copied": report.copied, "dropped": report.dropped,
-        "warnings": list(report.warnings), "seconds": report.seconds,
-    }  # fmt: skip
+        "id": number,
+        "path": str(written.path),
+        "size": written.size,
+        "sha256": written.sha256,
+        "autov3": written.tensor_sha256[:12],
+        "tensors": written.tensors,
+        "merged": report.merged,
+        "copied": report.copied,
+        "dropped": report.dropped,
+        "warnings": list(report.warnings),
+        "seconds": report.seconds,
+    }
 
 
 def _merge_lines(report: MergeReport, number: int) -> Iterator[str]:
     written = report.written
     yield bold(f"{written.path}  #{number}")
     done = f"{plural(report.merged, 'tensor')} merged, {report.copied:,} copied, {report.dropped:,} left out"
-    yield from facts([("size", human_size(written.size)), ("sha256", written.sha256), ("tensors", done), ("time", human_seconds(report.seconds))])
+    yield from facts(
+        [
+            ("size", human_size(written.size)),
+            ("sha256", written.sha256),
+            ("tensors", done),
+            ("time", human_seconds(report.seconds)),
+        ]
+    )
 
 
 def _methods(context: Context) -> int:
     found = methods().values()
     data = [
-        {"name": m.name, "title": m.title, "inputs": m.inputs, "formula": m.formula, "help": m.help, "parameters": [asdict(p) for p in m.parameters]}
+        {
+            "name": m.name,
+            "title": m.title,
+            "inputs": m.inputs,
+            "formula": m.formula,
+            "help": m.help,
+            "parameters": [asdict(p) for p in m.parameters],
+        }
         for m in found
     ]
 

@@ -27,7 +27,9 @@ def command(
         allow_abbrev=False,
     )
     parser.set_defaults(run=run)
-    parser.add_argument("--json", action="store_true", help="answer with one JSON document on stdout; events as JSON lines on stderr")
+    parser.add_argument(
+        "--json", action="store_true", help="answer with one JSON document on stdout; events as JSON lines on stderr"
+    )
     if not reads:
         parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     return parser

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelhub.cli.context import Context
 from modelhub.cli.options import REF_HELP, command
-from modelhub.errors import FileExistsAlreadyError, UsageError
+from modelhub.cli.pictures import check_pictures, save_pictures
+from modelhub.cli.recipes import is_recipe, read_recipe
 from modelhub.text import one_line
 
 if TYPE_CHECKING:
@@ -23,21 +23,47 @@ if TYPE_CHECKING:
 def add(commands: Commands) -> None:
     """Add the command."""
     example = 'modelhub preview my-merge.toml -p "a red circle on a blue background" --steps 10 -o test.png'
-    parser = command(commands, "preview", _preview, "Render a test picture of a model, or of a recipe that was never written.", example, reads=False)
+    parser = command(
+        commands,
+        "preview",
+        _preview,
+        "Render a test picture of a model, or of a recipe that was never written.",
+        example,
+        reads=False,
+    )
     parser.add_argument("source", metavar="SOURCE", help=f"{REF_HELP}; or a recipe, e.g. my-merge.toml")
     parser.add_argument("-p", "--prompt", required=True, help='what to show, e.g. -p "a cat, oil painting"')
     parser.add_argument("-n", "--negative", default="", help='what to avoid, e.g. -n "blurry"')
-    parser.add_argument("-o", "--output", metavar="OUT.png", type=Path, required=True, help="the picture; of a batch: OUT-1.png, OUT-2.png, …, e.g. test.png")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT.png",
+        type=Path,
+        required=True,
+        help="the picture; of a batch: OUT-1.png, OUT-2.png, …, e.g. test.png",
+    )
     parser.add_argument("--sampler", default="DPM++ 2M", help='Euler, "Euler a" or "DPM++ 2M" (default)')
     parser.add_argument("--schedule", default="Automatic", help="automatic (default), karras or uniform")
     parser.add_argument("--steps", type=int, default=20, help="denoising steps (default 20), e.g. --steps 10")
     parser.add_argument("--cfg", type=float, default=7.0, help="CFG scale (default 7), e.g. --cfg 4.5")
     parser.add_argument("--seed", type=int, default=1, help="seed of the first picture (default 1), e.g. --seed 42")
-    parser.add_argument("--size", metavar="WxH", type=_size, default=(None, None), help="pixels, e.g. --size 512x768 (default: the model's own)")
-    parser.add_argument("--batch", type=int, default=1, help="how many pictures, with seeds one after another, e.g. --batch 4")
-    parser.add_argument("--clip-skip", type=int, default=1, help="use the CLIP layer this far from the end, e.g. --clip-skip 2")
+    parser.add_argument(
+        "--size",
+        metavar="WxH",
+        type=_size,
+        default=(None, None),
+        help="pixels, e.g. --size 512x768 (default: the model's own)",
+    )
+    parser.add_argument(
+        "--batch", type=int, default=1, help="how many pictures, with seeds one after another, e.g. --batch 4"
+    )
+    parser.add_argument(
+        "--clip-skip", type=int, default=1, help="use the CLIP layer this far from the end, e.g. --clip-skip 2"
+    )
     parser.add_argument("--vae", metavar="REF", help="decode with this VAE, e.g. --vae vae-ft-mse")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), help="where to compute (default: settings.toml, else auto)")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), help="where to compute (default: settings.toml, else auto)"
+    )
     parser.add_argument("--force", action="store_true", help="replace OUT.png if it exists")
 
 
@@ -51,17 +77,33 @@ def _size(text: str) -> tuple[int, int]:
 def _preview(context: Context) -> int:
     from modelhub.catalog.opener import Opener
     from modelhub.catalog.store import Catalog
+    from modelhub.preview.render import check_names
     from modelhub.preview.request import Request
 
     args = context.args
+    width, height = args.size
     request = Request(
-        args.prompt, args.negative, args.sampler, args.schedule, args.steps, args.cfg, args.seed, *args.size, args.batch, args.clip_skip
-    )  # fmt: skip
+        prompt=args.prompt,
+        negative=args.negative,
+        sampler=args.sampler,
+        schedule=args.schedule,
+        steps=args.steps,
+        cfg=args.cfg,
+        seed=args.seed,
+        width=width,
+        height=height,
+        batch=args.batch,
+        clip_skip=args.clip_skip,
+    )
+    check_names(request)
     check_pictures(args.output, args.batch, force=args.force)
     with Catalog.open() as catalog, Opener(catalog, hashed=False, job=context.job) as opener:
         renderer = _renderer(context, opener)
         if args.dry_run:
-            context.answer({"images": [], "request": vars(args)["prompt"]}, lambda: [f"would render {args.batch} of {renderer.name}"])
+            context.answer(
+                {"images": [], "request": vars(args)["prompt"]},
+                lambda: [f"would render {args.batch} of {renderer.name}"],
+            )
             return 0
         rendering = renderer.render(request, job=context.job)
     paths = save_pictures(rendering, args.output, force=args.force)
@@ -71,7 +113,6 @@ def _preview(context: Context) -> int:
 
 def _renderer(context: Context, opener: Opener) -> Renderer:
     """The renderer of a REF, or of a recipe as a plan."""
-    from modelhub.cli.merge_commands import is_recipe, read_recipe
     from modelhub.merge.plan import plan
     from modelhub.preview.render import Renderer
     from modelhub.settings import load_settings
@@ -79,9 +120,12 @@ def _renderer(context: Context, opener: Opener) -> Renderer:
     args = context.args
     vae = opener(args.vae) if args.vae else None
     options: dict[str, Any] = {
-        "vae": vae.source if vae else None, "vae_name": vae.path.name if vae else None, "vae_sha256": vae.sha256 if vae else None,
-        "device": args.device or load_settings().device, "job": context.job,
-    }  # fmt: skip
+        "vae": vae.source if vae else None,
+        "vae_name": vae.path.name if vae else None,
+        "vae_sha256": vae.sha256 if vae else None,
+        "device": args.device or load_settings().device,
+        "job": context.job,
+    }
     if is_recipe(args.source):
         planned = plan(read_recipe(Path(args.source)), opener)
         name = planned.recipe.name or Path(args.source).stem
@@ -90,37 +134,16 @@ def _renderer(context: Context, opener: Opener) -> Renderer:
     return Renderer(parent.source, name=parent.name, sha256=parent.sha256, **options)
 
 
-def picture_paths(path: Path, count: int) -> list[Path]:
-    """Where `count` pictures go: `path` itself for one, path-1, path-2, … for more."""
-    if count == 1:
-        return [path]
-    return [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, count + 1)]
-
-
-def check_pictures(path: Path, count: int, *, force: bool = False) -> None:
-    """Raise what saving `count` pictures to `path` would end in, before they are rendered."""
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"{path} is not a name for a picture.", "Let the name end in .png.")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"{path.parent} is not a folder.", "Create it first.")
-    for goal in picture_paths(path, count):
-        if goal.exists() and not force:
-            raise FileExistsAlreadyError(f"{goal} exists already.", "Use --force to replace it, or choose another name.")
-
-
-def save_pictures(rendering: Rendering, path: Path, *, force: bool = False) -> list[Path]:
-    """Save every picture with its infotext; returns the paths. Raises FileError."""
-    from modelhub.formats.images import save_png
-
-    paths = picture_paths(path, len(rendering.pictures))
-    for picture, goal in zip(rendering.pictures, paths, strict=True):
-        save_png(goal, picture.pixels, picture.infotext, force=force)
-    return paths
-
-
 def _json(rendering: Rendering, paths: list[Path]) -> dict[str, Any]:
     images = [
-        {"path": str(path), "seed": p.seed, "infotext": p.infotext, "mean": p.mean, "std": p.std, "warnings": list(p.warnings)}
+        {
+            "path": str(path),
+            "seed": p.seed,
+            "infotext": p.infotext,
+            "mean": p.mean,
+            "std": p.std,
+            "warnings": list(p.warnings),
+        }
         for p, path in zip(rendering.pictures, paths, strict=True)
     ]
     return {"images": images, "seconds": rendering.seconds}

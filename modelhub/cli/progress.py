@@ -45,7 +45,8 @@ class Bar:
         left = f"  {human_seconds(seconds / share - seconds)} left" if 0 < share < 1 and seconds > 1 else ""
         filled = round(share * 20)
         bar = "━" * filled + "─" * (20 - filled)
-        return f"{event.phase} {bar} {share:4.0%}  {counted} of {_amount(event.total, event.unit)}{left}  {one_line(event.item)}"
+        total = _amount(event.total, event.unit)
+        return f"{event.phase} {bar} {share:4.0%}  {counted} of {total}{left}  {one_line(event.item)}"
 
     def close(self) -> None:
         """Leave a clean line behind."""

@@ -23,7 +23,7 @@ from modelhub.jobs import QUIET, Job
 FOLDER = Path("modelhub-demo")
 
 _BLOCK = 1 << 20
-_MARK = "about-this-folder.txt"
+_MARK = "modelhub-demo.txt"
 _ABOUT = """This folder was made by `modelhub demo`. Its models are tiny: they draw coloured shapes, 64 pixels wide.
 They are free of rights (CC0). Delete the folder when you no longer need it; `modelhub demo` makes it anew.
 """
@@ -164,7 +164,7 @@ def _check_folder(root: Path) -> None:
         names = [entry.name for entry in root.iterdir()] if root.exists() else []
     except OSError as error:
         raise file_error(error, root) from error
-    if _MARK not in names and any(not name.startswith(".") for name in names):
+    if names and _MARK not in names:
         raise FileExistsAlreadyError(
             f"{root} is not empty, and `modelhub demo` did not make it.",
             "Name a folder that is empty or does not exist.",

@@ -42,7 +42,7 @@ def save_png(path: str | Path, pixels: npt.NDArray[np.uint8], text: str | None =
         info.add_text(PARAMETERS, text.encode("utf-8", "replace").decode("utf-8"))
     packed = io.BytesIO()
     Image.fromarray(pixels).convert("RGB").save(packed, "PNG", pnginfo=info)
-    with replacing(goal) as file:
+    with replacing(goal, force=force) as file:
         rest = packed.getbuffer()
         while rest:
             rest = rest[file.write(rest) :]

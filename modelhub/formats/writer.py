@@ -64,7 +64,7 @@ def write(
     """
     goal = Path(path)
     check_target(goal, source.header.file_size, force=force)
-    with replacing(goal) as file:
+    with replacing(goal, force=force) as file:
         return _stream(source, goal, file, workers, block, job)
 
 
@@ -96,20 +96,35 @@ def _check_place(goal: Path, force: bool) -> None:
 
 
 @contextmanager
-def replacing(goal: Path) -> Iterator[BinaryIO]:
-    """A binary file under a temporary name of its own beside `goal`; synced and renamed at the end, or else removed."""
+def replacing(goal: Path, *, force: bool = False) -> Iterator[BinaryIO]:
+    """A binary file under a temporary name of its own beside `goal`; synced and renamed at the end, or else removed.
+
+    Without `force`, a file that has come to `goal` meanwhile is not replaced: FileExistsAlreadyError.
+    """
     part = goal.with_name(f".{goal.stem[:40]}.{secrets.token_hex(6)}.part")
     try:
         with part.open("xb", buffering=0) as file:
             yield file
             os.fsync(file.fileno())
-        part.replace(goal)
+        _rename(part, goal, force)
         _sync_folder(goal.parent)
     except OSError as error:
         raise file_error(error, goal) from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def _rename(part: Path, goal: Path, force: bool) -> None:
+    """A link refuses to replace a file, where a rename would not; file systems without links get the next best."""
+    if not force:
+        try:
+            os.link(part, goal)
+            return
+        except OSError:
+            if goal.exists():
+                raise FileExistsAlreadyError(f"{goal} has come to exist meanwhile.", "Choose another name.") from None
+    part.replace(goal)
 
 
 def _sync_folder(folder: Path) -> None:

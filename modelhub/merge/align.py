@@ -82,12 +82,12 @@ def _check_pair(first: Model, other: Model) -> None:
     if one.architecture is None or two.architecture is None:
         unknown = first if one.architecture is None else other
         raise UnknownModelError(
-            f"{unknown.key} ({unknown.parent.name}) is of no known architecture, and its layout is not that of the other.",
+            f"{unknown.key} ({unknown.parent.name}) is of no known architecture, and is laid out unlike the others.",
             "See why with `modelhub identify`.",
         )
     if one.architecture != two.architecture:
         raise IncompatibleError(
-            f"{first.key} ({first.parent.name}) is {one.architecture} and {other.key} ({other.parent.name}) is {two.architecture}; "
-            "different architectures cannot be merged.",
+            f"{first.key} ({first.parent.name}) is {one.architecture} and {other.key} ({other.parent.name}) is "
+            f"{two.architecture}; different architectures cannot be merged.",
             "Choose models of one architecture: `modelhub ls arch:" + one.architecture + "`.",
         )

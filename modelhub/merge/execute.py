@@ -27,7 +27,9 @@ class MergeReport:
     seconds: float
 
 
-def merge(plan: Plan, path: str | Path, *, force: bool = False, workers: int = 2, block: int = BLOCK, job: Job = QUIET) -> MergeReport:
+def merge(
+    plan: Plan, path: str | Path, *, force: bool = False, workers: int = 2, block: int = BLOCK, job: Job = QUIET
+) -> MergeReport:
     """Write the merge to `path`. Memory does not grow with the models; the bytes do not depend on `workers` or `block`.
 
     Raises as `modelhub.formats.writer.write`; UsageError when `path` is one of the merged files.

@@ -38,7 +38,7 @@ class Leaf:
         import torch
 
         raw = torch.empty(count, dtype=torch_dtype(self.source.info(self.name).dtype))
-        self.source.read_into(self.name, start * raw.element_size(), memoryview(raw.view(torch.uint8).numpy()))
+        self.source.read_into(self.name, start * raw.element_size(), raw.view(torch.uint8).numpy().data)
         return raw.to(dtype)
 
 

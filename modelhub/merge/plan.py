@@ -37,7 +37,9 @@ class PlanReport:
 class Plan(TensorSource):
     """A merge that has not been written. `findings` counts, per tensor read so far, what was not finite."""
 
-    def __init__(self, recipe: Recipe, models: Mapping[str, Model], nodes: Mapping[str, Expression], header: Header) -> None:
+    def __init__(
+        self, recipe: Recipe, models: Mapping[str, Model], nodes: Mapping[str, Expression], header: Header
+    ) -> None:
         self.recipe, self.models, self.header = recipe, models, header
         self.report = PlanReport()
         self.findings: dict[str, Findings] = {}
@@ -90,8 +92,8 @@ def _opened(key: str, model: ModelRef, open: Callable[[str], Parent]) -> Parent:
         return open(model.sha256)
     if model.sha256 and parent.sha256 and parent.sha256 != model.sha256:
         raise BadRecipeError(
-            f"Model {key} of the recipe is '{model.ref}' with sha256 {model.sha256[:10]}…, and that name now is another file "
-            f"({parent.sha256[:10]}…).",
+            f"Model {key} of the recipe is '{model.ref}' with sha256 {model.sha256[:10]}…, and that name now is "
+            f"another file ({parent.sha256[:10]}…).",
             "Name the right file, or take the sha256 out of the recipe.",
         )
     return parent
@@ -146,7 +148,9 @@ class _Planner:
 
     def _node(self, name: str, place: Place) -> Expression:
         kept = place[0].startswith("vae") and self.recipe.vae != MERGE_VAE and self.first.identity.kind != "vae"
-        weight = self.first.source.info(name).dtype in FLOAT_DTYPES and not (place[0] == "" and self.first.identity.components)
+        weight = self.first.source.info(name).dtype in FLOAT_DTYPES and not (
+            place[0] == "" and self.first.identity.components
+        )
         if weight and not kept and all(place in self.models[key].places for key in self.inputs):
             self._check_shapes(place)
             self.report.merged.append(name)
@@ -158,7 +162,9 @@ class _Planner:
         if name in self.models:
             return Leaf(self.models[name].source, self.models[name].places[place])
         step = self.steps[name]
-        return Apply(find_method(step.method), step.parameters, tuple(self._expression(child, place) for child in step.inputs))
+        return Apply(
+            find_method(step.method), step.parameters, tuple(self._expression(child, place) for child in step.inputs)
+        )
 
     def _check_shapes(self, place: Place) -> None:
         found = {key: self.models[key].source.info(self.models[key].places[place]) for key in self.inputs}
@@ -170,7 +176,9 @@ class _Planner:
             )
         strange = {info.dtype for info in found.values()} - FLOAT_DTYPES
         if strange:
-            raise IncompatibleError(f"The tensor {self.first.places[place]!r} is {strange.pop()} in one model, and floating-point in another.")
+            raise IncompatibleError(
+                f"The tensor {self.first.places[place]!r} is {strange.pop()} in one model and a float in another."
+            )
 
     def _vae_nodes(self) -> dict[str, Expression]:
         """The tensors of the VAE that replaces the first model's, under the first model's prefix."""
@@ -196,21 +204,28 @@ class _Planner:
         report = self.report
         if not report.merged:
             raise IncompatibleError(
-                "No tensor is in all of the models, so there is nothing to merge.", "Compare them with `modelhub identify`."
+                "No tensor is in all of the models, so there is nothing to merge.",
+                "Compare them with `modelhub identify`.",
             )
         for other in involved[1:]:
-            extra = [name for place, name in other.places.items() if place not in self.first.places and place[0][:3] != "ema"]
+            extra = [
+                name for place, name in other.places.items() if place not in self.first.places and place[0][:3] != "ema"
+            ]
             if extra:
                 report.extra[other.key] = extra
-                report.warnings.append(f"{plural(len(extra), 'tensor')} of {other.parent.name} that {self.first.parent.name} lacks: left out.")
+                report.warnings.append(f"{plural(len(extra), 'tensor')} only in {other.parent.name}: left out.")
         lacking = [n for n in report.copied if n in nodes and self._lacking(n)]
         if lacking:
-            report.warnings.append(f"{plural(len(lacking), 'weight')} that not all models have: copied from {self.first.parent.name}.")
+            report.warnings.append(
+                f"{plural(len(lacking), 'weight')} that not all models have: copied from {self.first.parent.name}."
+            )
         if report.dropped:
             report.warnings.append(f"{plural(len(report.dropped), 'EMA tensor')} left out: a merge makes them stale.")
         predictions = {m.identity.prediction for m in involved if m.identity.prediction}
         if len(predictions) > 1:
-            report.warnings.append(f"The models predict differently ({', '.join(sorted(predictions))}); the result is declared as the first.")
+            report.warnings.append(
+                f"The models predict differently ({', '.join(sorted(predictions))}); the result goes by the first."
+            )
         return report
 
     def _lacking(self, name: str) -> bool:

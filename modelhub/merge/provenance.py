@@ -19,7 +19,7 @@ _A1111_NAMES = {"weighted-sum": "Weighted sum", "add-difference": "Add differenc
 
 
 def provenance(recipe: Recipe, models: Mapping[str, Model], first: Model) -> dict[str, str]:
-    """The metadata of the file that `recipe` makes from `models`; `first` gives the fields that describe the architecture."""
+    """The metadata of the file that `recipe` makes from `models`; `first` gives what describes the architecture."""
     title = recipe.name or " + ".join(model.parent.name for model in models.values())
     parents = {name: first.source.header.metadata.get(name) for name in _KEPT}
     return {
@@ -48,7 +48,7 @@ def _a1111_recipe(recipe: Recipe, models: Mapping[str, Model]) -> dict[str, Any]
         "multiplier": last.parameters.get("alpha"),
         "save_as_half": recipe.dtype == "fp16",
         "custom_name": recipe.name,
-        "bake_in_vae": models[recipe.vae].parent.name if recipe.vae in models else "",
+        "bake_in_vae": models[recipe.vae].parent.name if recipe.vae and recipe.vae in models else "",
     }
 
 
@@ -60,7 +60,11 @@ def _ancestry(models: Mapping[str, Model]) -> dict[str, Any]:
         known |= _table(metadata.get("sd_merge_models"))
         if model.parent.sha256:
             recipe = _table(metadata.get("sd_merge_recipe")) or None
-            known[model.parent.sha256] = {"name": model.parent.path.name, "legacy_hash": None, "sd_merge_recipe": recipe}
+            known[model.parent.sha256] = {
+                "name": model.parent.path.name,
+                "legacy_hash": None,
+                "sd_merge_recipe": recipe,
+            }
     return known
 
 

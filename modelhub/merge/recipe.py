@@ -72,7 +72,8 @@ class Recipe:
 
         table: dict[str, Any] = {"name": self.name} if self.name else {}
         table["models"] = {
-            key: {"ref": model.ref, "sha256": model.sha256} if model.sha256 else model.ref for key, model in self.models.items()
+            key: {"ref": model.ref, "sha256": model.sha256} if model.sha256 else model.ref
+            for key, model in self.models.items()
         }
         table["steps"] = [_step_table(step) for step in self.steps]
         output = {name: value for name, value in (("dtype", self.dtype), ("vae", self.vae)) if value}
@@ -93,7 +94,10 @@ def simple_recipe(
     vae: str | None = None,
     dtype: str | None = None,
 ) -> Recipe:
-    """The recipe of one step over `refs`, which become A, B, C. `vae` is a REF, or "merge". Raises BadRecipeError, NotFoundError."""
+    """The recipe of one step over `refs`, which become A, B, C; `vae` is a REF, or "merge".
+
+    Raises BadRecipeError, and NotFoundError for a method that does not exist.
+    """
     models = {letter: ModelRef(ref) for letter, ref in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", refs, strict=False)}
     step = Step(find_method(method).name, tuple(models), dict(parameters or {}))
     if vae and vae != MERGE_VAE:
@@ -139,7 +143,9 @@ def _model(key: str, value: Any) -> ModelRef:
     _only(table, {"ref", "sha256"}, f"Model {key}")
     sha256 = str(table.get("sha256", "")).lower() or None
     if sha256 and (len(sha256) != 64 or set(sha256) - set("0123456789abcdef")):
-        raise BadRecipeError(f"Model {key} has a sha256 that is not 64 hexadecimal digits.", "Copy it from `modelhub hash`.")
+        raise BadRecipeError(
+            f"Model {key} has a sha256 that is not 64 hexadecimal digits.", "Copy it from `modelhub hash`."
+        )
     ref = table.get("ref", sha256)
     return ModelRef(_typed(ref, str, f"The ref of model {key}"), sha256)
 
@@ -160,7 +166,9 @@ def checked(recipe: Recipe) -> Recipe:
     if recipe.dtype and recipe.dtype not in DTYPES:
         raise BadRecipeError(f"The output cannot be '{recipe.dtype}'.", f"Choose one of: {', '.join(DTYPES)}.")
     if recipe.vae and recipe.vae not in {MERGE_VAE, *recipe.models}:
-        raise BadRecipeError(f"The VAE is to come from '{recipe.vae}', which is no model of the recipe.", "Name one of [models].")
+        raise BadRecipeError(
+            f"The VAE is to come from '{recipe.vae}', which is no model of the recipe.", "Name one of [models]."
+        )
     names = set(recipe.models)
     steps = []
     for at, step in enumerate(recipe.steps, 1):
@@ -177,10 +185,14 @@ def _checked_step(step: Step, names: set[str], where: str) -> Step:
     except NotFoundError as error:
         raise BadRecipeError(f"{where}: {error.message}", error.hint) from error
     if len(step.inputs) != method.inputs:
-        raise BadRecipeError(f"{where}: {method.name} takes {method.inputs} models, not {len(step.inputs)}.", method.formula)
+        raise BadRecipeError(
+            f"{where}: {method.name} takes {method.inputs} models, not {len(step.inputs)}.", method.formula
+        )
     for name in step.inputs:
         if name not in names:
-            raise BadRecipeError(f"{where}: there is no model or earlier step '{name}'.", f"There are: {', '.join(sorted(names))}.")
+            raise BadRecipeError(
+                f"{where}: there is no model or earlier step '{name}'.", f"There are: {', '.join(sorted(names))}."
+            )
     return replace(step, method=method.name, parameters=_parameters(step, method, where))
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Number(float):
-    """The default of a method's parameter, with the range that a slider offers (any finite number may be typed) and a help."""
+    """The default of a method's parameter, with a help and the range of a slider (any finite number may be typed)."""
 
     low: float
     high: float

@@ -29,6 +29,7 @@ from modelhub.preview.parameterization import prediction_of
 from modelhub.preview.prompts import Conditioner
 from modelhub.preview.request import SIZES
 from modelhub.preview.tokenizers import ClipTokenizer, clip_tokenizer
+from modelhub.text import one_line
 
 #: SD2's last text layer was never trained on; files that went through diffusers have lost it and keep 23 of 24.
 _SD2_LAYERS_LEFT = 23
@@ -116,14 +117,19 @@ def _check_fit(network: UNet, vae: Vae, latent: Latent, name: str) -> None:
     for what, channels in (("denoiser takes", network.in_channels), ("VAE decodes", vae.latent_channels)):
         if channels != latent.channels:
             raise IncompatibleError(
-                f"{name} cannot be rendered from a prompt: its {what} {channels} channels, not {latent.channels}.",
-                "Inpainting and other models that start from a picture cannot be previewed yet.",
+                f"{one_line(name)} cannot be rendered: its {what} {channels} channels, not {latent.channels}.",
+                "Denoiser and VAE must belong to one architecture; `modelhub identify` shows both.",
             )
+    if latent.factor % vae.factor:
+        raise IncompatibleError(
+            f"{one_line(name)} cannot be rendered: its VAE enlarges {vae.factor} times, not {latent.factor} times.",
+            "Choose a VAE of the same architecture.",
+        )
 
 
 def _size(source: TensorSource, default: int) -> tuple[int, int]:
     """The resolution that the metadata names (modelspec.resolution), if it can be rendered, else the architecture's."""
-    match = re.fullmatch(r"(\d{2,4})x(\d{2,4})", source.header.metadata.get("modelspec.resolution", ""))
+    match = re.fullmatch(r"(\d{2,4})x(\d{2,4})", source.header.metadata.get("modelspec.resolution", ""), re.ASCII)
     if match and int(match[1]) in SIZES and int(match[2]) in SIZES:
         return int(match[1]), int(match[2])
     return default, default

@@ -34,7 +34,7 @@ class Picture:
 def to_pixels(image: Tensor) -> Pixels:
     """Image [3, H, W] of -1..1 to pixels [H, W, 3]: clamped, times 255, cut (not rounded) as A1111 does; NaN is 0."""
     scaled = ((image.float() + 1) / 2).nan_to_num(nan=0.0).clamp(0, 1) * 255
-    return scaled.to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    return scaled.to(torch.uint8).permute(1, 2, 0).cpu().contiguous().numpy()
 
 
 def develop(image: Tensor, latents: Tensor, seed: int, infotext: str) -> Picture:

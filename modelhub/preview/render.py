@@ -24,6 +24,8 @@ from modelhub.preview.request import Request
 from modelhub.preview.samplers import find_sampler
 from modelhub.preview.schedules import resolve, sigmas
 
+__all__ = ["Options", "Renderer", "Rendering", "Request", "check_names", "render"]
+
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
@@ -53,6 +55,7 @@ class Renderer:
         device: str = "auto",
         job: Job = QUIET,
     ) -> None:
+        self.name = name
         self._origin = Origin(name, sha256, recipe, vae_name, vae_sha256)
         self._pending: dict[str, float] = {}
         with _timed(self._pending, "loading"):
@@ -60,12 +63,12 @@ class Renderer:
 
     @torch.inference_mode()
     def render(self, request: Request, job: Job = QUIET) -> Rendering:
-        """Render all pictures of a request. A picture does not depend on the rest of its batch.
+        """Render all pictures of a request. A picture does not depend on the rest of its batch, but for rounding.
 
         Raises NotFoundError for an unknown sampler or schedule, UsageError for a clip skip beyond the text encoder.
         """
+        check_names(request)
         seconds, self._pending = self._pending, {}
-        find_sampler(request.sampler)
         with _timed(seconds, "encoding"), job.phase("encoding", 1, "prompts") as advance:
             conditioning = self.model.conditioner(request.prompt, request.negative, request.clip_skip)
             advance()
@@ -86,7 +89,7 @@ class Renderer:
         levels = sigmas(request.schedule, sampler, request.steps, model.levels)
         denoise = Denoiser(model.network, model.levels, model.prediction, conditioning, request.cfg, job)
         width, height = self.size(request)
-        shape = (model.latent.channels, height // model.latent.factor, width // model.latent.factor)
+        shape = (model.latent.channels, height // model.vae.factor, width // model.vae.factor)
         noise = Noise(request.seeds, shape, model.device)
         glance = None if job is QUIET else model.approximation()
 
@@ -110,12 +113,17 @@ class Renderer:
             "Steps": request.steps,
             "Sampler": sampler.name,
             "Schedule type": resolve(request.schedule, sampler),
-            "CFG scale": f"{request.cfg:g}",
+            "CFG scale": str(request.cfg).removesuffix(".0"),
             "Seed": seed,
             "Size": f"{width}x{height}",
         }
         settings |= self._origin.settings(request.clip_skip)
         return write_infotext(request.prompt, request.negative, settings)
+
+
+def check_names(request: Request) -> None:
+    """Raise NotFoundError for an unknown sampler or schedule; worth a call before a model is loaded for nothing."""
+    resolve(request.schedule, find_sampler(request.sampler))
 
 
 class Options(TypedDict, total=False):
@@ -133,6 +141,7 @@ def render(
     source: TensorSource, request: Request, *, name: str, job: Job = QUIET, **options: Unpack[Options]
 ) -> Rendering:
     """Load a source and render one request; see `Renderer` for the arguments and errors."""
+    check_names(request)
     return Renderer(source, name=name, job=job, **options).render(request, job)
 
 

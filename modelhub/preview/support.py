@@ -9,7 +9,9 @@ from modelhub.formats.source import TensorSource
 from modelhub.text import one_line
 
 RENDERED = ("sd1", "sd2")
-_KINDS = ("checkpoint",)
+_KINDS = ("checkpoint", "diffusion-model")
+#: Variants that start from a picture, a depth map or an image embedding.
+_VARIANTS = frozenset({"inpaint", "pix2pix", "depth", "zero123", "unclip-l", "unclip-h"})
 _PARTS = {"denoiser": "no denoiser", "vae": "no VAE", "text_encoder": "no text encoder"}
 _HINTS = {
     "vae": "Give one with --vae.",
@@ -26,13 +28,18 @@ def check(identity: Identity, name: str) -> None:
             f"{name} is of no architecture that modelhub knows.", "`modelhub identify` shows what was looked at."
         )
     family = identity.architecture or "an unknown architecture"
-    if identity.kind not in (*_KINDS, "diffusion-model"):
+    if identity.kind not in _KINDS:
         raise IncompatibleError(
             f"{name} is a {identity.kind} for {family}, not a checkpoint.", "Name the checkpoint that it belongs to."
         )
     if identity.architecture not in RENDERED:
         raise IncompatibleError(
             f"{name} is {family}, which cannot be rendered yet.", f"Previews work for: {', '.join(RENDERED)}."
+        )
+    if identity.variant in _VARIANTS:
+        raise IncompatibleError(
+            f"{name} is the {identity.variant} variant of {family}, which wants more than a prompt.",
+            "Such models cannot be previewed yet; choose a plain checkpoint.",
         )
     if identity.layout not in (None, "ldm"):
         raise IncompatibleError(

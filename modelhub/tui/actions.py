@@ -13,7 +13,7 @@ from textual.binding import Binding
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something a user can do. `keys` are Textual key names joined by commas; `run` is the Textual action, by default `name`."""
+    """Something a user can do. `keys` are Textual key names joined by commas; `run` is the Textual action."""
 
     scope: str
     name: str
@@ -39,13 +39,13 @@ SCOPES = {"browse": "Library", "list": "Lists", "lab": "Merge lab", "app": "Ever
 
 ACTIONS: tuple[Action, ...] = (
     Action("browse", "filter", "slash", "Filter", "Type a query; the list follows as you type.", footer=True),
-    Action("browse", "mark", "space", "Mark", "Mark or unmark the asset under the cursor, and go to the next.", footer=True),
-    Action("browse", "tag", "t", "Tag", "Edit the tags of the marked assets, or of the one under the cursor.", footer=True),
+    Action("browse", "mark", "space", "Mark", "Mark or unmark the asset under the cursor.", footer=True),
+    Action("browse", "tag", "t", "Tag", "Edit the tags of what is marked, or under the cursor.", footer=True),
     Action("browse", "sort", "s", "Sort", "Sort by the next column; a click on a heading does it too.", footer=True),
     Action("browse", "merge", "m", "Merge", "Open the merge lab with the marked checkpoints.", footer=True),
     Action("browse", "detail", "d", "Detail", "Show or hide the detail pane.", footer=True),
     Action("browse", "open", "enter", "Open", "Go to the detail of the asset under the cursor.", run="open"),
-    Action("browse", "back", "escape", "Back", "Stop the running job, else leave the pane, else unmark all, else clear the filter."),
+    Action("browse", "back", "escape", "Back", "Stop the job, or leave the pane, or unmark, or clear the filter."),
     Action("browse", "sidebar", "b", "Sidebar", "Show or hide kinds, tags and folders."),
     Action("browse", "reverse", "S", "Reverse", "Turn the order of the list round."),
     Action("browse", "mark_all", "ctrl+a", "Mark all", "Mark everything the filter found, or unmark it."),
@@ -64,7 +64,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("list", "page_down", "pagedown,ctrl+f", "Page down", "One page down."),
     Action("list", "cursor_home", "home,g", "First", "To the first line."),
     Action("list", "cursor_end", "end,G", "Last", "To the last line."),
-    Action("lab", "preview", "f5,ctrl+r", "Preview", "Render the parents and the unwritten merge from one seed.", footer=True),
+    Action("lab", "preview", "f5,ctrl+r", "Preview", "Render the unwritten merge and its parents.", footer=True),
     Action("lab", "save", "ctrl+s", "Save", "Write the merge to a file and catalog it.", footer=True),
     Action("lab", "recipe", "ctrl+t", "Recipe", "Write the recipe of the merge as TOML.", footer=True),
     Action("lab", "swap", "f6", "Swap A/B", "Exchange A and B.", footer=True),

@@ -31,7 +31,7 @@ class ActionCommands(Provider):
         """The actions whose label or help fits what was typed."""
         matcher = self.matcher(query)
         for action, node in self._found():
-            score = max(matcher.match(action.label), matcher.match(action.help) * 0.8)
+            score = matcher.match(action.label) or (query.lower() in action.help.lower()) * 0.1
             if score > 0:
                 run = partial(self.app.run_action, action.call, node)
                 yield Hit(score, matcher.highlight(action.label), run, help=action.help)

@@ -30,6 +30,7 @@ INK = Theme(
         "input-cursor-background": "#ffb454",
         "input-cursor-foreground": "#0e1118",
         "input-selection-background": "#7fb4ff 30%",
+        "button-focus-text-style": "bold",
         "footer-background": "#141925",
         "footer-foreground": "#8b95ab",
         "footer-description-foreground": "#8b95ab",

@@ -6,6 +6,7 @@ A worker never touches a widget. Cancelling the worker cancels its job, and from
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from traceback import extract_tb
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -22,12 +23,12 @@ P = ParamSpec("P")
 Node = TypeVar("Node", bound=DOMNode)
 
 
+@dataclass
 class Progress(Message):
     """A job moved on. A waiting event gives way to a newer one of its group, unless that would lose a picture."""
 
-    def __init__(self, group: str, event: Event) -> None:
-        super().__init__()
-        self.group, self.event = group, event
+    group: str
+    event: Event
 
     def can_replace(self, message: Message) -> bool:
         """Whether this one may be dropped because `message` follows it."""
@@ -36,20 +37,20 @@ class Progress(Message):
         return self.event.picture is None or message.event.picture is not None
 
 
+@dataclass
 class Done(Message):
     """A worker's thread is at its end, whatever became of it."""
 
-    def __init__(self, group: str, cancelled: bool) -> None:
-        super().__init__()
-        self.group, self.cancelled = group, cancelled
+    group: str
+    cancelled: bool
 
 
+@dataclass
 class Failed(Message):
     """A job ended with an error that the user should read."""
 
-    def __init__(self, group: str, error: ModelhubError) -> None:
-        super().__init__()
-        self.group, self.error = group, error
+    group: str
+    error: ModelhubError
 
 
 class WorkerJob(Job):
@@ -69,6 +70,10 @@ class WorkerJob(Job):
         if self.cancelled:
             raise CancelledError
 
+    def part(self, name: str) -> WorkerJob:
+        """A job of the same worker whose events come as those of the group `name`."""
+        return WorkerJob(name, self._node, self._worker)
+
     def post(self, message: Message) -> None:
         """Send a message to the node, unless the worker was cancelled."""
         if not self._worker.is_cancelled:
@@ -78,7 +83,7 @@ class WorkerJob(Job):
 def background(
     group: str, *, exclusive: bool = True
 ) -> Callable[[Callable[Concatenate[Node, WorkerJob, P], None]], Callable[Concatenate[Node, P], Worker[None]]]:
-    """Run a method in a thread, with a `WorkerJob` as its first argument; `exclusive`: it replaces the one before it."""
+    """Run a method in a thread, with a `WorkerJob` as first argument; `exclusive`: it replaces the one before it."""
 
     def decorate(
         method: Callable[Concatenate[Node, WorkerJob, P], None],

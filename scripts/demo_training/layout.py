@@ -9,7 +9,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from modelhub.preview.networks.clip import TextEncoder, text_encoder
+from modelhub.preview.networks.clip import text_encoder
+from modelhub.preview.networks.text_encoder import TextEncoder
 from modelhub.preview.networks.unet import UNet
 from modelhub.preview.networks.vae import Vae
 

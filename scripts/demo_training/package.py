@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from demo_training.latents import ALPHAS, BETAS
 from modelhub.formats.header import Header
 from modelhub.formats.safetensors import SafetensorsFile
 from modelhub.formats.source import TensorSource
 from modelhub.formats.views import Renamed
 from modelhub.formats.writer import write
 
-UNET = "model.diffusion_model."
+UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model."
 _DTYPES = {torch.float16: "F16", torch.float32: "F32", torch.int64: "I64"}
 
 
@@ -29,7 +30,7 @@ class Tensors(TensorSource):
     def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
         """Copy the bytes."""
         flat = self._tensors[name].reshape(-1).view(torch.uint8)
-        buffer[:] = memoryview(flat.numpy())[offset : offset + len(buffer)]
+        buffer[:] = flat[offset : offset + len(buffer)].numpy().tobytes()
 
 
 def metadata(title: str) -> dict[str, str]:
@@ -43,6 +44,14 @@ def metadata(title: str) -> dict[str, str]:
         "modelspec.license": "CC0-1.0",
         "modelspec.description": "Tiny demo model of coloured shapes, trained from scratch on procedural images.",
     }
+
+
+def checkpoint(unet: nn.Module, vae: nn.Module, text: nn.Module) -> dict[str, Tensor]:
+    """The tensors of a whole checkpoint: float16 weights, and what Stable Diffusion 1 files have besides."""
+    parts = {UNET: unet, VAE: vae, TEXT: text}
+    named = {start + name: tensor for start, part in parts.items() for name, tensor in part.state_dict().items()}
+    positions = f"{TEXT}transformer.text_model.embeddings.position_ids"
+    return halved(named) | {positions: torch.arange(77)[None], "betas": BETAS, "alphas_cumprod": ALPHAS}
 
 
 def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

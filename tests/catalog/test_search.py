@@ -20,9 +20,16 @@ KINDS, ARCHITECTURES, DTYPES = ("checkpoint", "lora", "vae"), ("sd1", "sdxl", No
 def catalog(tmp_path_factory: pytest.TempPathFactory):
     with Catalog.open(tmp_path_factory.mktemp("search")) as opened:
         for n in range(60):
-            identity = Identity(kind=KINDS[n % 3], architecture=ARCHITECTURES[n // 3 % 3], dtypes={DTYPES[n // 9 % 3]: 5}, parameters=n * 10**6)
+            identity = Identity(
+                kind=KINDS[n % 3],
+                architecture=ARCHITECTURES[n // 3 % 3],
+                dtypes={DTYPES[n // 9 % 3]: 5},
+                parameters=n * 10**6,
+            )
             path = Path(f"/models/{'xl' if n % 2 else 'One'}/Pretty_Model-{n:02}.safetensors")
-            number = opened.record(path, FileStat(1, n, n * 10**8, n), identity, "1", title="50% off" if n == 7 else None)
+            number = opened.record(
+                path, FileStat(1, n, n * 10**8, n), identity, "1", title="50% off" if n == 7 else None
+            )
             opened.tag([number], add=[tag for tag, every in (("anime", 4), ("nsfw", 6)) if n % every == 0])
             opened.rate(number, n % 6)
         opened.note(1, 'he said "two words" (twice)')
@@ -42,8 +49,14 @@ CASES: list[tuple[str, Callable[[Asset], bool]]] = [
     ("arch:none", lambda a: a.architecture is None),
     ("kind:lora arch:sdxl", lambda a: a.kind == "lora" and a.architecture == "sdxl"),
     ("kind:lora AND arch:sdxl", lambda a: a.kind == "lora" and a.architecture == "sdxl"),
-    ("kind:lora OR arch:sdxl tag:anime", lambda a: a.kind == "lora" or (a.architecture == "sdxl" and "anime" in a.tags)),
-    ("(kind:lora OR arch:sdxl) tag:anime", lambda a: (a.kind == "lora" or a.architecture == "sdxl") and "anime" in a.tags),
+    (
+        "kind:lora OR arch:sdxl tag:anime",
+        lambda a: a.kind == "lora" or (a.architecture == "sdxl" and "anime" in a.tags),
+    ),
+    (
+        "(kind:lora OR arch:sdxl) tag:anime",
+        lambda a: (a.kind == "lora" or a.architecture == "sdxl") and "anime" in a.tags,
+    ),
     ("-tag:nsfw", lambda a: "nsfw" not in a.tags),
     ("-(tag:nsfw OR kind:vae)", lambda a: "nsfw" not in a.tags and a.kind != "vae"),
     ("--kind:vae", lambda a: a.kind == "vae"),

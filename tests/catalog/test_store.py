@@ -16,7 +16,9 @@ from modelhub.catalog.store import Catalog
 from modelhub.errors import AmbiguousError, CorruptFileError, NotFoundError, UsageError
 from modelhub.formats.hashes import Hashes
 
-LORA = Identity(kind="lora", architecture="sdxl", dtypes={"F16": 100, "F32": 1}, evidence=(Evidence("a rule", "a.b", "[1]"),))
+LORA = Identity(
+    kind="lora", architecture="sdxl", dtypes={"F16": 100, "F32": 1}, evidence=(Evidence("a rule", "a.b", "[1]"),)
+)
 
 
 def put(catalog: Catalog, path: str, size: int = 10, identity: Identity = LORA, **columns: object) -> int:
@@ -116,7 +118,10 @@ def test_not_a_database_is_an_error_and_is_not_touched(tmp_path: Path) -> None:
 
 def test_many_processes_may_create_the_catalog_at_once(tmp_path: Path) -> None:
     code = "import sys; from pathlib import Path; from modelhub.catalog.store import Catalog; Catalog.open(Path(sys.argv[1])).add_root(Path(sys.argv[2]))"
-    running = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), f"/r{n}"], stderr=subprocess.PIPE) for n in range(6)]
+    running = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path), f"/r{n}"], stderr=subprocess.PIPE)
+        for n in range(6)
+    ]
     for process in running:
         assert process.wait(60) == 0, process.communicate()[1].decode()
     with Catalog.open(tmp_path) as catalog:

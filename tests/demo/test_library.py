@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -118,6 +120,16 @@ def test_foreign_folders_stay_as_they_are(tmp_path):
     with pytest.raises(FileExistsAlreadyError):
         lay_out(tmp_path / "models" / "mine.safetensors")
     assert tree(tmp_path) == before
+
+
+def test_a_folder_that_is_there_and_empty_is_fine(tmp_path):
+    assert len(lay_out(tmp_path).written) == 9
+
+
+def test_the_demo_room_needs_no_torch():
+    code = "import sys, modelhub.demo.library, modelhub.demo.judge, modelhub.demo.style; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert done.stdout.strip() == "False", done.stderr
 
 
 def test_cancelling_leaves_nothing_half_written(tmp_path):

@@ -41,7 +41,10 @@ def test_a_recipe_says_what_it_says() -> None:
 
 
 def test_written_and_read_again_it_is_equal() -> None:
-    for recipe in (parse_recipe(NESTED), simple_recipe("weighted-sum", ["a", "b"], parameters={"alpha": 0.1}, vae="v", name='"quo\\te"\n')):
+    for recipe in (
+        parse_recipe(NESTED),
+        simple_recipe("weighted-sum", ["a", "b"], parameters={"alpha": 0.1}, vae="v", name='"quo\\te"\n'),
+    ):
         assert parse_recipe(recipe.dumps()) == recipe
 
 

@@ -86,6 +86,26 @@ def test_a_red_circle_on_a_blue_background(renderer: Renderer, sampler: str) -> 
     assert picture.warnings == ()
 
 
+def test_euler_with_even_timesteps_is_ddim(renderer: Renderer) -> None:
+    """DDIM (Song et al. 2021, equation 12 with eta 0), written in the alphas that the file itself holds."""
+    request = replace(CIRCLE, sampler="Euler", schedule="Uniform", steps=10, negative="a ring")
+    model = renderer.model
+    with demo() as source:
+        alphas = source.tensor("alphas_cumprod").double().tolist()
+    times = list(range(999, -1, -111))
+    pair = model.conditioner(request.prompt, request.negative)
+    x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(request.seed)) * (1 - alphas[999]) ** 0.5
+    for time, alpha_next in zip(times, [alphas[t] for t in times[1:]] + [1.0], strict=True):
+        alpha, t = alphas[time], torch.tensor([float(time)])
+        cond, uncond = (model.network(x, t, context[None]) for context in (pair.prompt, pair.negative))
+        noise = uncond + request.cfg * (cond - uncond)
+        clean = (x - (1 - alpha) ** 0.5 * noise) / alpha**0.5
+        x = alpha_next**0.5 * clean + (1 - alpha_next) ** 0.5 * noise
+    image = model.vae.decode(x / 0.18215)[0].permute(1, 2, 0)
+    expected = ((image + 1) * 127.5).clamp(0, 255).to(torch.uint8).numpy()
+    assert difference(one(renderer, request).pixels, expected) <= 1
+
+
 def test_the_same_request_is_the_same_bytes(renderer: Renderer) -> None:
     again = render(demo(), CIRCLE, name="other name", device="cpu").pictures[0]
     assert np.array_equal(one(renderer, CIRCLE).pixels, again.pixels)
@@ -106,8 +126,9 @@ def test_a_picture_does_not_depend_on_its_batch(renderer: Renderer, sampler: str
 @pytest.mark.parametrize(
     "change",
     [
-        {"seed": 3}, {"prompt": "a green circle on a blue background"}, {"negative": "a ring"}, {"cfg": 1.0}, {"steps": 7},
-        {"schedule": "Uniform"}, {"sampler": "Euler"}, {"clip_skip": 2}, {"prompt": CIRCLE.prompt + " and" * 80},
+        {"seed": 3}, {"prompt": "a green circle on a blue background"}, {"negative": "a ring"}, {"cfg": 1.0},
+        {"steps": 7}, {"schedule": "Uniform"}, {"sampler": "Euler"}, {"clip_skip": 2},
+        {"prompt": CIRCLE.prompt + " and" * 80},
     ],
 )  # fmt: skip
 def test_every_word_of_a_request_counts(renderer: Renderer, change: dict[str, object]) -> None:
@@ -127,8 +148,8 @@ def test_the_infotext_says_how_it_was_made(renderer: Renderer) -> None:
     )
     assert (found.prompt, found.negative) == (CIRCLE.prompt, "blurry")
     assert dict(found.settings) == {
-        "Steps": "3", "Sampler": "DPM++ 2M", "Schedule type": "Karras", "CFG scale": "3.5", "Seed": "2", "Size": "64x64",
-        "Model hash": "0123456789", "Model": "tiny-shapes-base", "Clip skip": "2", "RNG": "CPU",
+        "Steps": "3", "Sampler": "DPM++ 2M", "Schedule type": "Karras", "CFG scale": "3.5", "Seed": "2",
+        "Size": "64x64", "Model hash": "0123456789", "Model": "tiny-shapes-base", "Clip skip": "2", "RNG": "CPU",
         "Version": f"modelhub {__version__}",
     }  # fmt: skip
 
@@ -209,6 +230,8 @@ def test_names_and_layers_that_are_not_there(renderer: Renderer) -> None:
         renderer.render(replace(CIRCLE, schedule="x"))
     with pytest.raises(UsageError, match="Clip skip 12"):
         renderer.render(replace(CIRCLE, clip_skip=12))
+    with pytest.raises(NotFoundError, match="no sampler 'DDIMM'"):
+        render(Poisoned(demo(), ""), replace(CIRCLE, sampler="DDIMM"), name="m", device="cpu")
     with pytest.raises(UsageError, match="no device 'tpu'"):
         render(demo(), CIRCLE, name="m", device="tpu")
 

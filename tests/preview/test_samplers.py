@@ -77,7 +77,7 @@ def test_pictures_of_many_seeds_have_the_mean_and_spread_of_the_data(name: str, 
     generator = torch.Generator().manual_seed(5)
 
     def draw() -> Tensor:
-        return torch.randn(40_000, generator=generator, dtype=torch.float64)
+        return torch.randn(30_000, generator=generator, dtype=torch.float64)
 
     sampler = find_sampler(name)
     levels = sigmas(schedule, sampler, 60, scaled_linear())

@@ -22,7 +22,11 @@ def weighted_sum(a: Tensor, b: Tensor, *, alpha: float = Number(0.5, low=0, high
 
 @method("add-difference", "Add difference")
 def add_difference(
-    a: Tensor, b: Tensor, c: Tensor, *, alpha: float = Number(1.0, low=0, high=2, help="how much of the difference B − C")
+    a: Tensor,
+    b: Tensor,
+    c: Tensor,
+    *,
+    alpha: float = Number(1.0, low=0, high=2, help="how much of the difference B − C"),
 ) -> Tensor:
     """A + α·(B − C).
 

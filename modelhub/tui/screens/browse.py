@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, ClassVar
@@ -26,7 +27,6 @@ from modelhub.tui.screens.dialogs import AskDialog
 from modelhub.tui.screens.tags import TagChange, TagDialog
 from modelhub.tui.widgets.asset_list import AssetList
 from modelhub.tui.widgets.detail import Detail
-from modelhub.tui.widgets.filter_bar import FilterBar
 from modelhub.tui.widgets.finder import Finder
 from modelhub.tui.widgets.line_list import LineList
 from modelhub.tui.widgets.sidebar import Sidebar
@@ -50,36 +50,37 @@ MERGEABLE = ("checkpoint", "diffusion-model")
 
 
 class BrowseScreen(Screen[None]):
-    """The library. `sidebar` and `detail` are what the user wants to see; None leaves it to the width of the terminal."""
+    """The library. `sidebar` and `detail` are what the user wants to see; None leaves it to the width."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("browse")]
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (_NARROW, "-normal"), (160, "-wide")]
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (Textual's declaration)
+        (0, "-narrow"),
+        (_NARROW, "-normal"),
+        (160, "-wide"),
+    ]
     scope = "browse"
 
     sidebar: reactive[bool | None] = reactive(None)
     detail: reactive[bool | None] = reactive(None)
-    narrow: reactive[bool] = reactive(False)
+    is_narrow: reactive[bool] = reactive(False)
 
+    @dataclass
     class Surveyed(Message):
         """The counts of the sidebar."""
 
-        def __init__(self, survey: Survey) -> None:
-            super().__init__()
-            self.survey = survey
+        survey: Survey
 
+    @dataclass
     class Scanned(Message):
         """A scan is through."""
 
-        def __init__(self, report: ScanReport) -> None:
-            super().__init__()
-            self.report = report
+        report: ScanReport
 
+    @dataclass
     class Changed(Message):
         """Something was written about assets."""
 
-        def __init__(self, says: str) -> None:
-            super().__init__()
-            self.says = says
+        says: str
 
     def __init__(self, library: Library, settings: Settings) -> None:
         super().__init__()
@@ -108,7 +109,7 @@ class BrowseScreen(Screen[None]):
     @property
     def assets(self) -> AssetList:
         """The list."""
-        return self.finder.list
+        return self.finder.assets
 
     @property
     def pane(self) -> Detail:
@@ -119,7 +120,7 @@ class BrowseScreen(Screen[None]):
 
     def on_resize(self) -> None:
         """A narrow terminal has room for one pane."""
-        self.narrow = self.size.width < _NARROW
+        self.is_narrow = self.size.width < _NARROW
         self._arrange()
 
     def watch_sidebar(self) -> None:
@@ -130,16 +131,16 @@ class BrowseScreen(Screen[None]):
         """Show or hide it."""
         self._arrange()
 
-    def watch_narrow(self) -> None:
+    def watch_is_narrow(self) -> None:
         """What was opened on purpose in a narrow terminal is not kept for a wide one, and the other way round."""
         self.sidebar = self.detail = None
 
     def _arrange(self) -> None:
         if not self.is_mounted:
             return
-        side = self.sidebar if self.sidebar is not None else not self.narrow
-        detail = self.detail if self.detail is not None else not self.narrow
-        covered = detail and self.narrow
+        side = self.sidebar if self.sidebar is not None else not self.is_narrow
+        detail = self.detail if self.detail is not None else not self.is_narrow
+        covered = detail and self.is_narrow
         self.query_one(Sidebar).display = side and not covered
         self.pane.display = detail
         self.finder.display = not covered
@@ -149,7 +150,7 @@ class BrowseScreen(Screen[None]):
     def action_sidebar(self) -> None:
         """Show it and go there, or hide it."""
         side = self.query_one(Sidebar)
-        if self.narrow:
+        if self.is_narrow:
             self.detail = None
         self.sidebar = not side.display
         (side if side.display else self.assets).focus()
@@ -157,7 +158,7 @@ class BrowseScreen(Screen[None]):
     def action_detail(self) -> None:
         """Show or hide the detail pane."""
         self.detail = not self.pane.display
-        (self.pane if self.pane.display and self.narrow else self.assets).focus()
+        (self.pane if self.pane.display and self.is_narrow else self.assets).focus()
 
     def action_open(self) -> None:
         """Go to the detail."""
@@ -169,7 +170,7 @@ class BrowseScreen(Screen[None]):
         if self._stop_job():
             return
         if self.focused is not self.assets:
-            if self.narrow:
+            if self.is_narrow:
                 self.sidebar = self.detail = None
             self.assets.focus()
         elif self.assets.marks:
@@ -181,7 +182,7 @@ class BrowseScreen(Screen[None]):
 
     def action_filter(self) -> None:
         """Type a query."""
-        if self.narrow:
+        if self.is_narrow:
             self.sidebar = self.detail = None
         self.finder.bar.input.focus()
 
@@ -248,11 +249,15 @@ class BrowseScreen(Screen[None]):
         targets = self._targets()
         if targets:
             ids = [asset.id for asset in targets]
-            self.app.push_screen(TagDialog(targets, self.query_one(Sidebar).survey.tags), lambda change: self._tagged(ids, change))
+            self.app.push_screen(
+                TagDialog(targets, self.query_one(Sidebar).survey.tags), lambda change: self._tagged(ids, change)
+            )
 
     def _tagged(self, ids: list[int], change: TagChange | None) -> None:
         if change is not None and (change.add or change.remove):
-            self._write(f"Tagged {plural(len(ids), 'asset')}.", lambda catalog: catalog.tag(ids, change.add, change.remove))
+            self._write(
+                f"Tagged {plural(len(ids), 'asset')}.", lambda catalog: catalog.tag(ids, change.add, change.remove)
+            )
 
     def action_rate(self, stars: int) -> None:
         """Give stars."""
@@ -278,15 +283,13 @@ class BrowseScreen(Screen[None]):
             if text is not None:
                 self._write("Noted.", lambda catalog: catalog.note(number, text))
 
-        self.app.push_screen(AskDialog("Note", asset.name, asset.notes, placeholder="what to remember", empty=True), noted)
-
-    def _write(self, says: str, change: object) -> None:
-        self._write_in_thread(says, change)
+        self.app.push_screen(
+            AskDialog("Note", asset.name, asset.notes, placeholder="what to remember", empty=True), noted
+        )
 
     @background("write", exclusive=False)
-    def _write_in_thread(self, job: WorkerJob, says: str, change: object) -> None:
+    def _write(self, job: WorkerJob, says: str, change: Callable[[Catalog], None]) -> None:
         with self.library.open() as catalog:
-            assert callable(change)
             change(catalog)
         job.post(self.Changed(says))
 
@@ -344,9 +347,15 @@ class BrowseScreen(Screen[None]):
     @on(Scanned)
     def _scanned(self, message: Scanned) -> None:
         report = message.report
-        news = [f"{plural(report.files, 'file')}: {report.added:,} new, {report.updated:,} changed, {report.missing:,} gone."]
-        news += [f"{plural(len(report.problems), 'file')} could not be read; problem:yes finds them."] * bool(report.problems)
-        self.notify(" ".join(news), title="Scanned", severity="warning" if report.problems else "information", markup=False)
+        news = [
+            f"{plural(report.files, 'file')}: {report.added:,} new, {report.updated:,} changed, {report.missing:,} gone"
+        ]
+        news += [f"{plural(len(report.problems), 'file')} could not be read; problem:yes finds them."] * bool(
+            report.problems
+        )
+        self.notify(
+            " ".join(news), title="Scanned", severity="warning" if report.problems else "information", markup=False
+        )
 
     @on(Done)
     def _done(self, message: Done) -> None:
@@ -375,7 +384,9 @@ class BrowseScreen(Screen[None]):
 
         models = [asset for asset in self._targets() if asset.kind in MERGEABLE]
         if not models:
-            self.notify("Mark one to three checkpoints first; kind:checkpoint finds them.", severity="warning", markup=False)
+            self.notify(
+                "Mark one to three checkpoints first; kind:checkpoint finds them.", severity="warning", markup=False
+            )
             return
 
         def back(changed: bool | None) -> None:

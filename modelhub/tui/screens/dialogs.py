@@ -46,7 +46,7 @@ class AskDialog(ModalScreen[str | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Cancel", show=False, id="ask.cancel")]
 
-    def __init__(self, title: str, help: str, value: str = "", *, placeholder: str = "", empty: bool = False) -> None:  # noqa: A002
+    def __init__(self, title: str, help: str, value: str = "", *, placeholder: str = "", empty: bool = False) -> None:
         super().__init__()
         self._title, self._help, self._value, self._placeholder = title, help, value, placeholder
         self._empty = empty

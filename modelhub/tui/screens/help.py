@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from rich.console import Group, RenderableType
-from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.keys import format_key
 from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Static
 
 from modelhub.tui.actions import SCOPES, Action, actions
+from modelhub.tui.widgets.ink import ink
 
 QUERIES = (
-    ("anime portrait", "both words, anywhere in path, title, trigger words, notes or tags"),
+    ("anime portrait", "both words, anywhere"),
     ("kind:lora arch:sdxl", "LoRAs for SDXL"),
     ("tag:anime -tag:nsfw", "tagged anime, and not nsfw"),
     ("size:>2GB dtype:fp16", "larger than 2 GB, half precision"),
@@ -29,11 +29,13 @@ QUERIES = (
     ("problem:yes", "files that could not be read"),
 )
 
+_NAMES = {"slash": "/", "question_mark": "?", "escape": "esc", "pageup": "pgup", "pagedown": "pgdn"}
+
 
 class HelpBody(Widget):
     """The text of the help."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"help--heading", "help--key", "help--label", "help--text"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"help--heading", "help--key", "help--text"}
 
     def __init__(self, *scopes: str) -> None:
         super().__init__()
@@ -43,31 +45,30 @@ class HelpBody(Widget):
         """A table for each scope, and one of queries."""
         parts: list[RenderableType] = []
         for scope in self._scopes:
-            rows = [(self._keys(action), action.label, action.help) for action in actions(scope)]
-            parts += [self._heading(SCOPES[scope]), self._table(rows, 11)]
-        parts += [self._heading("Queries"), self._table([(query, "", what) for query, what in QUERIES], 36)]
-        return Group(*parts)
+            parts += [self._heading(SCOPES[scope]), self._table((self._keys(a), a.help) for a in actions(scope))]
+        return Group(*parts, self._heading("Queries"), self._table(QUERIES))
 
     def _heading(self, text: str) -> Text:
-        return Text(f"\n{text.upper()}", self._style("heading"))
+        return Text(f"\n{text.upper()}", ink(self, "help--heading"))
 
-    def _table(self, rows: list[tuple[str, str, str]], width: int) -> Table:
+    def _table(self, rows: Iterable[tuple[str, str]]) -> Table:
+        rows = list(rows)
         table = Table.grid(padding=(0, 2), expand=True)
-        table.add_column(width=width)
-        if any(label for _, label, _ in rows):
-            table.add_column(width=12)
+        table.add_column(width=max(len(left) for left, _ in rows))
         table.add_column(ratio=1)
-        for row in rows:
-            looks = zip(row, ("key", "label", "text"), strict=True)
-            table.add_row(*(Text(text, self._style(look)) for text, look in looks if text))
+        for left, right in rows:
+            table.add_row(Text(left, ink(self, "help--key")), Text(right, ink(self, "help--text")))
         return table
 
     def _keys(self, action: Action) -> str:
-        keys = self.app.keys_of(action) if hasattr(self.app, "keys_of") else action.keys
-        return " ".join("^" + key[5:] if key.startswith("ctrl+") else format_key(key) for key in keys.split(","))
+        keys = getattr(self.app, "keys", {}).get(action.id, action.keys)
+        return " ".join(key_name(key) for key in keys.split(","))
 
-    def _style(self, look: str) -> Style:
-        return self.get_component_rich_style(f"help--{look}", partial=True)
+
+def key_name(key: str) -> str:
+    """What a key is called on a keyboard: `^p`, `/`, `pgup`."""
+    *modifiers, last = key.strip().split("+")
+    return "".join("^" if m == "ctrl" else f"{m}-" for m in modifiers) + _NAMES.get(last, last)
 
 
 class HelpScreen(ModalScreen[None]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -10,10 +11,12 @@ from rich.style import Style
 from textual import events
 from textual.message import Message
 from textual.reactive import reactive
+from textual.strip import Strip
 
 from modelhub.catalog.asset import Asset
 from modelhub.errors import ModelhubError
 from modelhub.tui.widgets.columns import Column, layout
+from modelhub.tui.widgets.ink import ink
 from modelhub.tui.widgets.line_list import LineList, cell
 from modelhub.tui.widgets.pages import Pages
 from modelhub.tui.work import Failed
@@ -23,24 +26,24 @@ _GUTTER = 2
 
 
 class AssetList(LineList):
-    """Assets in columns, with marks. `order` is the sort name and whether it is reversed."""
+    """Assets in columns, with marks. `order`: the sort and whether it is reversed. `empty`: what an empty list says."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "list--heading", "list--sorted", "list--mark", "list--name", "list--muted", "list--star", "list--tag", "list--problem",
-    }  # fmt: skip
+        f"list--{name}" for name in ("heading", "sorted", "mark", "name", "muted", "star", "tag", "problem")
+    }
     header = 1
 
     marks: reactive[dict[int, None]] = reactive({})
     order: reactive[tuple[str, bool]] = reactive(("name", False))
+    empty: reactive[str] = reactive("")
 
+    @dataclass
     class HeadingClicked(Message):
         """A heading was clicked: sort by `sort`."""
 
-        def __init__(self, sort: str) -> None:
-            super().__init__()
-            self.sort = sort
+        sort: str
 
-    def __init__(self, fetch: Fetch, *, id: str | None = None) -> None:  # noqa: A002 (Textual's word)
+    def __init__(self, fetch: Fetch, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._fetch = fetch
         self._pages = Pages(self._page)
@@ -63,7 +66,7 @@ class AssetList(LineList):
         return [self.ids[self.cursor]] if self.cursor < len(self.ids) else []
 
     def show(self, ids: Sequence[int], *, keep: bool) -> None:
-        """Other ids; `keep` stays on the asset under the cursor if it is among them, else the cursor goes to the top."""
+        """Other ids; `keep` stays on the asset under the cursor if it is among them, else it goes to the top."""
         here = self.ids[self.cursor] if keep and self.cursor < len(self.ids) else None
         self._pages.show(ids)
         self.count = len(ids)
@@ -98,7 +101,9 @@ class AssetList(LineList):
     def mark_all(self) -> None:
         """Mark all rows; when they are, unmark them."""
         everything = dict.fromkeys(self.ids)
-        self.marks = _without(self.marks, self.ids) if everything.keys() <= self.marks.keys() else self.marks | everything
+        self.marks = (
+            _without(self.marks, self.ids) if everything.keys() <= self.marks.keys() else self.marks | everything
+        )
 
     def watch_marks(self) -> None:
         """Draw the marks."""
@@ -108,6 +113,16 @@ class AssetList(LineList):
         """Draw the arrow in the heading."""
         self.refresh()
 
+    def render_line(self, y: int) -> Strip:
+        """A line of the list, or of what is said in place of an empty one."""
+        lines = [] if self.count else self.empty.splitlines()
+        number = y - (self.size.height - len(lines)) // 2
+        if not 0 <= number < len(lines):
+            return super().render_line(y)
+        width = self.size.width
+        text = Segment(cell(lines[number].center(width), width), self.rich_style + ink(self, "list--muted"))
+        return Strip([text], width)
+
     def heading(self, y: int, width: int) -> list[Segment]:
         """The titles, with an arrow at the sorted one."""
         plain = self.get_component_rich_style("list--heading")
@@ -116,17 +131,20 @@ class AssetList(LineList):
         for column, columns in layout(width - _GUTTER - 1):
             is_sorted = column.sort == self.order[0]
             title = column.title + (" ▼" if column.falls != self.order[1] else " ▲") * is_sorted
-            found += [Segment(cell(title, columns, right=column.right), lit if is_sorted else plain), Segment("  ", plain)]
+            found += [
+                Segment(cell(title, columns, right=column.right), lit if is_sorted else plain),
+                Segment("  ", plain),
+            ]
         return [*found, Segment(" " * width, plain)]
 
     def row(self, number: int, width: int, style: Style) -> list[Segment]:
         """Mark and columns of an asset."""
         asset = self._pages.get(number)
         if asset is None:
-            return [Segment("  (gone)", style + self.get_component_rich_style("list--muted", partial=True))]
+            return [Segment("  (gone)", style + ink(self, "list--muted"))]
         mark = "●" if asset.id in self.marks else "!" if asset.problem else " "
         part = "list--mark" if mark == "●" else "list--problem"
-        found = [Segment(f"{mark} ", style + self.get_component_rich_style(part, partial=True))]
+        found = [Segment(f"{mark} ", style + ink(self, part))]
         for column, columns in layout(width - _GUTTER - 1):
             text = cell(column.text(asset, columns), columns, right=column.right)
             found += [Segment(text, style + self._cell_style(column, asset)), Segment("  ", style)]
@@ -136,7 +154,7 @@ class AssetList(LineList):
         name = {"name": "list--name", "rating": "list--star", "tags": "list--tag"}.get(column.name, "list--muted")
         if column.name == "name" and (asset.problem or asset.missing):
             name = "list--problem" if asset.problem else "list--muted"
-        style = self.get_component_rich_style(name, partial=True)
+        style = ink(self, name)
         return style + Style(strike=True) if asset.missing and column.name == "name" else style
 
     def on_click(self, event: events.Click) -> None:

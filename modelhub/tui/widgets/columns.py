@@ -36,9 +36,9 @@ def _kind(asset: Asset, width: int) -> str:
 
 
 COLUMNS = (
-    Column("name", "Name", "name", 22, lambda asset, _: asset.name),
+    Column("name", "Name", "name", 22, lambda asset, _: asset.name.removesuffix(".safetensors")),
     Column("kind", "Kind", "kind", 10, _kind),
-    Column("arch", "Arch", "architecture", 8, lambda asset, _: asset.architecture or "-"),
+    Column("arch", "Arch", "architecture", 7, lambda asset, _: asset.architecture or "-"),
     Column("dtype", "Dtype", "dtype", 5, lambda asset, _: asset.dtype or "-"),
     Column("size", "Size", "size", 8, lambda asset, _: human_size(asset.size), right=True, falls=True),
     Column("rating", "Stars", "rating", 5, lambda asset, _: "★" * asset.rating, falls=True),
@@ -46,13 +46,13 @@ COLUMNS = (
 )
 _FIRST = ("kind", "arch", "size", "rating", "tags", "dtype")
 _GAP = 2
-_ROOMY = 44
+_ROOMY = 34
 
 
 def layout(width: int) -> list[tuple[Column, int]]:
     """The columns that fit into `width` and the width of each; with the gaps between them they fill it exactly.
 
-    The name keeps 22 columns and takes what is left; where there is plenty, kinds are written in full and tags share it.
+    The name keeps 22 columns and takes what is left; where there is plenty, kinds and tags get more.
     """
     widths = {"name": width}
     by_name = {column.name: column for column in COLUMNS}

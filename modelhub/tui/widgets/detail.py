@@ -5,53 +5,58 @@ from __future__ import annotations
 from typing import ClassVar
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
+from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.reactive import reactive
 from textual.widget import Widget
 
 from modelhub.catalog.asset import Asset
 from modelhub.tui.widgets.facts import Fact, Section, sections
+from modelhub.tui.widgets.ink import ink
+
+_LOOKS = ("title", "path", "heading", "label", "value", "muted", "bad", "warn", "good", "star", "tag", "rule")
+_LEAST, _MOST = 10, 16
 
 
 class DetailBody(Widget):
     """The text of the pane, drawn from an asset."""
 
     ALLOW_SELECT = False
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        f"detail--{name}" for name in ("title", "path", "heading", "label", "value", "muted", "bad", "warn", "good", "star", "tag", "rule")
-    }  # fmt: skip
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"detail--{name}" for name in _LOOKS}
 
     asset: reactive[Asset | None] = reactive(None, layout=True)
 
     def render(self) -> RenderableType:
         """Sections of facts in two columns."""
         if self.asset is None:
-            return Text("Nothing under the cursor.", self._style("muted"))
+            return Text("Nothing under the cursor.", self._look("muted"))
         parts: list[RenderableType] = []
         for section in sections(self.asset):
-            parts += [Text(""), Text(section.title.upper(), self._style("heading"))] if section.title else []
+            if section.title:
+                parts += [Text(""), Text(section.title.upper(), self._look("heading"))]
             parts.append(self._section(section))
         return Group(*parts)
 
     def _section(self, section: Section) -> RenderableType:
         if not section.labelled:
-            return Group(*(self._text(fact) for fact in section.facts))
+            return Group(*(Padding(self._fact(fact), (0, 0, 0, fact.indent)) for fact in section.facts))
         table = Table.grid(padding=(0, 1), expand=True)
-        table.add_column(width=11, no_wrap=True)
+        longest = max(len(fact.label) for fact in section.facts)
+        table.add_column(width=min(max(longest, _LEAST), _MOST), no_wrap=True)
         table.add_column(ratio=1, overflow="fold")
         for fact in section.facts:
-            table.add_row(Text(fact.label, self._style("label")), self._text(fact))
+            table.add_row(Text(fact.label, self._look("label")), self._fact(fact))
         return table
 
-    def _text(self, fact: Fact) -> Text:
-        text = Text(fact.text, self._style(fact.look), overflow="ellipsis" if fact.cut else "fold", no_wrap=fact.cut)
-        return text
+    def _fact(self, fact: Fact) -> Text:
+        return Text(fact.text, self._look(fact.look), overflow="ellipsis" if fact.cut else "fold", no_wrap=fact.cut)
 
-    def _style(self, look: str) -> Style:
-        return self.get_component_rich_style(f"detail--{look}", partial=True)
+    def _look(self, name: str) -> Style:
+        return ink(self, f"detail--{name}")
 
 
 class Detail(VerticalScroll, can_focus=True):
@@ -59,9 +64,9 @@ class Detail(VerticalScroll, can_focus=True):
 
     asset: reactive[Asset | None] = reactive(None)
 
-    def compose(self) -> list[DetailBody]:  # type: ignore[override]  # a list is an iterable of widgets
+    def compose(self) -> ComposeResult:
         """The body."""
-        return [DetailBody()]
+        yield DetailBody()
 
     def watch_asset(self, before: Asset | None, after: Asset | None) -> None:
         """Show another asset from its top, or new facts of the same where the reader is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from modelhub.catalog.architectures import architecture
@@ -28,6 +29,7 @@ class Fact:
     text: str
     look: str = "value"
     cut: bool = False
+    indent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,11 @@ def sections(asset: Asset) -> Iterator[Section]:
         Section("", tuple(_head(asset)), labelled=False),
         Section("Identity", tuple(_identity(asset))),
         Section("Yours", tuple(_yours(asset))),
-        Section("Trigger words", (Fact("", one_line(", ".join(asset.trigger_words))),) * bool(asset.trigger_words), labelled=False),
+        Section(
+            "Trigger words",
+            (Fact("", one_line(", ".join(asset.trigger_words))),) * bool(asset.trigger_words),
+            labelled=False,
+        ),
         Section("Components", tuple(_components(asset))),
         Section("Adapter", tuple(_pairs(asset.adapter or {}))),
         Section("Facts", tuple(_pairs(asset.facts))),
@@ -90,10 +96,14 @@ def _title(architecture_id: str) -> str:
 
 
 def _dtypes(dtypes: dict[str, int]) -> str:
-    """`fp16 98 %, fp32 2 %`: by number of elements."""
+    """`fp16`, `fp16 98 %, fp32 2 %`, `fp16, traces of i64`: by number of elements."""
     whole = sum(dtypes.values()) or 1
-    names = [(PRECISIONS.get(name, name.lower()), count) for name, count in sorted(dtypes.items(), key=lambda item: -item[1])]
-    return names[0][0] if len(names) == 1 else ", ".join(f"{name} {count / whole:.0%}" for name, count in names)
+    shares = {PRECISIONS.get(name, name.lower()): count / whole for name, count in dtypes.items()}
+    ordered = sorted(shares, key=lambda name: -shares[name])
+    many = [name for name in ordered if shares[name] >= 0.005]
+    few = ", ".join(name for name in ordered if shares[name] < 0.005)
+    text = many[0] if len(many) == 1 else ", ".join(f"{name} {shares[name]:.0%}" for name in many)
+    return f"{text}, traces of {few}" if few else text
 
 
 def _yours(asset: Asset) -> Iterator[Fact]:
@@ -105,8 +115,14 @@ def _yours(asset: Asset) -> Iterator[Fact]:
 
 def _components(asset: Asset) -> Iterator[Fact]:
     for part in asset.components:
-        words = (part.get("architecture"), f"{human_count(part.get('parameters'))} in {plural(part.get('tensors') or 0, 'tensor')}")
-        yield Fact(one_line(str(part.get("role", ""))).replace("text_encoder", "text enc."), one_line("  ".join(word for word in words if word)))
+        words = (
+            part.get("architecture"),
+            f"{human_count(part.get('parameters'))} in {plural(part.get('tensors') or 0, 'tensor')}",
+        )
+        yield Fact(
+            one_line(str(part.get("role", ""))).replace("text_encoder", "text enc."),
+            one_line("  ".join(word for word in words if word)),
+        )
 
 
 def _pairs(table: dict[str, Any]) -> Iterator[Fact]:
@@ -124,10 +140,14 @@ def _short(value: Any) -> str:
 
 
 def _evidence(asset: Asset) -> Iterator[Fact]:
-    for reason in asset.evidence:
-        yield Fact("", f"▪ {one_line(reason.get('rule', ''))}", "rule")
-        tensor, found = one_line(reason.get("tensor", "")), one_line(reason.get("found", ""))
-        if tensor:
-            yield Fact("", f"  {tensor}", "muted")
-        if found:
-            yield Fact("", f"  {found}")
+    """Each rule once, and below it the tensors that it looked at."""
+    for rule, reasons in groupby(asset.evidence, key=lambda reason: reason.get("rule", "")):
+        if rule == asset.problem:
+            continue
+        yield Fact("", f"▪ {one_line(rule)}", "rule")
+        for reason in reasons:
+            tensor, found = one_line(reason.get("tensor", "")), one_line(reason.get("found", ""))
+            if tensor:
+                yield Fact("", tensor, "muted", indent=2)
+            if found:
+                yield Fact("", found, indent=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events, on
@@ -29,17 +30,16 @@ class FilterBar(Widget):
     summary: reactive[Content] = reactive(Content())
     problem: reactive[str] = reactive("")
 
+    @dataclass
     class Changed(Message):
         """The query is another, and the typing paused."""
 
-        def __init__(self, query: str) -> None:
-            super().__init__()
-            self.query = query
+        query: str
 
     class Left(Message):
         """The user is done with the bar."""
 
-    def __init__(self, *, placeholder: str = "", id: str | None = None) -> None:  # noqa: A002 (Textual's word)
+    def __init__(self, *, placeholder: str = "", id: str | None = None) -> None:
         super().__init__(id=id)
         self._placeholder = placeholder
         self._pause: Timer | None = None

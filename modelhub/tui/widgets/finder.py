@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Static
 
 from modelhub.errors import BadQueryError
 from modelhub.tui.library import Library
@@ -18,48 +19,51 @@ from modelhub.tui.work import WorkerJob, background
 
 _SORTABLE = tuple(column for column in COLUMNS if column.sort)
 
+NOTHING = "Nothing fits this query.\n\nEscape clears it."
+
 
 class Finder(Vertical):
     """Finds assets; `base` is a query that always holds besides what is typed."""
 
+    @dataclass
     class Found(Message):
         """What a search found, of how many assets there are."""
 
-        def __init__(self, asked: tuple[str, str, bool], ids: list[int], total: int, keep: bool) -> None:
-            super().__init__()
-            self.asked, self.ids, self.total, self.keep = asked, ids, total, keep
+        asked: tuple[str, str, bool]
+        ids: list[int]
+        total: int
+        keep: bool
 
+    @dataclass
     class Refused(Message):
         """A query that cannot be read."""
 
-        def __init__(self, asked: tuple[str, str, bool], error: BadQueryError) -> None:
-            super().__init__()
-            self.asked, self.error = asked, error
+        asked: tuple[str, str, bool]
+        error: BadQueryError
 
+    @dataclass
     class Shown(Message):
         """The list shows something else: `total` assets are there to be found."""
 
-        def __init__(self, total: int) -> None:
-            super().__init__()
-            self.total = total
+        total: int
 
-    def __init__(self, library: Library, *, base: str = "", empty: str = "", id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, library: Library, *, base: str = "", empty: str = "", id: str | None = None) -> None:
         super().__init__(id=id)
         self.library, self.base, self._empty = library, base, empty
         self._total = 0
 
     def compose(self) -> ComposeResult:
-        """Bar, list, and what to say when the list is empty."""
-        yield FilterBar(placeholder="filter: words, kind:lora arch:sdxl tag:anime size:>2GB …", id="filter")
+        """Bar and list."""
+        yield FilterBar(placeholder="filter:  kind:lora arch:sdxl tag:anime size:>2GB", id="filter")
         yield AssetList(self.library.page, id="assets")
-        yield Static(id="nothing", markup=False)
 
     def on_mount(self) -> None:
         """The first list."""
+        self.watch(self.assets, "marks", self._summarise, init=False)
         self.search(keep=False)
 
     @property
-    def list(self) -> AssetList:
+    def assets(self) -> AssetList:
         """The list."""
         return self.query_one(AssetList)
 
@@ -69,7 +73,7 @@ class Finder(Vertical):
         return self.query_one(FilterBar)
 
     def _asked(self) -> tuple[str, str, bool]:
-        return (self.bar.text, *self.list.order)
+        return (self.bar.text, *self.assets.order)
 
     def search(self, *, keep: bool) -> None:
         """Search for what the bar says; `keep` stays on the asset under the cursor."""
@@ -97,42 +101,28 @@ class Finder(Vertical):
             return
         self._total = message.total
         self.bar.problem = ""
-        self.list.show(message.ids, keep=message.keep)
+        self.assets.show(message.ids, keep=message.keep)
         self._summarise()
-        self._say_nothing()
+        self.assets.empty = NOTHING if message.total else self._empty
         self.post_message(self.Shown(message.total))
 
     @on(Refused)
     def _complain(self, message: Refused) -> None:
         message.stop()
         if message.asked == self._asked():
-            self.bar.problem = message.error.message.splitlines()[0]
+            reason = message.error.message.splitlines()[0].removeprefix("The search cannot be read: ")
+            self.bar.problem = reason[:1].upper() + reason[1:]
 
     def _summarise(self) -> None:
-        shown, order = len(self.list.ids), self.list.order
+        shown, order = len(self.assets.ids), self.assets.order
         column = next(column for column in _SORTABLE if column.sort == order[0])
         arrow = "▼" if column.falls != order[1] else "▲"
-        marked = f" · {len(self.list.marks):,} marked" if self.list.marks else ""
+        marked = f"{len(self.assets.marks):,} marked" if self.assets.marks else ""
         self.bar.summary = Content.assemble(
-            (f"{shown:,}", "bold $foreground"), f" of {self._total:,} · by {column.title.lower()} {arrow}", (marked, "bold $accent")
+            (f"{shown:,}", "bold $foreground"),
+            f" of {self._total:,} · by {column.title.lower()} {arrow}{' · ' * bool(marked)}",
+            (marked, "bold $accent"),
         )
-
-    def _say_nothing(self) -> None:
-        nothing = not self.list.ids
-        focused = self.list.has_focus
-        self.list.display = not nothing
-        line = self.query_one("#nothing", Static)
-        line.display = nothing
-        line.update(self._empty if not self._total else "Nothing fits this query.\n\nEscape clears it.")
-        if nothing and focused:
-            self.bar.input.focus()
-
-    def watch_marks(self) -> None:
-        """Count the marks."""
-        self._summarise()
-
-    def _on_mount(self, event: object) -> None:
-        self.watch(self.list, "marks", self.watch_marks, init=False)
 
     @on(FilterBar.Changed)
     def _changed(self, message: FilterBar.Changed) -> None:
@@ -142,7 +132,7 @@ class Finder(Vertical):
     @on(FilterBar.Left)
     def _left(self, message: FilterBar.Left) -> None:
         message.stop()
-        self.list.focus()
+        self.assets.focus()
 
     @on(AssetList.HeadingClicked)
     def _heading(self, message: AssetList.HeadingClicked) -> None:
@@ -151,15 +141,15 @@ class Finder(Vertical):
 
     def sort_by(self, sort: str) -> None:
         """Sort by this; again turns the order round."""
-        before, reverse = self.list.order
-        self.list.order = (sort, not reverse if sort == before else False)
+        before, reverse = self.assets.order
+        self.assets.order = (sort, not reverse if sort == before else False)
         self.search(keep=True)
 
     def sort_next(self) -> None:
         """Sort by the next column."""
         names = [column.sort for column in _SORTABLE]
-        self.sort_by(names[(names.index(self.list.order[0]) + 1) % len(names)])
+        self.sort_by(names[(names.index(self.assets.order[0]) + 1) % len(names)])
 
     def reverse(self) -> None:
         """Turn the order round."""
-        self.sort_by(self.list.order[0])
+        self.sort_by(self.assets.order[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.cells import set_cell_size
@@ -38,12 +39,12 @@ class LineList(ScrollView, can_focus=True):
     count: reactive[int] = reactive(0)
     hover: reactive[int] = reactive(-1)
 
+    @dataclass
     class RowMessage(Message):
         """Something about a row of a list."""
 
-        def __init__(self, source: LineList, row: int) -> None:
-            super().__init__()
-            self.source, self.row = source, row
+        source: LineList
+        row: int
 
         @property
         def control(self) -> LineList:

@@ -24,7 +24,7 @@ def fit(height: int, width: int, columns: int, rows: int) -> tuple[int, int]:
 
 
 def resize(pixels: Pixels, height: int, width: int) -> Pixels:
-    """uint8 [H,W,3] to [height,width,3]: the mean of the covered pixels when it shrinks, the nearest pixel when it grows."""
+    """uint8 [H,W,3] to [height,width,3]: the mean of pixels when it shrinks, the nearest when it grows."""
     return _resize_rows(_resize_rows(pixels, height).swapaxes(0, 1), width).swapaxes(0, 1)
 
 
@@ -56,7 +56,7 @@ class Picture(Widget):
     ALLOW_SELECT = False
     pixels: reactive[Pixels | None] = reactive(None, always_update=True)
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 (Textual's word)
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._lines: list[Strip] = []
         self._drawn: tuple[int, int, int] | None = None
@@ -85,6 +85,6 @@ class Picture(Widget):
             self._drawn = key
             self._lines = []
             if self.pixels is not None and self.pixels.size and columns and rows:
-                height, width = fit(*self.pixels.shape[:2], columns, rows)
+                height, width = fit(self.pixels.shape[0], self.pixels.shape[1], columns, rows)
                 self._lines = half_blocks(resize(self.pixels, height, width))
         return self._lines

@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from modelhub.tui.library import Survey
+from modelhub.tui.widgets.ink import ink
 from modelhub.tui.widgets.line_list import LineList, cell
 
 _TAGS = 50
@@ -38,7 +39,9 @@ class Sidebar(LineList):
         Binding("right,l,space", "fold(False)", "Unfold", show=False, id="sidebar.unfold"),
         Binding("left,h", "fold(True)", "Fold", show=False, id="sidebar.fold"),
     ]
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"list--heading", "list--muted"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"list--heading", "list--muted", "list--brand"}
+
+    header = 2
 
     survey: reactive[Survey] = reactive(Survey())
     unfolded: reactive[frozenset[str]] = reactive(frozenset())
@@ -49,7 +52,7 @@ class Sidebar(LineList):
 
         terms: Mapping[str, str | None] = field(default_factory=dict)
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's word)
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.entries: list[Entry] = []
 
@@ -66,15 +69,23 @@ class Sidebar(LineList):
         self.count = len(self.entries)
         self.refresh()
 
+    def heading(self, y: int, width: int) -> list[Segment]:
+        """The name of the program."""
+        text = " ◆ modelhub" if y == 0 else ""
+        return [Segment(cell(text, width), self.get_component_rich_style("list--brand"))]
+
     def row(self, number: int, width: int, style: Style) -> list[Segment]:
         """A title, or a label with its count at the right edge."""
         entry = self.entries[number]
         if entry.terms is None:
-            return [Segment(cell(f" {entry.label}", width), style + self.get_component_rich_style("list--heading", partial=True))]
+            return [Segment(cell(f" {entry.label}", width), style + ink(self, "list--heading"))]
         count = "" if entry.count is None else f"{entry.count:,} "
-        arrow = {"": "  ", entry.folds: "▸ "}[entry.folds] if entry.folds not in self.unfolded or not entry.folds else "▾ "
+        arrow = "  " if not entry.folds else "▾ " if entry.folds in self.unfolded else "▸ "
         label = cell(" " + "  " * entry.depth + arrow + entry.label, max(0, width - len(count)))
-        return [Segment(label, style), Segment(count, style + self.get_component_rich_style("list--muted", partial=True))]
+        return [
+            Segment(label, style),
+            Segment(count, style + ink(self, "list--muted")),
+        ]
 
     def action_choose(self) -> None:
         """Narrow the query to the entry under the cursor."""
@@ -116,15 +127,20 @@ def _entries(survey: Survey, unfolded: frozenset[str]) -> Iterator[Entry]:
     """The lines for a survey."""
     yield Entry("All assets", survey.total, {"kind": None, "arch": None, "tag": None, "path": None})
     if survey.kinds:
-        yield Entry("KINDS")
+        yield from _title("KINDS")
     for kind, count in survey.kinds.items():
         parts = {name: n for name, n in survey.architectures[kind].items() if name}
         yield Entry(kind, count, {"kind": kind, "arch": None}, folds=kind if parts else "")
         if kind in unfolded:
             yield from (Entry(name, n, {"kind": kind, "arch": name}, 1) for name, n in parts.items())
     if survey.tags:
-        yield Entry("TAGS")
+        yield from _title("TAGS")
     yield from (Entry(tag, n, {"tag": tag}) for tag, n in list(survey.tags.items())[:_TAGS])
     if survey.folders:
-        yield Entry("FOLDERS")
+        yield from _title("FOLDERS")
     yield from (Entry(path.name or str(path), n, {"path": f"{path}/"}) for path, n in survey.folders.items())
+
+
+def _title(text: str) -> Iterator[Entry]:
+    yield Entry("")
+    yield Entry(text)

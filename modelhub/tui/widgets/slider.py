@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.text import Text
@@ -10,6 +11,8 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
+
+from modelhub.tui.widgets.ink import ink
 
 _DIGITS = frozenset("0123456789.-")
 
@@ -28,17 +31,23 @@ class Slider(Widget, can_focus=True):
         Binding("enter", "take", "Take the typed number", show=False, id="slider.take"),
         Binding("backspace", "rub", "Rub out", show=False, id="slider.rub"),
     ]
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"slider--label", "slider--done", "slider--rest", "slider--knob", "slider--typing"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "slider--label",
+        "slider--done",
+        "slider--rest",
+        "slider--knob",
+        "slider--typing",
+    }
 
     value: reactive[float] = reactive(0.0)
     typed: reactive[str] = reactive("")
 
+    @dataclass
     class Changed(Message):
         """The value is another."""
 
-        def __init__(self, slider: Slider, value: float) -> None:
-            super().__init__()
-            self.slider, self.value = slider, value
+        slider: Slider
+        value: float
 
     def __init__(self, name: str, value: float, low: float, high: float, tooltip: str = "") -> None:
         super().__init__(name=name)
@@ -59,13 +68,12 @@ class Slider(Widget, can_focus=True):
         number = f"{self.typed}▏" if self.typed else f"{self.value:.2f}".rstrip("0").ljust(4, "0")
         span = self._span()
         knob = round((self.value - self.low) / (self.high - self.low) * (span - 1)) if self.high > self.low else 0
-        style = self.get_component_rich_style
         return Text.assemble(
-            (f"{self.label:<7}"[:12], style("slider--label", partial=True)), " ",
-            ("━" * knob, style("slider--done", partial=True)),
-            ("●", style("slider--knob", partial=True)),
-            ("─" * (span - knob - 1), style("slider--rest", partial=True)),
-            (f" {number:<6}", style("slider--typing" if self.typed else "slider--knob", partial=True)),
+            (f"{self.label:<7}"[:12], ink(self, "slider--label")), " ",
+            ("━" * knob, ink(self, "slider--done")),
+            ("●", ink(self, "slider--knob")),
+            ("─" * (span - knob - 1), ink(self, "slider--rest")),
+            (f" {number:<6}", ink(self, "slider--typing" if self.typed else "slider--knob")),
             no_wrap=True, end="",
         )  # fmt: skip
 

@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from modelhub.jobs import Event
 from modelhub.text import human_size, one_line, shorten
+from modelhub.tui.widgets.ink import ink
 
 _BAR = 20
 
@@ -31,17 +32,16 @@ class StatusLine(Widget):
         event = self.event
         if event is None:
             return Text()
-        style = self.get_component_rich_style
         text = Text(no_wrap=True, end="")
-        text.append(f" {event.phase or event.job} ", style("status--phase", partial=True))
+        text.append(f" {event.phase or event.job} ", ink(self, "status--phase"))
         if event.total:
             full = round(_BAR * min(1.0, event.done / event.total))
-            text.append("━" * full, style("status--done", partial=True))
-            text.append("━" * (_BAR - full), style("status--rest", partial=True))
-        text.append(f" {_amount(event)} ", style("status--phase", partial=True))
+            text.append("━" * full, ink(self, "status--done"))
+            text.append("━" * (_BAR - full), ink(self, "status--rest"))
+        text.append(f" {_amount(event)} ", ink(self, "status--phase"))
         room = self.size.width - text.cell_len - len("  esc stops ")
-        text.append(shorten(one_line(event.item), max(0, room)).ljust(max(0, room)), style("status--item", partial=True))
-        return text.append("  esc stops ", style("status--item", partial=True))
+        text.append(shorten(one_line(event.item), max(0, room)).ljust(max(0, room)), ink(self, "status--item"))
+        return text.append("  esc stops ", ink(self, "status--item"))
 
 
 def _amount(event: Event) -> str:

@@ -1,0 +1,246 @@
+"""demo: the whole of modelhub on tiny models: lay out, scan, search, merge, preview, write, find again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelhub.cli.catalog_commands import asset_rows
+from modelhub.cli.context import Context, bold
+from modelhub.cli.options import command
+from modelhub.cli.table import table
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from modelhub.catalog.opener import Opener
+    from modelhub.catalog.store import Catalog
+    from modelhub.cli.options import Commands
+    from modelhub.demo.judge import Verdict
+    from modelhub.demo.library import Library
+    from modelhub.formats.source import TensorSource
+    from modelhub.merge.recipe import Recipe
+
+    Pictures = Sequence[NDArray[np.uint8]]
+
+STRENGTHS = (0.25, 0.5, 0.75)
+#: The strength that is written to a file in the end.
+WRITTEN = 0.5
+SAMPLER, STEPS, CFG = "Euler a", 12, 3.5
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = command(
+        commands,
+        "demo",
+        _demo,
+        "See it all on tiny models: scan, search, merge, preview, find again.",
+        "modelhub demo ~/modelhub-demo",
+        reads=False,
+    )
+    parser.add_argument(
+        "folder",
+        metavar="DIR",
+        nargs="?",
+        type=Path,
+        default=Path("modelhub-demo"),
+        help="where to lay out the library (default: modelhub-demo), e.g. ~/demo",
+    )
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the contact sheet: a model, its pictures, and what they show."""
+
+    name: str
+    pictures: Pictures
+    verdicts: tuple[Verdict, ...]
+    stripes: float
+    pastel: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row as plain values."""
+        right = [all(found) for found in zip(*(verdict.right for verdict in self.verdicts), strict=True)]
+        counts = [sum(found) for found in zip(*(verdict.right for verdict in self.verdicts), strict=True)]
+        names = ("background", "colour", "shape")
+        return {
+            "model": self.name,
+            "pictures": len(self.verdicts),
+            "stripe_score": round(self.stripes, 1),
+            "pastel": round(self.pastel, 2),
+            "right": dict(zip(names, counts, strict=True)),
+            "all_right": all(right),
+            "verdicts": [v.sentence for v in self.verdicts],
+        }
+
+
+def _demo(context: Context) -> int:
+    from modelhub.catalog.store import Catalog
+    from modelhub.demo.library import lay_out
+
+    folder = context.args.folder.expanduser().absolute()
+    if context.args.dry_run:
+        context.answer({"folder": str(folder)}, lambda: [f"would lay out a library of tiny models in {folder}"])
+        return 0
+    library = lay_out(folder, job=context.job)
+    with Catalog.open(folder / ".modelhub") as catalog:
+        answer = _Walk(context, catalog, library).run()
+    if context.json:
+        context.answer(answer, list)
+    return 0
+
+
+class _Walk:
+    """The steps of the demo, each told before it is done."""
+
+    def __init__(self, context: Context, catalog: Catalog, library: Library) -> None:
+        self.context, self.catalog, self.library = context, catalog, library
+        self.sheet = library.folder / "merges.png"
+        self.goal = library.folder / "checkpoints" / "striped-pastel.safetensors"
+
+    def run(self) -> dict[str, Any]:
+        """All steps; the answer for --json."""
+        from modelhub.catalog.opener import Opener
+
+        scanned = self._scan()
+        with Opener(self.catalog, hashed=True, job=self.context.job) as opener:
+            rows = self._render(opener)
+            written, same = self._write(opener, rows)
+        self._tell("What next", self._next())
+        return {
+            "folder": str(self.library.folder),
+            "scan": scanned,
+            "sheet": str(self.sheet),
+            "rows": [row.as_dict() for row in rows],
+            "written": written,
+            "same_picture": same,
+        }
+
+    def _tell(self, title: str, lines: Iterator[str] | Sequence[str]) -> None:
+        if not self.context.json:
+            self.context.answer(None, lambda: ["", bold(f"── {title}"), *lines])
+
+    def _scan(self) -> dict[str, Any]:
+        from modelhub.scan import scan
+
+        report = scan(self.catalog, [self.library.folder], hashes="full", job=self.context.job)
+        self._tell(
+            f"1. A library of tiny models in {self.library.folder}, scanned and hashed in {report.seconds:.1f} s", ()
+        )
+        self._tell("modelhub ls", asset_rows(self.catalog.find(sort="kind")))
+        return report.as_dict()
+
+    def _sources(self, opener: Opener) -> Iterator[tuple[str, TensorSource]]:
+        """The rows of the sheet: a parent, the merges between, the other parent, and both styles in full."""
+        from modelhub.merge.plan import plan
+
+        stripes, pastel, base = (str(path) for path in (self.library.stripes, self.library.pastel, self.library.base))
+        yield "stripes", opener(stripes).source
+        for strength in STRENGTHS:
+            yield f"{strength:.0%} pastel", plan(self._recipe(strength), opener)
+        yield "pastel", opener(pastel).source
+        yield "stripes + (pastel − base)", plan(_recipe("add-difference", [stripes, pastel, base], 1.0), opener)
+
+    def _recipe(self, strength: float) -> Recipe:
+        return _recipe("weighted-sum", [str(self.library.stripes), str(self.library.pastel)], strength)
+
+    def _render(self, opener: Opener) -> list[Row]:
+        from modelhub.demo.prompts import ASKED
+        from modelhub.formats.images import save_png
+        from modelhub.preview.grids import contact_sheet
+
+        self._tell("2. Two styles merged at three strengths, and rendered before anything is written", ())
+        plain = self._pictures(opener(str(self.library.base)).source, "base")
+        rows = [_judged(name, self._pictures(source, name), plain) for name, source in self._sources(opener)]
+        labels = [f"{ask.wanted.colour} {ask.wanted.shape}" for ask in ASKED]
+        sheet = contact_sheet(
+            [plain, *(row.pictures for row in rows)], ["base", *(row.name for row in rows)], labels, scale=2
+        )
+        save_png(self.sheet, sheet, force=True)
+        self._tell("measured from the pixels: what the prompts asked for, and the styles", _measured(rows))
+        self._tell(f"the contact sheet: {self.sheet}", ())
+        return rows
+
+    def _pictures(self, source: TensorSource, name: str) -> Pictures:
+        from modelhub.demo.prompts import ASKED, HEIGHT, WIDTH
+        from modelhub.preview.render import Renderer
+        from modelhub.preview.request import Request
+
+        request = partial(Request, sampler=SAMPLER, steps=STEPS, cfg=CFG, width=WIDTH, height=HEIGHT)
+        renderer = Renderer(source, name=name, job=self.context.job)
+        return [
+            renderer.render(request(ask.prompt, seed=ask.seed), self.context.job).pictures[0].pixels for ask in ASKED
+        ]
+
+    def _write(self, opener: Opener, rows: Sequence[Row]) -> tuple[dict[str, Any], bool]:
+        """Write the middle merge, find it in the catalog, render the file: the pictures are those of before."""
+        from modelhub.formats.hashes import Hashes
+        from modelhub.merge.execute import merge
+        from modelhub.merge.plan import plan
+        from modelhub.scan import add_file
+
+        report = merge(plan(self._recipe(WRITTEN), opener), self.goal, force=True, job=self.context.job)
+        written = report.written
+        number = add_file(
+            self.catalog,
+            self.goal,
+            Hashes(sha256=written.sha256, autov2=written.sha256[:10], autov3=written.tensor_sha256[:12]),
+        )
+        before = next(row.pictures for row in rows if row.name == f"{WRITTEN:.0%} pastel")
+        after = self._pictures(opener(f"#{number}").source, self.goal.stem)
+        same = all(bool((one == two).all()) for one, two in zip(before, after, strict=True))
+        told = "the same, byte for byte" if same else "NOT the same: please report this"
+        self._tell(
+            f"3. {WRITTEN:.0%} pastel written in {report.seconds:.1f} s; "
+            f"pictures of the file and of the unwritten merge are {told}",
+            (),
+        )
+        self._tell("modelhub ls merged:yes", asset_rows(self.catalog.find("merged:yes")))
+        return self.catalog.get(number).as_dict(), same
+
+    def _next(self) -> list[str]:
+        home = f"MODELHUB_HOME={self.library.folder / '.modelhub'}"
+        return [
+            f"{home} modelhub             the TUI on this library",
+            f"{home} modelhub show {self.goal.stem}",
+            "modelhub scan ~/your/models",
+        ]
+
+
+def _recipe(method: str, refs: Sequence[str], alpha: float) -> Recipe:
+    from modelhub.merge.recipe import simple_recipe
+
+    return simple_recipe(method, refs, name=f"demo {method} {alpha:g}", parameters={"alpha": alpha})
+
+
+def _judged(name: str, pictures: Pictures, plain: Pictures) -> Row:
+    """Measure a row beside what the base model makes of the same prompts."""
+    from modelhub.demo.judge import judge
+    from modelhub.demo.prompts import ASKED
+    from modelhub.demo.style import pastel_strength, stripe_score
+
+    pastel = pastel_strength(pictures, plain)
+    verdicts = tuple(judge(picture, ask.wanted, pastel=pastel) for picture, ask in zip(pictures, ASKED, strict=True))
+    return Row(name, pictures, verdicts, sum(map(stripe_score, pictures)) / len(pictures), pastel)
+
+
+def _measured(rows: Sequence[Row]) -> Iterator[str]:
+    head = ("MODEL", "BACKGROUND", "COLOUR", "SHAPE", "STRIPES", "PASTEL")
+    found = [row.as_dict() for row in rows]
+    cells = [
+        (
+            row["model"],
+            *(f"{count} of {row['pictures']}" for count in row["right"].values()),
+            f"{row['stripe_score']:.1f}",
+            f"{row['pastel']:.0%}",
+        )
+        for row in found
+    ]
+    yield from table(head, cells, right=(1, 2, 3, 4, 5))
+    wrong = [(row.name, verdict) for row in rows for verdict in row.verdicts if not verdict.ok]
+    yield from (f"not as asked: {name}: {verdict.sentence}" for name, verdict in wrong)
