@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Train the demo models anew, from nothing but procedural pictures, on a CPU.
 
-    python scripts/train_demo_models.py --out build/demo            all stages, about four hours on two cores
+    python scripts/train_demo_models.py --out build/demo            all stages, about two hours on two cores
     python scripts/train_demo_models.py --out build/demo --stage base --minutes 30
     python scripts/train_demo_models.py --out build/demo --quick    20 steps of everything, to see that it runs
 

@@ -56,8 +56,8 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+def main(argv: Sequence[str] | None = None, without_command: Callable[[], int] | None = None) -> int:
+    """Run one command, or `without_command` (the TUI) when there is none; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     # torch's threads would burn whole cores while they wait for each other: ten times slower beside any other program
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        return _run(words)
+        return _run(words, without_command)
     except ModelhubError as error:
         return _explain(error, as_json="--json" in words)
     except KeyboardInterrupt:
@@ -77,12 +77,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _unexpected(error, as_json="--json" in words)
 
 
-def _run(words: list[str]) -> int:
+def _run(words: list[str], without_command: Callable[[], int] | None) -> int:
     args = build_parser().parse_args(words)
     if args.command is None:
-        from modelhub.tui.app import run
-
-        return run()
+        if without_command is None:
+            raise UsageError("No command was given.", "See `modelhub --help`.")
+        return without_command()
     job, sink = reporting_job(args.command, as_json=bool(getattr(args, "json", False)))
     try:
         with _stoppable(job):

@@ -26,7 +26,7 @@ from modelhub.preview.networks.unet import UNet
 Net = TypeVar("Net", bound=nn.Module)
 
 #: Minutes of each stage that trains, in the order in which they need each other.
-MINUTES = {"text": 6, "vae": 60, "base": 120, "stripes": 15, "pastel": 15, "lora": 10, "embedding": 1, "upscaler": 10}
+MINUTES = {"text": 3, "vae": 40, "base": 50, "stripes": 10, "pastel": 10, "lora": 8, "embedding": 1, "upscaler": 8}
 STAGES = (*MINUTES, "full", "package")
 
 

@@ -73,14 +73,14 @@ class AssetList(LineList):
         row = ids.index(here) if here in ids else 0
         if row == self.cursor:
             self.show_cursor()
-            self.post_message(self.Highlighted(self, row))
+            self.tell(self.Highlighted(self, row))
         self.cursor = row
         self.refresh()
 
     def reload(self) -> None:
         """Fetch the rows again: what is known of the assets changed."""
         self._pages.forget()
-        self.post_message(self.Highlighted(self, self.cursor))
+        self.tell(self.Highlighted(self, self.cursor))
         self.refresh()
 
     def _page(self, ids: Sequence[int]) -> list[Asset]:
@@ -88,7 +88,7 @@ class AssetList(LineList):
         try:
             return self._fetch(ids)
         except ModelhubError as error:
-            self.post_message(Failed("list", error))
+            self.tell(Failed("list", error))
             return []
 
     def toggle_mark(self) -> None:
@@ -168,7 +168,7 @@ class AssetList(LineList):
             right += columns + 2
             if offset.x < right:
                 if column.sort:
-                    self.post_message(self.HeadingClicked(column.sort))
+                    self.tell(self.HeadingClicked(column.sort))
                 return
 
 

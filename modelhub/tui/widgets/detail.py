@@ -15,6 +15,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from modelhub.catalog.asset import Asset
+from modelhub.text import printable
 from modelhub.tui.widgets.facts import Fact, Section, sections
 from modelhub.tui.widgets.ink import ink
 
@@ -53,7 +54,9 @@ class DetailBody(Widget):
         return table
 
     def _fact(self, fact: Fact) -> Text:
-        return Text(fact.text, self._look(fact.look), overflow="ellipsis" if fact.cut else "fold", no_wrap=fact.cut)
+        return Text(
+            printable(fact.text), self._look(fact.look), overflow="ellipsis" if fact.cut else "fold", no_wrap=fact.cut
+        )
 
     def _look(self, name: str) -> Style:
         return ink(self, f"detail--{name}")

@@ -98,7 +98,7 @@ class FilterBar(Widget):
         if self._pause is not None:
             self._pause.stop()
             self._pause = None
-        self.post_message(self.Changed(self.text))
+        self.post_message(self.Changed(self.text).set_sender(self))
 
     def action_leave(self, clear: bool) -> None:
         """To the list; `clear` empties the bar first."""
