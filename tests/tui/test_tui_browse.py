@@ -266,3 +266,18 @@ async def test_typing_in_the_bar_is_not_taken_for_actions(few, app, until):
         await pilot.press("slash", *"mtq05dR")
         assert it.screen.query_one(Input).value == "mtq05dR"
         assert it.is_running
+
+
+async def test_the_detail_follows_a_cursor_that_an_action_moved(few, app, until):
+    async with (it := app(few)).run_test(size=NORMAL) as pilot:
+        detail = it.screen.query_one(Detail)
+        await until(pilot, lambda: detail.asset is not None and detail.asset.id == 1)
+        await pilot.press("space")
+        await until(pilot, lambda: detail.asset.id == 2)
+        it.screen.finder.reverse()
+        await until(pilot, lambda: it.screen.finder.assets.ids[0] == 12)
+        await until(pilot, lambda: detail.asset.id == 2)
+        it.screen.finder.bar.put("00007")
+        await until(pilot, lambda: detail.asset.id == 7)
+        it.screen.finder.bar.put("nothing at all")
+        await until(pilot, lambda: detail.asset is None)

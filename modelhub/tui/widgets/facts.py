@@ -53,10 +53,10 @@ def sections(asset: Asset) -> Iterator[Section]:
             labelled=False,
         ),
         Section("Components", tuple(_components(asset))),
+        Section("Evidence", tuple(_evidence(asset)), labelled=False),
         Section("Adapter", tuple(_pairs(asset.adapter or {}))),
         Section("Facts", tuple(_pairs(asset.facts))),
         Section("Hashes", tuple(Fact(name, value, "muted", cut=True) for name, value in asset.hashes.items() if value)),
-        Section("Evidence", tuple(_evidence(asset)), labelled=False),
     )
     return (section for section in all_sections if section.facts)
 

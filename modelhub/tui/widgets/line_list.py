@@ -124,7 +124,7 @@ class LineList(ScrollView, can_focus=True):
         self._refresh_row(self.cursor)
 
     def tell(self, message: Message) -> None:
-        """Post a message as the list's own, whoever's code it is that runs: one of the parent's would not rise past it."""
+        """Post a message as the list's own: one that is taken for the parent's would not rise past it."""
         self.post_message(message.set_sender(self))
 
     def _refresh_row(self, number: int) -> None:
