@@ -6,12 +6,16 @@ skipped by (device, inode, size, modified); vanished files stay in the catalog a
 
 from __future__ import annotations
 
+import gc
 import os
+import signal
 import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Generator, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +32,8 @@ from modelhub.formats.walk import walk
 from modelhub.jobs import QUIET, Job
 
 _BATCH = 128
+#: From this many files on, starting processes costs less than it saves.
+_MANY, _CHUNK = 200, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +135,15 @@ class _Scan:
         """Headers of new and changed files, then what moved and what is gone."""
         changed = self._changed(roots)
         self._follow_moves(changed)
-        with self.job.phase("indexing", len(changed), "files") as advance, ThreadPoolExecutor(workers) as pool:
+        with (
+            self.job.phase("indexing", len(changed), "files") as advance,
+            closing(_know_all(changed, workers)) as known,
+        ):
             for batch in _batches(changed.items(), _BATCH):
-                known = pool.map(lambda item: _try_to_know(item[0]), batch)
+                found = list(islice(known, len(batch)))
                 with self.catalog.atomic():
-                    for (path, stat), found in zip(batch, known, strict=True):
-                        self._record(path, stat, found)
+                    for (path, stat), what in zip(batch, found, strict=True):
+                        self._record(path, stat, what)
                         advance(1, path)
         self._mark_missing(roots)
 
@@ -224,6 +233,24 @@ def _try_to_know(path: str) -> Known | ModelhubError:
         return know(Path(path))
     except ModelhubError as error:
         return error
+
+
+def _know_all(paths: Collection[str], workers: int) -> Generator[Known | ModelhubError, None, None]:
+    """`_try_to_know` of every path, in order; many are spread over processes: headers are parsed by Python alone."""
+    if len(paths) < _MANY or workers < 2:
+        yield from map(_try_to_know, paths)
+        return
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _prepare_worker)
+    try:
+        yield from pool.map(_try_to_know, paths, chunksize=_CHUNK)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _prepare_worker() -> None:
+    """Ctrl-C is the main process's affair; and what is parsed here has no cycles for the collector to look for."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()
 
 
 def _batches(items: Iterable[tuple[str, FileStat]], size: int) -> Iterator[list[tuple[str, FileStat]]]:

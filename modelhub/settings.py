@@ -29,7 +29,7 @@ class Settings:
     `preview_prompt`: what the merge lab starts with.
     """
 
-    hash: str = "fast"
+    hash: str = "none"
     threads: int = 0
     device: str = "auto"
     theme: str = "modelhub"

@@ -17,7 +17,7 @@ def resolve(catalog: Catalog, ref: str) -> Asset:
     Raises NotFoundError (with the way to index a file that exists but is not catalogued), or AmbiguousError with the
     candidates.
     """
-    found = _candidates(catalog, ref)
+    found = _candidates(catalog, ref) if _is_text(ref) else []
     if not found:
         raise _not_found(ref)
     present = [asset for asset in found if not asset.missing] or found
@@ -31,7 +31,7 @@ def locate(catalog: Catalog, ref: str) -> tuple[Path, Asset | None]:
     """The file that `ref` names, with its asset if there is one; a path to any file will do. Raises as `resolve`."""
     path = Path(ref).expanduser()
     if not ref.startswith("#") and path.is_file():
-        return path, catalog.by_path(Path(path.absolute()))
+        return path, catalog.by_path(Path(path.absolute())) if _is_text(str(path.absolute())) else None
     asset = resolve(catalog, ref)
     return asset.path, asset
 
@@ -53,8 +53,13 @@ def _candidates(catalog: Catalog, ref: str) -> list[Asset]:
     return catalog.hashed(ref.lower())
 
 
+def _is_text(ref: str) -> bool:
+    """Whether the catalog could hold it: a shell may hand over bytes that are no UTF-8."""
+    return not any("\ud800" <= char <= "\udfff" for char in ref)
+
+
 def _not_found(ref: str) -> NotFoundError:
-    if Path(ref).expanduser().exists():
+    if ref and Path(ref).expanduser().exists():
         return NotFoundError(
             f"{ref} exists, and is not in the catalog.", "Index its folder with `modelhub scan FOLDER`."
         )

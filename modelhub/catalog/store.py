@@ -103,10 +103,12 @@ class Catalog:
 
     @contextmanager
     def atomic(self) -> Iterator[None]:
-        """Everything inside is written together or not at all; another writer is waited for, not run into."""
+        """Everything inside is written together or not at all; another writer is waited for, not run into.
+
+        Inside another `atomic` it is part of that one.
+        """
         if self._db.conn.in_transaction:
-            with self._db.atomic():
-                yield
+            yield
             return
         self._db.conn.execute("BEGIN IMMEDIATE")
         try:
@@ -218,7 +220,11 @@ class Catalog:
         self._update(number, {"rating": rating})
 
     def note(self, number: int, text: str) -> None:
-        """Replace the notes of an asset."""
+        """Replace the notes of an asset. Raises UsageError for a text that is not valid Unicode."""
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise UsageError("The note is not valid Unicode.", "Write it in UTF-8.") from error
         self._update(number, {"notes": text})
 
     # -- what a scan says ------------------------------------------------------------------------------------------
@@ -291,7 +297,7 @@ def _prepared(connection: sqlite3.Connection) -> Database:
     """A database in WAL mode with all migrations applied; many processes may do this at once."""
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = NORMAL")
-    db = Database(connection)
+    db = Database(connection, execute_plugins=False)  # other people's plugins have no business here
     db.enable_wal()
     migrations = _migrations()
     if migrations.pending(db):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelhub.cli.catalog_commands import adapter_words, evidence_lines
-from modelhub.cli.context import Context, bold
+from modelhub.cli.catalog_commands import counted_words, evidence_lines, fact_words
+from modelhub.cli.context import Bold, Context
 from modelhub.cli.options import REF_HELP, command
-from modelhub.cli.table import facts
-from modelhub.errors import ModelhubError, UsageError
+from modelhub.cli.table import facts, wrapped
+from modelhub.errors import CancelledError, ModelhubError, UsageError
 from modelhub.formats.hashes import Hashes, hash_file
 from modelhub.text import human_count, one_line
 
 if TYPE_CHECKING:
+    from modelhub.catalog.store import Catalog
     from modelhub.cli.options import Commands
 
 
@@ -94,6 +96,8 @@ def _each_file(context: Context, work: Any, lines: Any) -> int:
     for path in paths:
         try:
             answers.append(work(path))
+        except CancelledError:
+            raise
         except ModelhubError as error:
             code = code or error.exit_code
             answers.append(
@@ -105,17 +109,18 @@ def _each_file(context: Context, work: Any, lines: Any) -> int:
 
 def _or_error(found: dict[str, Any], lines: Any) -> Iterator[str]:
     if "error" in found:
-        yield bold(one_line(found["path"]))
-        yield f"error: {found['error']['message']}"
+        yield Bold(one_line(found["path"]))
+        yield from wrapped(f"error: {found['error']['message']}", 7)
     else:
         yield from lines(found)
 
 
 def _identity_lines(found: dict[str, Any]) -> Iterator[str]:
-    yield bold(one_line(found["path"]))
-    structure = " (by structure)" if found["confidence"] == "structure" else ""
+    yield Bold(one_line(found["path"]))
+    structure = " ~ (by structure)" if found["confidence"] == "structure" and found["architecture"] else ""
     parts = ", ".join(
-        f"{p['role']} {p['architecture'] or ''} ({human_count(p['parameters'])})" for p in found["components"]
+        " ".join(filter(None, (part["role"], part["architecture"], f"({human_count(part['parameters'])})")))
+        for part in found["components"]
     )
     pairs = [
         ("kind", found["kind"]),
@@ -124,18 +129,18 @@ def _identity_lines(found: dict[str, Any]) -> Iterator[str]:
         ("format", found["format"]),
         ("layout", found["layout"] or ""),
         ("prediction", found["prediction"] or ""),
-        ("parameters", human_count(found["parameters"])),
+        ("parameters", human_count(found["parameters"]) if found["parameters"] else ""),
         ("components", parts),
-        ("dtypes", ", ".join(f"{name} {human_count(count)}" for name, count in found["dtypes"].items())),
-        ("adapter", adapter_words(found["adapter"])),
+        ("dtypes", counted_words(found["dtypes"])),
+        ("adapter", fact_words(found["adapter"])),
         ("trigger words", ", ".join(found["trigger_words"])),
-        ("facts", ", ".join(f"{name} {value}" for name, value in found["facts"].items())),
+        ("facts", fact_words(found["facts"])),
         ("confidence", found["confidence"]),
         ("fingerprint", found["fingerprint"] or ""),
     ]
     yield from facts([(name, one_line(value)) for name, value in pairs])
     for conflict in found["conflicts"]:
-        yield f"contradiction: {one_line(conflict)}"
+        yield from wrapped(f"contradiction: {one_line(conflict)}", 2)
     yield from evidence_lines(found["evidence"])
 
 
@@ -148,10 +153,23 @@ def _hash(context: Context) -> int:
 
 
 def _hash_lines(found: dict[str, Any]) -> Iterator[str]:
-    yield bold(one_line(found["path"]))
+    yield Bold(one_line(found["path"]))
     yield from facts(
         [(name, str(value) if value is not None else "-") for name, value in found.items() if name != "path"]
     )
+
+
+class _NotMeantError(Exception):
+    """Undoes a dry run."""
+
+
+@contextmanager
+def _kept(catalog: Catalog, *, dry_run: bool) -> Iterator[None]:
+    """Do what is inside, with all its checks; a dry run is undone at the end."""
+    with suppress(_NotMeantError), catalog.atomic():
+        yield
+        if dry_run:
+            raise _NotMeantError
 
 
 def _tag(context: Context) -> int:
@@ -163,9 +181,9 @@ def _tag(context: Context) -> int:
         raise UsageError("Nothing to add or remove.", "Use --add TAG or --remove TAG.")
     with Catalog.open() as catalog:
         ids = [resolve(catalog, ref).id for ref in args.refs]
-        if not args.dry_run:
+        with _kept(catalog, dry_run=args.dry_run):
             catalog.tag(ids, args.add, args.remove)
-        assets = catalog.assets(ids)
+            assets = catalog.assets(ids)
     data = [{"id": a.id, "path": str(a.path), "tags": a.tags} for a in assets]
     context.answer(data, lambda: (f"{one_line(a.name)}: {' '.join(a.tags) or '(no tags)'}" for a in assets))
     return 0
@@ -185,9 +203,9 @@ def _change(context: Context, field: str, value: Any) -> int:
 
     with Catalog.open() as catalog:
         asset = resolve(catalog, context.args.ref)
-        if not context.args.dry_run:
+        with _kept(catalog, dry_run=context.args.dry_run):
             (catalog.rate if field == "rating" else catalog.note)(asset.id, value)
-        asset = catalog.get(asset.id)
+            asset = catalog.get(asset.id)
     data = {"id": asset.id, "path": str(asset.path), field: getattr(asset, field)}
     context.answer(data, lambda: [f"{one_line(asset.name)}: {one_line(str(getattr(asset, field))) or '(none)'}"])
     return 0

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import argparse
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelhub.catalog.asset import Asset
-from modelhub.cli.context import Context, bold
+from modelhub.cli.context import Bold, Context
 from modelhub.cli.options import REF_HELP, command
-from modelhub.cli.table import facts, table
+from modelhub.cli.table import facts, table, wrapped
 from modelhub.text import human_count, human_size, one_line, plural
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--hash",
         choices=("none", "fast", "full"),
-        help="hash after indexing: fast = SHA256 and BLAKE3, full = all (default: none, or settings.toml)",
+        help="what to hash after indexing: nothing, fast = SHA256 and BLAKE3, full = all (default: settings.toml, else "
+        "fast), e.g. --hash none",
     )
 
     parser = command(
@@ -46,10 +48,13 @@ def add(commands: Commands) -> None:
         "query", metavar="QUERY", nargs="*", help="words and field:value conditions, e.g. size:>2GB rating:>=4 (a OR b)"
     )
     parser.add_argument(
-        "--sort", default="name", help="name, size, added, rating, kind, arch, modified, params, … (default: name)"
+        "--sort",
+        metavar="FIELD",
+        default="name",
+        help="name (default), size, added, rating, kind, arch, modified, params, dtype, …, e.g. --sort size",
     )
     parser.add_argument("--reverse", action="store_true", help="turn the order round, e.g. --sort size --reverse")
-    parser.add_argument("--limit", type=int, metavar="N", help="at most N assets, e.g. --limit 20")
+    parser.add_argument("--limit", type=_limit, metavar="N", help="at most N assets, e.g. --limit 20")
 
     parser = command(
         commands, "show", _show, "Show everything known of an asset, and why.", "modelhub show sd_xl_base_1.0"
@@ -57,6 +62,12 @@ def add(commands: Commands) -> None:
     parser.add_argument("ref", metavar="REF", help=REF_HELP)
 
     command(commands, "tags", _tags, "List all tags with the number of their assets.", "modelhub tags")
+
+
+def _limit(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 on")
+    return int(text)
 
 
 def _scan(context: Context) -> int:
@@ -127,7 +138,7 @@ def asset_rows(assets: list[Asset]) -> Iterator[str]:
         for a in assets
     ]
     lines = table(head, rows, right=(5,))
-    yield bold(next(lines))
+    yield Bold(next(lines))
     yield from lines
 
 
@@ -153,19 +164,18 @@ def _show(context: Context) -> int:
 
 
 def _asset_lines(asset: Asset) -> Iterator[str]:
-    yield bold(one_line(asset.title or asset.name))
-    yield from facts([(name, one_line(value)) for name, value in _asset_facts(asset)])
+    yield Bold(one_line(asset.title or asset.name))
+    yield from facts(_asset_facts(asset))
     for conflict in asset.conflicts:
-        yield f"contradiction: {one_line(conflict)}"
+        yield from wrapped(f"contradiction: {one_line(conflict)}", 2)
     if asset.problem:
-        yield f"problem: {one_line(asset.problem)}"
+        yield from wrapped(f"problem: {one_line(asset.problem)}", 2)
     yield from evidence_lines(asset.evidence)
 
 
 def _asset_facts(asset: Asset) -> list[tuple[str, str]]:
-    dtypes = ", ".join(f"{name} {human_count(count)}" for name, count in asset.dtypes.items())
-    parts = ", ".join(f"{p['role']} ({human_count(p['parameters'])})" for p in asset.components)
-    return [
+    """Names and values; only notes may have several lines."""
+    pairs = [
         ("id", f"#{asset.id}"),
         ("path", str(asset.path) + (" (missing)" if asset.missing else "")),
         ("size", f"{human_size(asset.size)} ({asset.size:,} bytes)"),
@@ -174,26 +184,40 @@ def _asset_facts(asset: Asset) -> list[tuple[str, str]]:
         ("format", asset.format),
         ("layout", asset.layout or ""),
         ("prediction", asset.prediction or ""),
-        ("dtypes", dtypes),
-        ("parameters", human_count(asset.parameters)),
-        ("components", parts),
-        ("adapter", adapter_words(asset.adapter)),
+        ("dtypes", counted_words(asset.dtypes)),
+        ("parameters", human_count(asset.parameters) if asset.parameters else ""),
+        ("components", ", ".join(f"{p['role']} ({human_count(p['parameters'])})" for p in asset.components)),
+        ("adapter", fact_words(asset.adapter)),
         ("trigger words", ", ".join(asset.trigger_words)),
-        ("facts", ", ".join(f"{name} {value}" for name, value in asset.facts.items())),
+        ("facts", fact_words(asset.facts)),
         ("tags", " ".join(asset.tags)),
         ("rating", "★" * asset.rating),
-        ("notes", asset.notes),
         ("confidence", asset.confidence),
         *((name, value or "") for name, value in asset.hashes.items()),
         ("fingerprint", asset.fingerprint or ""),
     ]
+    return [*((name, one_line(value)) for name, value in pairs), ("notes", asset.notes)]
 
 
-def adapter_words(adapter: dict[str, object] | None) -> str:
-    """An adapter's facts as `name value` pairs."""
-    return ", ".join(
-        f"{name} {value}" for name, value in (adapter or {}).items() if value not in (None, [], {}, 0, False)
-    )
+def counted_words(counts: dict[str, int]) -> str:
+    """Dtypes with the number of their elements: `F16 11.8M, I64 77`."""
+    return ", ".join(f"{name} {human_count(count)}" for name, count in counts.items())
+
+
+def fact_words(facts: Mapping[str, Any] | None) -> str:
+    """Facts as `name value` pairs; those that say nothing are left out."""
+    said = {name: _value_words(value) for name, value in (facts or {}).items() if value not in (0, False)}
+    return ", ".join(f"{name.replace('_', ' ')} {words}" for name, words in said.items() if words)
+
+
+def _value_words(value: Any) -> str:
+    if value is None or value is True:
+        return "yes" if value else ""
+    if isinstance(value, dict):
+        return " + ".join(f"{name} {count}" for name, count in value.items() if count)
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value))
+    return str(value)
 
 
 def evidence_lines(evidence: list[dict[str, str]]) -> Iterator[str]:
@@ -202,7 +226,7 @@ def evidence_lines(evidence: list[dict[str, str]]) -> Iterator[str]:
         yield "why:"
     for item in evidence:
         what = "  ".join(one_line(part) for part in (item["tensor"], item["found"]) if part)
-        yield f"  {one_line(item['rule'])}{': ' + what if what else ''}"
+        yield from wrapped(f"  {one_line(item['rule'])}{': ' + what if what else ''}", 4, whole=False)
 
 
 def _tags(context: Context) -> int:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
+import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from modelhub import __version__
 from modelhub.cli import asset_commands, catalog_commands, demo_command, merge_commands, preview_command
-from modelhub.cli.context import Context, colours, print_json
+from modelhub.cli.context import Context, print_json
 from modelhub.cli.progress import reporting_job
+from modelhub.cli.stopping import stoppable
+from modelhub.cli.streams import colours, prepare_streams, settle_streams
+from modelhub.cli.table import wrapped
+from modelhub.cli.words import in_order
 from modelhub.errors import CancelledError, ModelhubError, UsageError
-from modelhub.jobs import Job
 
 _DESCRIPTION = "Know, merge and preview the models of Stable Diffusion and Flux. Without a command: the TUI."
 _EPILOG = """\
@@ -33,11 +37,45 @@ exit codes: 0 done, 1 unexpected, 2 usage or not found, 3 file, 4 model, 5 provi
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse with our error: exit code 2, a sentence and a hint, JSON when it was asked for."""
+    """argparse with our errors (exit code 2, a sentence and a hint, JSON if asked for), and with options anywhere."""
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError in place of printing and exiting."""
-        raise UsageError(f"{message[:1].upper()}{message[1:]}.", f"See `{self.prog} --help`.")
+        value = re.fullmatch(r"argument (.+?): invalid (int|float) value: (.+)", message, re.DOTALL)
+        if value is not None:
+            kind = {"int": "a whole number", "float": "a number"}[value[2]]
+            message = f"{value[1]} must be {kind}, not {value[3]}"
+        self._refuse(f"{message[:1].upper()}{message[1:]}.")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does it, for the words in order; words that nothing is known of are an error at once."""
+        if self._subparsers is not None:
+            self._check_first(list(args), self._subparsers._group_actions[0].choices or ())
+            return super().parse_known_args(args, namespace)
+        found, unknown = super().parse_known_args(in_order(args, self._option_string_actions), namespace)
+        for word in unknown:
+            name = word.partition("=")[0]
+            options = [option for option in self._option_string_actions if option.startswith("--")]
+            if name.startswith("-"):
+                self._refuse(f"There is no option '{name}'.{_meant(name, options)}")
+            self._refuse(f"'{word}' is one word too many.")
+        return found, []
+
+    def _check_first(self, words: list[str], commands: Iterable[str]) -> None:
+        """The first word must be a command, or an option of the whole program."""
+        if not words or words[0] in commands or words[0] in self._option_string_actions:
+            return
+        if words[0].startswith("-"):
+            self._refuse(f"'{words[0]}' stands before the command, or there is none.")
+        self._refuse(f"There is no command '{words[0]}'.{_meant(words[0], commands)}")
+
+    def _refuse(self, message: str) -> NoReturn:
+        raise UsageError(message, f"See `{self.prog} --help`.")
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    near = get_close_matches(word, known, 1)
+    return f" Did you mean '{near[0]}'?" if near else ""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -59,11 +97,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None, without_command: Callable[[], int] | None = None) -> int:
     """Run one command, or `without_command` (the TUI) when there is none; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    prepare_streams()
     # torch's threads would burn whole cores while they wait for each other: ten times slower beside any other program
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
     try:
         return _run(words, without_command)
     except ModelhubError as error:
@@ -71,10 +107,11 @@ def main(argv: Sequence[str] | None = None, without_command: Callable[[], int] |
     except KeyboardInterrupt:
         return _explain(CancelledError(), as_json="--json" in words)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 0  # `| head` has seen enough
     except Exception as error:  # noqa: BLE001 (the last resort: a sentence, not a traceback)
         return _unexpected(error, as_json="--json" in words)
+    finally:
+        settle_streams()
 
 
 def _run(words: list[str], without_command: Callable[[], int] | None) -> int:
@@ -83,50 +120,39 @@ def _run(words: list[str], without_command: Callable[[], int] | None) -> int:
         if without_command is None:
             raise UsageError("No command was given.", "See `modelhub --help`.")
         return without_command()
-    job, sink = reporting_job(args.command, as_json=bool(getattr(args, "json", False)))
+    job, progress = reporting_job(args.command, as_json=bool(getattr(args, "json", False)))
     try:
-        with _stoppable(job):
+        with stoppable(job):
             command: Callable[[Context], int | None] = args.run
-            return command(Context(args, job)) or 0
+            return command(Context(args, job, progress)) or 0
     finally:
-        sink.close()
-
-
-@contextmanager
-def _stoppable(job: Job) -> Iterator[None]:
-    """Ctrl-C asks the job to stop at its next step and clean up; a second one interrupts at once."""
-
-    def stop(signum: int, frame: Any) -> None:
-        if job.cancelled:
-            raise KeyboardInterrupt
-        job.cancel()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    try:
-        before = signal.signal(signal.SIGINT, stop)
-    except ValueError:  # not the main thread: tests
-        yield
-        return
-    try:
-        yield
-        job.check()
-    finally:
-        signal.signal(signal.SIGINT, before)
+        progress.close()
 
 
 def _explain(error: ModelhubError, *, as_json: bool) -> int:
-    if as_json:
-        print_json({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
-    else:
-        name = "\x1b[1;31merror:\x1b[0m" if colours(sys.stderr) else "error:"
-        print(f"{name} {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"       {error.hint}", file=sys.stderr)
+    with suppress(OSError, ModelhubError):  # nobody there to hear it: the exit code says it all
+        if as_json:
+            print_json({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
+        else:
+            for line in _sentences(error):
+                print(line, file=sys.stderr)
     return error.exit_code
+
+
+def _sentences(error: ModelhubError) -> Iterator[str]:
+    """What a person gets to read: the message, line by line, and below it the hint."""
+    for at, line in enumerate(error.message.split("\n")):
+        first, *more = wrapped(("error: " if at == 0 else "") + line, 7, stream=sys.stderr)
+        yield re.sub("^error:", "\x1b[1;31merror:\x1b[0m", first) if at == 0 and colours(sys.stderr) else first
+        yield from more
+    yield from wrapped(f"       {error.hint}", 7, stream=sys.stderr) if error.hint else ()
 
 
 def _unexpected(error: Exception, *, as_json: bool) -> int:
     if os.environ.get("MODELHUB_DEBUG"):
         traceback.print_exception(error)
+    if isinstance(error, MemoryError):
+        found = ModelhubError("There is not enough memory for this.", "Close other programs, or take smaller models.")
+        return _explain(found, as_json=as_json)
     hint = "This is a bug in modelhub. Run again with MODELHUB_DEBUG=1 to see where."
     return _explain(ModelhubError(f"Unexpected {type(error).__name__}: {error}", hint), as_json=as_json)

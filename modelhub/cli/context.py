@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from modelhub.cli.progress import Bar, JsonLines
+from modelhub.cli.streams import colours, is_unicode
+from modelhub.errors import file_error
 from modelhub.jobs import Job
 from modelhub.text import printable
 
 
+class Bold(str):
+    """A line that is bold on a terminal, plain elsewhere."""
+
+
 @dataclass(frozen=True)
 class Context:
-    """One call of one command."""
+    """One call of one command. `progress` shows the events of `job`; it makes way for every line of the answer."""
 
     args: Namespace
     job: Job
+    progress: Bar | JsonLines
 
     @property
     def json(self) -> bool:
@@ -28,29 +36,50 @@ class Context:
 
     def answer(self, data: Any, text: Callable[[], Iterable[str]]) -> None:
         """Print the answer to stdout: `data` as one JSON document, or the lines of `text` for a person."""
+        self.progress.close()
         if self.json:
             print_json(data)
-        else:
+            return
+        with _stdout():
             for line in text():
-                print(printable(line))
+                print(_shown(line))
+
+    def answer_exactly(self, data: Any, text: str) -> None:
+        """Like `answer`, for a text that is to be saved: to a file or a pipe it goes as it is, character by character.
+
+        A terminal gets it with everything unprintable shown as escapes.
+        """
+        if self.json or sys.stdout.isatty():
+            self.answer(data, lambda: [text.rstrip("\n")])
+            return
+        with _stdout():
+            sys.stdout.write(text)
 
     def say(self, message: str) -> None:
         """Talk: a line on stderr, not with --json."""
         if not self.json:
+            self.progress.close()
             print(printable(message), file=sys.stderr)
+
+
+@contextmanager
+def _stdout() -> Iterator[None]:
+    """Everything is out at the end, and a disk that is full is said to be."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise file_error(error, "standard output") from error
+
+
+def _shown(line: str) -> str:
+    text = printable(line)
+    return f"\x1b[1m{text}\x1b[0m" if isinstance(line, Bold) and colours(sys.stdout) else text
 
 
 def print_json(data: Any) -> None:
     """One JSON document on stdout, in characters that its encoding has."""
-    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    print(json.dumps(data, indent=2, ensure_ascii=not utf8, default=str))
-
-
-def colours(stream: Any) -> bool:
-    """Whether to colour what goes to `stream`: a terminal, and the user did not say NO_COLOR."""
-    return bool(stream.isatty()) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def bold(text: str) -> str:
-    """Bold on a terminal, plain elsewhere."""
-    return f"\x1b[1m{text}\x1b[0m" if colours(sys.stdout) else text
+    with _stdout():
+        print(json.dumps(data, indent=2, ensure_ascii=not is_unicode(sys.stdout), default=str))

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from modelhub.cli.catalog_commands import asset_rows
-from modelhub.cli.context import Context, bold
+from modelhub.cli.context import Bold, Context
 from modelhub.cli.options import command
-from modelhub.cli.table import table
+from modelhub.cli.table import table, wrapped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from modelhub.demo.judge import Verdict
     from modelhub.demo.library import Library
     from modelhub.formats.source import TensorSource
+    from modelhub.jobs import Advance
     from modelhub.merge.recipe import Recipe
 
     Pictures = Sequence[NDArray[np.uint8]]
@@ -123,7 +125,7 @@ class _Walk:
 
     def _tell(self, title: str, lines: Iterator[str] | Sequence[str]) -> None:
         if not self.context.json:
-            self.context.answer(None, lambda: ["", bold(f"── {title}"), *lines])
+            self.context.answer(None, lambda: ["", *map(Bold, wrapped(f"── {title}", 3)), *lines])
 
     def _scan(self) -> dict[str, Any]:
         from modelhub.scan import scan
@@ -155,30 +157,41 @@ class _Walk:
         from modelhub.preview.grids import contact_sheet
 
         self._tell("2. Two styles merged at three strengths, and rendered before anything is written", ())
-        plain = self._pictures(opener(str(self.library.base)).source, "base")
-        rows = [_judged(name, self._pictures(source, name), plain) for name, source in self._sources(opener)]
+        sources = dict([("base", opener(str(self.library.base)).source), *self._sources(opener)])
+        with self.context.job.phase("rendering", len(sources) * len(ASKED), "pictures") as advance:
+            pictures = {name: self._pictures(source, name, advance) for name, source in sources.items()}
+        plain = pictures.pop("base")
+        rows = [_judged(name, found, plain) for name, found in pictures.items()]
+        names = [name.replace("−", "-") for name in sources]  # the sheet's font has no minus sign
         labels = [f"{ask.wanted.colour} {ask.wanted.shape}" for ask in ASKED]
         sheet = contact_sheet(
-            [plain, *(row.pictures for row in rows)], ["base", *(row.name for row in rows)], labels, scale=2
+            [plain, *(row.pictures for row in rows)],
+            names,
+            labels,
+            scale=2,
         )
         save_png(self.sheet, sheet, force=True)
         self._tell("measured from the pixels: what the prompts asked for, and the styles", _measured(rows))
         self._tell(f"the contact sheet: {self.sheet}", ())
         return rows
 
-    def _pictures(self, source: TensorSource, name: str) -> Pictures:
+    def _pictures(self, source: TensorSource, name: str, advance: Advance) -> Pictures:
+        """One picture for each prompt; a picture takes half a second, and tells nothing of its steps."""
         from modelhub.demo.prompts import ASKED, HEIGHT, WIDTH
         from modelhub.preview.render import Renderer
         from modelhub.preview.request import Request
 
         request = partial(Request, sampler=SAMPLER, steps=STEPS, cfg=CFG, width=WIDTH, height=HEIGHT)
-        renderer = Renderer(source, name=name, job=self.context.job)
-        return [
-            renderer.render(request(ask.prompt, seed=ask.seed), self.context.job).pictures[0].pixels for ask in ASKED
-        ]
+        renderer = Renderer(source, name=name)
+        found = []
+        for ask in ASKED:
+            found.append(renderer.render(request(ask.prompt, seed=ask.seed)).pictures[0].pixels)
+            advance(1, name)
+        return found
 
     def _write(self, opener: Opener, rows: Sequence[Row]) -> tuple[dict[str, Any], bool]:
         """Write the middle merge, find it in the catalog, render the file: the pictures are those of before."""
+        from modelhub.demo.prompts import ASKED
         from modelhub.formats.hashes import Hashes
         from modelhub.merge.execute import merge
         from modelhub.merge.plan import plan
@@ -192,7 +205,8 @@ class _Walk:
             Hashes(sha256=written.sha256, autov2=written.sha256[:10], autov3=written.tensor_sha256[:12]),
         )
         before = next(row.pictures for row in rows if row.name == f"{WRITTEN:.0%} pastel")
-        after = self._pictures(opener(f"#{number}").source, self.goal.stem)
+        with self.context.job.phase("rendering the file", len(ASKED), "pictures") as advance:
+            after = self._pictures(opener(f"#{number}").source, self.goal.stem, advance)
         same = all(bool((one == two).all()) for one, two in zip(before, after, strict=True))
         told = "the same, byte for byte" if same else "NOT the same: please report this"
         self._tell(
@@ -204,9 +218,9 @@ class _Walk:
         return self.catalog.get(number).as_dict(), same
 
     def _next(self) -> list[str]:
-        home = f"MODELHUB_HOME={self.library.folder / '.modelhub'}"
+        home = f"MODELHUB_HOME={quote(str(self.library.folder / '.modelhub'))}"
         return [
-            f"{home} modelhub             the TUI on this library",
+            f"{home} modelhub  # the TUI on this library",
             f"{home} modelhub show {self.goal.stem}",
             "modelhub scan ~/your/models",
         ]
@@ -243,4 +257,5 @@ def _measured(rows: Sequence[Row]) -> Iterator[str]:
     ]
     yield from table(head, cells, right=(1, 2, 3, 4, 5))
     wrong = [(row.name, verdict) for row in rows for verdict in row.verdicts if not verdict.ok]
-    yield from (f"not as asked: {name}: {verdict.sentence}" for name, verdict in wrong)
+    for name, verdict in wrong:
+        yield from wrapped(f"not as asked: {name}: {verdict.sentence}", 2)

@@ -7,12 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelhub.cli.context import Context, bold
+from modelhub.cli.context import Bold, Context
 from modelhub.cli.options import REF_HELP, command
-from modelhub.cli.pictures import save_pictures
-from modelhub.cli.recipes import is_recipe, read_recipe
-from modelhub.cli.table import facts
-from modelhub.errors import NotFoundError, UsageError, file_error
+from modelhub.cli.pictures import check_pictures, save_pictures
+from modelhub.cli.recipes import check_recipe_goal, is_recipe, read_recipe, write_recipe
+from modelhub.cli.table import facts, wrapped
+from modelhub.errors import NotFoundError, UsageError
 from modelhub.merge.recipe import DTYPES, MERGE_VAE, Recipe, simple_recipe
 from modelhub.merge.registry import methods
 from modelhub.text import human_seconds, human_size, one_line, plural
@@ -47,13 +47,15 @@ def add(commands: Commands) -> None:
     )
     _add_parameters(parser)
     parser.add_argument(
-        "--vae", metavar="REF", help=f"take the VAE of this model (default: A's; '{MERGE_VAE}' merges it too)"
+        "--vae",
+        metavar="REF",
+        help=f"take the VAE of this model, e.g. --vae vae-ft-mse (default: A's; '{MERGE_VAE}' merges it too)",
     )
     parser.add_argument(
         "--dtype", choices=tuple(DTYPES), help="store weights in this precision, e.g. --dtype fp16 (default: as in A)"
     )
-    parser.add_argument("--name", default="", help='a title for the result, e.g. --name "soft stripes"')
-    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
+    parser.add_argument("--name", metavar="TEXT", default="", help='a title for the result, e.g. --name "soft stripes"')
+    parser.add_argument("--force", action="store_true", help="replace OUT, and FILE and the picture, if they exist")
     parser.add_argument(
         "--save-recipe", metavar="FILE", type=Path, help="also write the recipe, e.g. --save-recipe my-merge.toml"
     )
@@ -86,37 +88,69 @@ def _asked_recipe(args: argparse.Namespace) -> Recipe:
     if is_recipe(args.what):
         if args.refs:
             raise UsageError("A recipe names its models itself.", "Leave out the REFs, or name a method.")
-        return read_recipe(Path(args.what))
-    given = {
-        p.name: value for m in methods().values() for p in m.parameters if (value := getattr(args, p.name)) is not None
-    }
+        said = [*_parameters(args), *(name for name in ("vae", "dtype", "name") if getattr(args, name))]
+        if said:
+            raise UsageError(f"A recipe sets its {said[0]} itself.", f"Leave out --{said[0]}, or edit {args.what}.")
+        return read_recipe(Path(args.what).expanduser())
     return simple_recipe(
-        args.what, args.refs, name=args.name or args.output.stem, parameters=given, vae=args.vae, dtype=args.dtype
+        args.what,
+        args.refs,
+        name=args.name or args.output.stem,
+        parameters=_parameters(args),
+        vae=args.vae,
+        dtype=args.dtype,
     )
+
+
+def _parameters(args: argparse.Namespace) -> dict[str, float]:
+    """The numbers that the user gave, by the names that methods have for them."""
+    names = {parameter.name for method in methods().values() for parameter in method.parameters}
+    return {name: value for name in sorted(names) if (value := getattr(args, name)) is not None}
 
 
 def _merge(context: Context) -> int:
     from modelhub.catalog.opener import Opener
     from modelhub.catalog.store import Catalog
-    from modelhub.merge.execute import check_goal, merge
+    from modelhub.merge.execute import merge
     from modelhub.merge.plan import plan
 
     args = context.args
     recipe = _asked_recipe(args)
-    with Catalog.open() as catalog, Opener(catalog, hashed=not args.dry_run, job=context.job) as opener:
-        planned = plan(recipe, opener)
-        check_goal(planned, args.output, force=args.force)
-        if args.dry_run:
-            _answer_plan(context, planned)
-            return 0
+    with Catalog.open() as catalog:
+        with Opener(catalog, job=context.job) as headers:  # what headers alone can refuse, before gigabytes are hashed
+            planned = plan(recipe, headers)
+            _check_goals(planned, args)
+            if args.dry_run:
+                _answer_plan(context, planned)
+                return 0
+        with Opener(catalog, hashed=True, job=context.job) as opener:
+            planned = plan(recipe, opener)
+            if args.preview:
+                _preview(context, planned)
+            report = merge(planned, args.output, force=args.force, job=context.job)
         if args.save_recipe:
-            _save_recipe(planned, args.save_recipe)
-        if args.preview:
-            _preview(context, planned)
-        report = merge(planned, args.output, force=args.force, job=context.job)
+            write_recipe(planned.header.metadata["modelhub.recipe"], args.save_recipe, force=args.force)
         number = _index(catalog, args.output, report)
     context.answer(_merge_json(report, number), lambda: _merge_lines(report, number))
     return 0
+
+
+def _check_goals(planned: Plan, args: argparse.Namespace) -> None:
+    """Raise what would come of writing the merge, its recipe and its picture, before any of it is begun."""
+    from modelhub.merge.execute import check_goal
+
+    if "\\ud" in ascii(str(args.output.absolute())):  # bytes of the shell that the catalog cannot hold
+        raise UsageError(f"{args.output} is not a name in UTF-8.", "Choose another name.")
+    check_goal(planned, args.output, force=args.force)
+    if args.save_recipe:
+        check_recipe_goal(args.save_recipe, force=args.force)
+    if args.preview:
+        check_pictures(_preview_path(args), 1, force=args.force)
+
+
+def _preview_path(args: argparse.Namespace) -> Path:
+    goal: Path = args.output.with_suffix(".preview.png")
+    return goal
 
 
 def _answer_plan(context: Context, planned: Plan) -> None:
@@ -131,33 +165,24 @@ def _answer_plan(context: Context, planned: Plan) -> None:
     }
 
     def lines() -> Iterator[str]:
-        yield f"would write {context.args.output}: {human_size(data['size'])}"
+        yield one_line(f"would write {context.args.output}: {human_size(data['size'])}")
         yield f"{plural(data['merged'], 'tensor')} merged, {data['copied']:,} copied, {data['dropped']:,} left out"
-        yield from report.warnings
+        yield from (one_line(f"warning: {warning}") for warning in report.warnings)
         yield ""
         yield data["recipe"].rstrip()
 
     context.answer(data, lines)
 
 
-def _save_recipe(planned: Plan, path: Path) -> None:
-    text = planned.header.metadata["modelhub.recipe"]
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise file_error(error, path) from error
-
-
 def _preview(context: Context, planned: Plan) -> None:
     from modelhub.preview.render import Renderer, Request
 
-    path = context.args.output.with_suffix(".preview.png")
+    path = _preview_path(context.args)
     name = planned.recipe.name or context.args.output.stem
     renderer = Renderer(planned, name=name, recipe=planned.header.metadata["modelhub.recipe"], job=context.job)
     rendering = renderer.render(Request(context.args.preview), job=context.job)
     save_pictures(rendering, path, force=context.args.force)
-    context.say(f"preview of the unwritten merge: {path}")
+    context.say(one_line(f"preview of the unwritten merge: {path}"))
 
 
 def _index(catalog: Catalog, path: Path, report: MergeReport) -> int:
@@ -190,7 +215,7 @@ def _merge_json(report: MergeReport, number: int) -> dict[str, Any]:
 
 def _merge_lines(report: MergeReport, number: int) -> Iterator[str]:
     written = report.written
-    yield bold(f"{written.path}  #{number}")
+    yield Bold(one_line(f"{written.path}  #{number}"))
     done = f"{plural(report.merged, 'tensor')} merged, {report.copied:,} copied, {report.dropped:,} left out"
     yield from facts(
         [
@@ -218,10 +243,12 @@ def _methods(context: Context) -> int:
 
     def lines() -> Iterator[str]:
         for m in found:
-            yield bold(f"{m.name}  {' '.join('ABCDEFGH'[: m.inputs])}") + f"   {m.formula}"
+            yield Bold(f"{m.name}  {' '.join('ABCDEFGH'[: m.inputs])}")
+            yield f"    {m.formula}"
             for p in m.parameters:
                 yield f"    --{p.name}  {p.help} (default {p.default:g}, usually {p.low:g} to {p.high:g})"
-            yield from (f"    {line}" for line in m.help.splitlines())
+            yield from wrapped("    " + " ".join(m.help.split()), 4)
+            yield ""
 
     context.answer(data, lines)
     return 0
@@ -237,5 +264,5 @@ def _recipe(context: Context) -> int:
     text = read_header(path).metadata.get("modelhub.recipe")
     if text is None:
         raise NotFoundError(f"{path} carries no recipe.", "Only files that modelhub merged do.")
-    context.answer({"path": str(path), "recipe": text}, lambda: [one_line(line) for line in text.splitlines()])
+    context.answer_exactly({"path": str(path), "recipe": text}, text)
     return 0

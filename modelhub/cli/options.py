@@ -11,7 +11,7 @@ from modelhub.cli.context import Context
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-REF_HELP = "an asset: its path, file name, stem, #id, or six or more digits of a hash"
+REF_HELP = "an asset: its path, file name, stem, '#id' in quotes, or six or more digits of a hash"
 
 
 def command(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelhub.errors import FileExistsAlreadyError, UsageError
+from modelhub.errors import FileExistsAlreadyError, UsageError, file_error
 
 if TYPE_CHECKING:
     from modelhub.preview.render import Rendering
@@ -22,13 +22,16 @@ def check_pictures(path: Path, count: int, *, force: bool = False) -> None:
     """Raise what saving `count` pictures to `path` would end in, before they are rendered."""
     if path.suffix.lower() != ".png":
         raise UsageError(f"{path} is not a name for a picture.", "Let the name end in .png.")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"{path.parent} is not a folder.", "Create it first.")
-    for goal in picture_paths(path, count):
-        if goal.exists() and not force:
-            raise FileExistsAlreadyError(
-                f"{goal} exists already.", "Use --force to replace it, or choose another name."
-            )
+    try:
+        if not path.absolute().parent.is_dir():
+            raise UsageError(f"{path.parent} is not a folder.", "Create it first.")
+        taken = [goal for goal in picture_paths(path, count) if goal.exists() and not force]
+    except OSError as error:
+        raise file_error(error, path) from error
+    if taken:
+        raise FileExistsAlreadyError(
+            f"{taken[0]} exists already.", "Use --force to replace it, or choose another name."
+        )
 
 
 def save_pictures(rendering: Rendering, path: Path, *, force: bool = False) -> list[Path]:

@@ -12,7 +12,7 @@ from modelhub.cli.context import Context
 from modelhub.cli.options import REF_HELP, command
 from modelhub.cli.pictures import check_pictures, save_pictures
 from modelhub.cli.recipes import is_recipe, read_recipe
-from modelhub.text import one_line
+from modelhub.text import one_line, plural
 
 if TYPE_CHECKING:
     from modelhub.catalog.opener import Opener
@@ -42,11 +42,19 @@ def add(commands: Commands) -> None:
         required=True,
         help="the picture; of a batch: OUT-1.png, OUT-2.png, …, e.g. test.png",
     )
-    parser.add_argument("--sampler", default="DPM++ 2M", help='Euler, "Euler a" or "DPM++ 2M" (default)')
-    parser.add_argument("--schedule", default="Automatic", help="automatic (default), karras or uniform")
-    parser.add_argument("--steps", type=int, default=20, help="denoising steps (default 20), e.g. --steps 10")
-    parser.add_argument("--cfg", type=float, default=7.0, help="CFG scale (default 7), e.g. --cfg 4.5")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the first picture (default 1), e.g. --seed 42")
+    parser.add_argument(
+        "--sampler", metavar="NAME", default="DPM++ 2M", help='Euler, "Euler a" or "DPM++ 2M" (default)'
+    )
+    parser.add_argument(
+        "--schedule", metavar="NAME", default="Automatic", help="automatic (default), karras or uniform"
+    )
+    parser.add_argument(
+        "--steps", metavar="N", type=int, default=20, help="denoising steps (default 20), e.g. --steps 10"
+    )
+    parser.add_argument("--cfg", metavar="X", type=float, default=7.0, help="CFG scale (default 7), e.g. --cfg 4.5")
+    parser.add_argument(
+        "--seed", metavar="N", type=int, default=1, help="seed of the first picture (default 1), e.g. --seed 42"
+    )
     parser.add_argument(
         "--size",
         metavar="WxH",
@@ -55,10 +63,18 @@ def add(commands: Commands) -> None:
         help="pixels, e.g. --size 512x768 (default: the model's own)",
     )
     parser.add_argument(
-        "--batch", type=int, default=1, help="how many pictures, with seeds one after another, e.g. --batch 4"
+        "--batch",
+        metavar="N",
+        type=int,
+        default=1,
+        help="how many pictures, with seeds one after another, e.g. --batch 4",
     )
     parser.add_argument(
-        "--clip-skip", type=int, default=1, help="use the CLIP layer this far from the end, e.g. --clip-skip 2"
+        "--clip-skip",
+        metavar="N",
+        type=int,
+        default=1,
+        help="use the CLIP layer this far from the end, e.g. --clip-skip 2",
     )
     parser.add_argument("--vae", metavar="REF", help="decode with this VAE, e.g. --vae vae-ft-mse")
     parser.add_argument(
@@ -102,7 +118,7 @@ def _preview(context: Context) -> int:
         if args.dry_run:
             context.answer(
                 {"images": [], "request": vars(args)["prompt"]},
-                lambda: [f"would render {args.batch} of {renderer.name}"],
+                lambda: [one_line(f"would render {plural(args.batch, 'picture')} of {renderer.name} to {args.output}")],
             )
             return 0
         rendering = renderer.render(request, job=context.job)
@@ -127,7 +143,7 @@ def _renderer(context: Context, opener: Opener) -> Renderer:
         "job": context.job,
     }
     if is_recipe(args.source):
-        planned = plan(read_recipe(Path(args.source)), opener)
+        planned = plan(read_recipe(Path(args.source).expanduser()), opener)
         name = planned.recipe.name or Path(args.source).stem
         return Renderer(planned, name=name, recipe=planned.header.metadata["modelhub.recipe"], **options)
     parent = opener(args.source)
@@ -151,7 +167,7 @@ def _json(rendering: Rendering, paths: list[Path]) -> dict[str, Any]:
 
 def _lines(rendering: Rendering, paths: list[Path]) -> Iterator[str]:
     for picture, path in zip(rendering.pictures, paths, strict=True):
-        yield f"{path}  seed {picture.seed}"
+        yield one_line(f"{path}  seed {picture.seed}")
         for warning in picture.warnings:
             yield f"  warning: {one_line(warning)}"
     yield ", ".join(f"{name} {seconds:.1f} s" for name, seconds in rendering.seconds.items())

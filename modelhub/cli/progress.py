@@ -1,62 +1,94 @@
-"""Progress on stderr: a bar on a terminal, JSON lines with --json, warnings always, nothing else otherwise."""
+"""Progress on stderr: a bar on a terminal, JSON lines with --json, warnings always, nothing else otherwise.
+
+A stderr that is gone stops nobody: what cannot be shown is not worth a merge.
+"""
 
 from __future__ import annotations
 
 import json
-import shutil
+import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 
+from modelhub.cli.streams import columns, is_unicode, live
+from modelhub.cli.table import wrapped
 from modelhub.jobs import Event, Job
-from modelhub.text import human_seconds, human_size, one_line, pad, printable
+from modelhub.text import human_seconds, human_size, one_line, pad, printable, shorten, width
+
+_LEAST_ITEM = 8
 
 
 class Bar:
     """One line on stderr that is drawn over and over; a warning is printed above it."""
 
     def __init__(self) -> None:
-        self._shown = False
+        self._shown = 0
         self._phase, self._started = "", 0.0
         self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
-        with self._lock:
+        with self._lock, suppress(OSError, ValueError):
             if event.level != "progress":
                 self._clear()
-                print(printable(event.item), file=sys.stderr, flush=True)
-            elif sys.stderr.isatty():
+                word = f"{event.level}: " if event.level != "info" else ""
+                for line in wrapped(printable(word + event.item), 2, stream=sys.stderr):
+                    print(line, file=sys.stderr, flush=True)
+            elif live(sys.stderr) and os.environ.get("TERM") != "dumb":
                 self._draw(event)
 
     def _draw(self, event: Event) -> None:
         if event.phase != self._phase or event.done == 0:
             self._phase, self._started = event.phase, time.monotonic()
-        columns = shutil.get_terminal_size().columns - 1
-        line = pad(self._line(event, columns), columns)
-        print(f"\r{line}", end="", file=sys.stderr, flush=True)
-        self._shown = True
-
-    def _line(self, event: Event, columns: int) -> str:
-        counted = _amount(event.done, event.unit)
-        if not event.total:
-            return f"{event.phase} {counted}  {one_line(event.item)}"
-        share = min(1.0, event.done / event.total)
-        seconds = time.monotonic() - self._started
-        left = f"  {human_seconds(seconds / share - seconds)} left" if 0 < share < 1 and seconds > 1 else ""
-        filled = round(share * 20)
-        bar = "━" * filled + "─" * (20 - filled)
-        total = _amount(event.total, event.unit)
-        return f"{event.phase} {bar} {share:4.0%}  {counted} of {total}{left}  {one_line(event.item)}"
+        room = max(columns(sys.stderr) - 1, 1)
+        line = progress_line(event, time.monotonic() - self._started, room, plain=not is_unicode(sys.stderr))
+        print(f"\r{pad(line, max(room, self._shown))}", end="", file=sys.stderr, flush=True)
+        self._shown = room
 
     def close(self) -> None:
         """Leave a clean line behind."""
-        with self._lock:
+        with self._lock, suppress(OSError, ValueError):
             self._clear()
 
     def _clear(self) -> None:
         if self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-            self._shown = False
+            print(f"\r{' ' * self._shown}\r", end="", file=sys.stderr, flush=True)
+            self._shown = 0
+
+
+def progress_line(event: Event, seconds: float, room: int, *, plain: bool = False) -> str:
+    """One line of at most `room` columns: phase, bar, share, amounts, time left, item; first the last ones go.
+
+    `seconds` is how long the phase has run; `plain` draws in ASCII.
+    """
+    line = next((found for found in _lines(event, seconds, plain) if width(found) <= room), event.phase[:room])
+    left = room - width(line) - 2
+    if event.item and left >= min(_LEAST_ITEM, width(one_line(event.item))):
+        item = one_line(event.item)
+        line += f"  {item[:left] if plain else shorten(item, left)}"
+    return line
+
+
+def _lines(event: Event, seconds: float, plain: bool) -> Iterator[str]:
+    """The line without its item, from long to short."""
+    if not event.total:
+        yield f"{event.phase}  {_amount(event.done, event.unit)}"
+        return
+    share = min(1.0, event.done / event.total)
+    done = human_size(event.done) if event.unit == "bytes" else f"{event.done:,}"
+    amounts = f"{done} of {_amount(event.total, event.unit)}"
+    left = f"  {human_seconds(seconds / share - seconds)} left" if 0 < share < 1 and seconds > 1 else ""
+    for size, tail in ((20, f"  {amounts}{left}"), (20, f"  {amounts}"), (10, f"  {amounts}"), (10, ""), (0, "")):
+        bar = f"{_bar(share, size, plain)} " if size else ""
+        yield f"{event.phase}  {bar}{share:4.0%}{tail}"
+
+
+def _bar(share: float, size: int, plain: bool) -> str:
+    full, rest = "#." if plain else "━─"
+    filled = round(share * size)
+    return full * filled + rest * (size - filled)
 
 
 def _amount(count: int, unit: str) -> str:
@@ -66,9 +98,14 @@ def _amount(count: int, unit: str) -> str:
 class JsonLines:
     """Every event as a JSON object on a line of stderr."""
 
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
     def __call__(self, event: Event) -> None:
         plain = {name: getattr(event, name) for name in ("job", "phase", "done", "total", "unit", "item", "level")}
-        print(json.dumps(plain), file=sys.stderr, flush=True)
+        with self._lock, suppress(OSError, ValueError):
+            sys.stderr.write(json.dumps(plain) + "\n")
+            sys.stderr.flush()
 
     def close(self) -> None:
         """Nothing to leave behind."""

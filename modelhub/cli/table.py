@@ -2,35 +2,83 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from typing import TextIO
 
-from modelhub.text import one_line, pad, width
+from modelhub.cli.streams import columns, live
+from modelhub.text import one_line, pad, printable, width
 
 _LEAST = 8
+_GAP = 2
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> Iterator[str]:
-    """The lines of a table; columns whose index is in `right` are right-aligned."""
+    """The lines of a table; columns whose index is in `right` are right-aligned, the last ones go where room is short.
+
+    Values that all rows have may be named first, those that few have last: an empty last column takes no room.
+    """
     cells = [[one_line(cell) for cell in row] for row in (head, *rows)]
     widths = [max(width(row[column]) for row in cells) for column in range(len(head))]
-    if sys.stdout.isatty():
-        widths = _fitted(widths, shutil.get_terminal_size().columns)
+    if live(sys.stdout):
+        widths = _fitted(widths, columns(sys.stdout))
     for row in cells:
-        yield "  ".join(pad(c, w, right=i in right) for i, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip()
+        shown = zip(row, widths, strict=False)
+        yield (" " * _GAP).join(pad(c, w, right=i in right) for i, (c, w) in enumerate(shown)).rstrip()
 
 
-def _fitted(widths: list[int], columns: int) -> list[int]:
+def _fitted(widths: list[int], room: int) -> list[int]:
+    """`widths` made smaller until all fit in `room` columns; the last are left out when even that is not enough."""
     widths = list(widths)
-    while sum(widths) + 2 * (len(widths) - 1) > columns and max(widths) > _LEAST:
+    while len(widths) > 1 and _total([min(size, _LEAST) for size in widths]) > room:
+        widths.pop()
+    while _total(widths) > room and max(widths) > _LEAST:
         widths[widths.index(max(widths))] -= 1
     return widths
 
 
+def _total(widths: list[int]) -> int:
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
 def facts(pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """Lines of `name  value`, values aligned; pairs without a value are left out."""
+    """Lines of `name  value`, values aligned and wrapped below themselves; pairs without a value are left out."""
     shown = [(name, value) for name, value in pairs if value]
-    left = max((width(name) for name, _ in shown), default=0)
+    left = max((width(name) for name, _ in shown), default=0) + _GAP
     for name, value in shown:
-        yield f"{pad(name, left)}  {value}"
+        for at, line in enumerate(printable(value).split("\n")):
+            yield from wrapped((name if at == 0 else "").ljust(left) + line, left)
+
+
+def wrapped(text: str, indent: int, *, whole: bool = True, stream: TextIO | None = None) -> Iterator[str]:
+    """`text` in lines as wide as the terminal `stream` (stdout), all but the first indented; one line for a file.
+
+    Breaks at spaces; a `whole` word that is longer than a line stays in one piece, so that a path can be copied.
+    """
+    stream = stream or sys.stdout
+    room = columns(stream)
+    if not live(stream) or width(text) <= room or indent >= room:
+        yield text
+        return
+    line, rest = text[:indent], text[indent:].split(" ")
+    while rest:
+        word = rest.pop(0)
+        gap = "" if len(line) <= indent else " "
+        if not gap and not word.strip():
+            continue
+        free = room - width(line) - len(gap)
+        if width(word) <= free or (whole and not gap):
+            line += gap + word
+        elif whole or width(word) <= room - indent:
+            yield line
+            line, rest = " " * indent, [word, *rest]
+        else:
+            cut = _characters(word, free) or (1 if not gap else 0)
+            yield line + gap + word[:cut]
+            line, rest = " " * indent, [word[cut:], *rest]
+    yield line
+
+
+def _characters(text: str, room: int) -> int:
+    """How many characters of `text` fit in `room` columns."""
+    return next((count - 1 for count in range(1, len(text) + 1) if width(text[:count]) > room), len(text))

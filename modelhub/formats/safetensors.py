@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from modelhub.errors import CorruptFileError, FileError, NotAModelError, file_error
-from modelhub.formats.header import DTYPE_BITS, Header, TensorInfo
+from modelhub.formats.header import DTYPE_BITS, Header, TensorInfo, nbytes
 from modelhub.formats.source import TensorSource
 
 #: Real headers are below 3 MB; with the counts below this keeps the memory of any parse under 200 MB.
@@ -23,6 +23,7 @@ MAX_HEADER = 16_000_000
 _MAX_TENSORS = 100_000
 _MAX_COUNTS = {b"{": 110_000, b"[": 220_000, b":": 450_000, b",": 900_000, b'"': 1_100_000}
 _MAX_RANK = 64
+_TOO_LARGE = 2**63
 
 _BROKEN = "The file is damaged or not what its name says; download or copy it again."
 
@@ -124,15 +125,16 @@ def parse_header(text: bytes, data_size: int, path: str = "the header") -> Heade
     tensors = {name: _tensor(name, entry, path) for name, entry in table.items()}
     if wide:
         _check_characters([*tensors, *metadata, *metadata.values()], path)
-    ordered = dict(sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].nbytes)))
-    _check_cover(ordered, data_size, path)
-    return Header(ordered, metadata, 8 + len(text))
+    return Header(_in_order(tensors, data_size, path), metadata, 8 + len(text))
 
 
 def _json(text: bytes, path: str) -> dict[str, Any]:
     try:
         table: dict[str, Any] = json.loads(
-            text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer
+            text.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_int=_integer if b"-0" in text else None,
         )
     except (ValueError, RecursionError) as error:
         reason = str(error) if not isinstance(error, RecursionError) else "nested too deeply"
@@ -175,44 +177,56 @@ def _check_characters(texts: list[str], path: str) -> None:
 
 
 def _tensor(name: str, entry: Any, path: str) -> TensorInfo:
-    shown = f"{path}: tensor {name[:200]!r}"
+    """One entry of the table, checked. The common case is decided in a few comparisons: there are thousands of them."""
+    if type(entry) is dict and len(entry) == 3:
+        values: list[Any] = [entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")]
+        dtype, shape, offsets = values
+        bits = DTYPE_BITS.get(dtype) if type(dtype) is str else None
+        if bits and _whole(shape) and _whole(offsets) and len(offsets) == 2 and len(shape) <= _MAX_RANK:
+            count = prod(shape)
+            if bits * count == 8 * (offsets[1] - offsets[0]) and (count or _possible(shape, bits)):
+                return TensorInfo(dtype, tuple(shape), offsets[0])
+    raise CorruptFileError(f"{path}: tensor {name[:200]!r} {_fault(entry)}.", _BROKEN)
+
+
+def _fault(entry: Any) -> str:
+    """What is wrong with an entry that is."""
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise CorruptFileError(f"{shown} lacks one of dtype, shape and data_offsets, or has more than these.", _BROKEN)
+        return "lacks one of dtype, shape and data_offsets, or has more than these"
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPE_BITS:
-        raise CorruptFileError(f"{shown} has the unknown dtype {str(dtype)[:40]!r}.", _BROKEN)
-    if not _whole(shape) or not _possible(shape, DTYPE_BITS[dtype]):
-        raise CorruptFileError(f"{shown} has the impossible shape {str(shape)[:80]}.", _BROKEN)
+        return f"has the unknown dtype {str(dtype)[:40]!r}"
+    if not _whole(shape) or len(shape) > _MAX_RANK or not _possible(shape, DTYPE_BITS[dtype]):
+        return f"has the impossible shape {str(shape)[:80]}"
     if not _whole(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-        raise CorruptFileError(f"{shown} has the impossible offsets {str(offsets)[:80]}.", _BROKEN)
-    info = TensorInfo(dtype, tuple(shape), offsets[0])
-    if info.nbytes != offsets[1] - offsets[0]:
-        raise CorruptFileError(
-            f"{shown} needs {info.nbytes} bytes for {dtype} {shape}, and its offsets span {offsets[1] - offsets[0]}.",
-            _BROKEN,
-        )
-    return info
+        return f"has the impossible offsets {str(offsets)[:80]}"
+    return f"needs {nbytes(dtype, shape)} bytes for {dtype} {shape}, and its offsets span {offsets[1] - offsets[0]}"
 
 
 def _whole(value: Any) -> bool:
     """Whether `value` is a list of non-negative 64-bit integers; True and 1.0 are not integers here."""
-    return isinstance(value, list) and all(type(item) is int and 0 <= item < 2**63 for item in value)
+    if type(value) is not list:
+        return False
+    for item in value:  # noqa: SIM110 (a generator would double the time of every header)
+        if type(item) is not int or not 0 <= item < _TOO_LARGE:
+            return False
+    return True
 
 
 def _possible(shape: list[int], bits: int) -> bool:
     """Whether a tensor of `shape` can exist: sizes that no product overflows in any order, and no half bytes."""
-    return len(shape) <= _MAX_RANK and prod(size or 1 for size in shape) * bits < 2**63 and prod(shape) * bits % 8 == 0
+    return prod(size or 1 for size in shape) * bits < _TOO_LARGE and prod(shape) * bits % 8 == 0
 
 
-def _check_cover(ordered: dict[str, TensorInfo], data_size: int, path: str) -> None:
+def _in_order(tensors: dict[str, TensorInfo], data_size: int, path: str) -> dict[str, TensorInfo]:
+    """The tensors in the order of their data, which must cover the data area exactly."""
+    placed = sorted((info.begin, info.nbytes, at, name) for at, (name, info) in enumerate(tensors.items()))
     end = 0
-    for name, info in ordered.items():
-        if info.begin != end:
-            what = "overlaps the one before it" if info.begin < end else "leaves a gap before it"
-            raise CorruptFileError(
-                f"{path}: tensor {name[:200]!r} {what} (byte {info.begin}, expected {end}).", _BROKEN
-            )
-        end += info.nbytes
+    for begin, size, _, name in placed:
+        if begin != end:
+            what = "overlaps the one before it" if begin < end else "leaves a gap before it"
+            raise CorruptFileError(f"{path}: tensor {name[:200]!r} {what} (byte {begin}, expected {end}).", _BROKEN)
+        end += size
     if end > data_size:
         raise CorruptFileError(
             f"{path} is cut short: its tensors need {end} bytes, and {data_size} are there.",
@@ -222,6 +236,7 @@ def _check_cover(ordered: dict[str, TensorInfo], data_size: int, path: str) -> N
         raise CorruptFileError(
             f"{path} has {data_size - end} bytes after its last tensor, which no tensor covers.", _BROKEN
         )
+    return {name: tensors[name] for *_, name in placed}
 
 
 class SafetensorsFile(TensorSource):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelhub.errors import UsageError
+from modelhub.errors import UsageError, file_error
 from modelhub.formats.writer import BLOCK, Written, check_target, write
 from modelhub.jobs import QUIET, Job
 from modelhub.merge.plan import Plan
@@ -49,9 +49,12 @@ def merge(
 
 def check_goal(plan: Plan, goal: Path, *, force: bool = False) -> None:
     """Raise what writing `plan` to `goal` would end in, as far as it can be told beforehand."""
-    for model in plan.models.values():
-        if goal.exists() and goal.samefile(model.parent.path):
-            raise UsageError(f"{goal} is one of the models that are merged.", "Choose another name for the result.")
+    try:
+        own = goal.exists() and any(goal.samefile(model.parent.path) for model in plan.models.values())
+    except OSError as error:
+        raise file_error(error, goal) from error
+    if own:
+        raise UsageError(f"{goal} is one of the models that are merged.", "Choose another name for the result.")
     check_target(goal, plan.header.file_size, force=force)
 
 

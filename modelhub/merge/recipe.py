@@ -20,7 +20,6 @@ A step may have a `name`, and later steps may take it as an input: nothing is wr
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,6 +30,7 @@ from modelhub.merge.registry import Method, find_method
 
 DTYPES = {"fp16": "F16", "bf16": "BF16", "fp32": "F32"}
 MERGE_VAE = "merge"
+_HUGE = 1e300
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,9 @@ def parse_recipe(text: str) -> Recipe:
     """Read a recipe. Raises BadRecipeError with what is wrong and where."""
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError as error:
+        raise BadRecipeError("The recipe is nested too deeply.", "Write it as a flat list of steps.") from error
+    except ValueError as error:  # TOMLDecodeError, and what Python says of a number with thousands of digits
         raise BadRecipeError(f"The recipe is not valid TOML: {error}.", "Mend that line.") from error
     _only(table, {"name", "models", "steps", "output", "version"}, "The recipe")
     output = _typed(table.get("output", {}), dict, "[output]")
@@ -201,7 +203,7 @@ def _parameters(step: Step, method: Method, where: str) -> dict[str, float]:
     for name, value in step.parameters.items():
         if name not in known:
             raise BadRecipeError(f"{where}: {method.name} has no parameter '{name}'.", f"It has: {', '.join(known)}.")
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _HUGE:
             raise BadRecipeError(f"{where}: {name} must be a number, not {value!r}.", "Write it as 0.5.")
         known[name] = float(value)
     return known

@@ -85,7 +85,7 @@ class _Sheet:
             pen.text((x - _GAP, y + self.cell_height // 2), text, _LIGHT, self.font, anchor="rm")
         for column, text in enumerate(self.column_labels):
             x, y = self._corner(0, column)
-            pen.text((x + self.cell_width // 2, y - _GAP), text, _LIGHT, self.font, anchor="mb")
+            pen.text((x + self.cell_width // 2, y - _GAP), text, _LIGHT, self.font, anchor="md")
 
     def _extent(self, text: str) -> tuple[int, int]:
         """Width and height of a label in pixels; "" takes none."""

@@ -13,7 +13,10 @@ from textual.binding import Binding
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something a user can do. `keys` are Textual key names joined by commas; `run` is the Textual action."""
+    """Something a user can do. `keys` are Textual key names joined by commas; `run` is the Textual action.
+
+    `priority` runs it before the next key is looked at: what is typed right after belongs to what it opened.
+    """
 
     scope: str
     name: str
@@ -22,6 +25,7 @@ class Action:
     help: str
     footer: bool = False
     run: str = ""
+    priority: bool = False
 
     @property
     def id(self) -> str:
@@ -38,7 +42,7 @@ class Action:
 SCOPES = {"browse": "Library", "list": "Lists", "lab": "Merge lab", "app": "Everywhere"}
 
 ACTIONS: tuple[Action, ...] = (
-    Action("browse", "filter", "slash", "Filter", "Type a query; the list follows as you type.", footer=True),
+    Action("browse", "filter", "slash", "Filter", "Type a query; the list follows.", footer=True, priority=True),
     Action("browse", "mark", "space", "Mark", "Mark or unmark the asset under the cursor.", footer=True),
     Action("browse", "tag", "t", "Tag", "Edit the tags of what is marked, or under the cursor.", footer=True),
     Action("browse", "sort", "s", "Sort", "Sort by the next column; a click on a heading does it too.", footer=True),
@@ -85,6 +89,14 @@ def actions(*scopes: str) -> list[Action]:
 def bindings(scope: str) -> list[Binding]:
     """The key bindings of a scope, for the BINDINGS of its screen or widget."""
     return [
-        Binding(action.keys, action.call, action.label, show=action.footer, tooltip=action.help, id=action.id)
+        Binding(
+            action.keys,
+            action.call,
+            action.label,
+            show=action.footer,
+            priority=action.priority,
+            tooltip=action.help,
+            id=action.id,
+        )
         for action in actions(scope)
     ]

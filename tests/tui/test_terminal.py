@@ -75,7 +75,9 @@ def test_filter_move_open_and_quit_in_a_real_terminal(terminal: Terminal):
     screen = terminal.wait("2 of 4", "tiny-shapes-pastel-unet")
     assert "tiny-shapes-framed-lora" not in screen
 
-    terminal.keys("Enter", "Down")
+    terminal.keys("Enter")
+    terminal.wait("space Mark")
+    terminal.keys("Down")
     terminal.wait("tiny-shapes-stripes-unet.safetensors")
 
     terminal.keys("d")

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import sqlite3
 import time
 
 import pytest
-from textual.widgets import Input, SelectionList
+from textual.widgets import Input, SelectionList, TextArea
 
 from modelhub.catalog.asset import FileStat
 from modelhub.catalog.identity import Evidence, Identity
 from modelhub.catalog.store import Catalog
-from modelhub.errors import ModelhubError
+from modelhub.errors import ModelhubError, UsageError
 from modelhub.scan import ScanReport
 from modelhub.settings import Settings
 from modelhub.tui.actions import ACTIONS, SCOPES, bindings
-from modelhub.tui.app import ModelhubApp
+from modelhub.tui.app import ModelhubApp, run
 from modelhub.tui.library import Library
-from modelhub.tui.screens import browse
-from modelhub.tui.screens.dialogs import AskDialog, ErrorDialog
+from modelhub.tui.screens.dialogs import AskDialog, ErrorDialog, NoteDialog
 from modelhub.tui.screens.help import HelpScreen
 from modelhub.tui.screens.tags import TagDialog
+from modelhub.tui.widgets import scanner
 from modelhub.tui.widgets.asset_list import AssetList
 
 SIZE = (120, 40)
@@ -109,14 +110,18 @@ async def test_digits_give_stars_and_escape_leaves_the_tag_dialog_unchanged(few,
         assert stored(few)[1].tags == ["anime"]
 
 
-async def test_a_note_is_written_and_shown(few, app, until, text):
+async def test_a_note_of_two_lines_is_written_and_shown(few, app, until, text):
     async with (it := app(few)).run_test(size=SIZE) as pilot:
         await started(pilot, until, 12)
-        await pilot.press("n")
-        await until(pilot, lambda: isinstance(it.screen, AskDialog))
-        await pilot.press(*"good", "enter")
-        await until(pilot, lambda: stored(few)[1].notes == "good")
-        await until(pilot, lambda: "notes" in text(it) and "good" in text(it))
+        for note in ("good\n[b]old[/] one", ""):
+            await pilot.press("n")
+            await until(pilot, lambda: isinstance(it.screen, NoteDialog))
+            area = it.screen.query_one(TextArea)
+            assert area.text == stored(few)[1].notes
+            area.text = note
+            await pilot.press("ctrl+s")
+            await until(pilot, lambda note=note: stored(few)[1].notes == note)
+            await until(pilot, lambda note=note: ("[b]old[/] one" in text(it)) == bool(note))
 
 
 async def test_copying_needs_something_to_copy(few, app, until, text):
@@ -201,7 +206,7 @@ async def test_escape_stops_a_scan(few, app, until, text, monkeypatch):
             stopped.append(job.cancelled)
         return ScanReport([])
 
-    monkeypatch.setattr(browse, "scan", slow)
+    monkeypatch.setattr(scanner, "scan", slow)
     async with (it := app(few)).run_test(size=SIZE) as pilot:
         assets = await started(pilot, until, 12)
         await until(pilot, lambda: it.screen.query_one("#sidebar").survey.folders)
@@ -226,7 +231,7 @@ async def test_quitting_stops_a_running_scan(few, app, until, text, monkeypatch)
         finally:
             ended.append(True)
 
-    monkeypatch.setattr(browse, "scan", endless)
+    monkeypatch.setattr(scanner, "scan", endless)
     async with (it := app(few)).run_test(size=SIZE) as pilot:
         await started(pilot, until, 12)
         await until(pilot, lambda: it.screen.query_one("#sidebar").survey.folders)
@@ -252,7 +257,7 @@ async def test_whatever_a_worker_raises_ends_in_a_dialog(few, app, until, text, 
     def broken(*_, **__):
         raise raised
 
-    monkeypatch.setattr(browse, "scan", broken)
+    monkeypatch.setattr(scanner, "scan", broken)
     async with (it := app(few)).run_test(size=(200, 60)) as pilot:
         assets = await started(pilot, until, 12)
         await until(pilot, lambda: it.screen.query_one("#sidebar").survey.folders)
@@ -317,7 +322,7 @@ async def test_the_palette_runs_an_action(few, app, until, text):
     async with (it := app(few)).run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "12 of 12" in text(it))
         await pilot.press("ctrl+p")
-        await until(pilot, lambda: "Type a query; the list follows as you type." in text(it))
+        await until(pilot, lambda: "Type a query; the list follows." in text(it))
         await pilot.press(*"reverse")
         await until(pilot, lambda: "Turn the order of the list round." in text(it))
         await pilot.pause(0.3)
@@ -348,3 +353,23 @@ async def test_every_theme_can_be_worn(few, app, until, text):
             it.theme = name
             await pilot.pause()
         assert "12 of 12" in text(it)
+
+
+def test_without_a_terminal_there_is_a_sentence(home, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    with pytest.raises(UsageError, match="needs a terminal"):
+        run(home)
+    assert not home.exists()
+
+
+async def test_a_slash_in_a_field_is_a_slash(few, app, until):
+    async with (it := app(few)).run_test(size=SIZE) as pilot:
+        assets = await started(pilot, until, 12)
+        await pilot.press("slash", "slash", "m", "slash")
+        assert it.screen.finder.bar.text == "/m/"
+        await pilot.press("escape")
+        await until(pilot, lambda: it.focused is assets)
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(it.screen, AskDialog))
+        await pilot.press("slash", "x")
+        assert it.screen.query_one(Input).value == "/x"

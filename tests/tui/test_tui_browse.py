@@ -64,15 +64,15 @@ async def test_moving_fetches_pages_only(many, app, until, text, monkeypatch):
         assert len(counted.sizes) <= 6
 
 
-async def test_walking_through_thousands_of_rows_keeps_few_pages(many, app, until, monkeypatch):
+async def test_walking_through_hundreds_of_rows_keeps_few_pages(many, app, until, monkeypatch):
     counted = Counted(many, monkeypatch)
     async with (it := app(many)).run_test(size=NARROW) as pilot:
         assets, _ = parts(it)
         await until(pilot, lambda: assets.count == 50_000)
-        for _ in range(100):
+        for _ in range(40):
             await pilot.press("pagedown")
         rows = assets.cursor
-        assert rows > 1500
+        assert rows > 700
         assert len(counted.sizes) <= rows // 64 + 3
         assert len(assets._pages._pages) <= 16
 
@@ -281,3 +281,17 @@ async def test_the_detail_follows_a_cursor_that_an_action_moved(few, app, until)
         await until(pilot, lambda: detail.asset.id == 7)
         it.screen.finder.bar.put("nothing at all")
         await until(pilot, lambda: detail.asset is None)
+
+
+async def test_the_sidebar_steps_over_its_titles(few, app, until):
+    async with (it := app(few)).run_test(size=NORMAL) as pilot:
+        side = it.screen.query_one(Sidebar)
+        await until(pilot, lambda: side.count > 5)
+        side.focus()
+        seen = []
+        for _ in range(side.count):
+            seen.append(side.entries[side.cursor].label)
+            await pilot.press("down")
+        assert list(dict.fromkeys(seen)) == [entry.label for entry in side.entries if entry.terms is not None]
+        await pilot.press(*["up"] * side.count)
+        assert side.cursor == 0

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -15,25 +14,26 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.reactive import reactive
 from textual.screen import Screen
-from textual.widgets import Footer
+from textual.widgets import Footer, Input
 
 from modelhub.catalog.asset import Asset
-from modelhub.scan import ScanReport, scan
 from modelhub.text import plural
 from modelhub.tui.actions import bindings
 from modelhub.tui.library import Library, Survey, survey
 from modelhub.tui.narrow import narrow
-from modelhub.tui.screens.dialogs import AskDialog
+from modelhub.tui.screens.dialogs import AskDialog, NoteDialog
 from modelhub.tui.screens.tags import TagChange, TagDialog
 from modelhub.tui.widgets.asset_list import AssetList
 from modelhub.tui.widgets.detail import Detail
 from modelhub.tui.widgets.finder import Finder
 from modelhub.tui.widgets.line_list import LineList
+from modelhub.tui.widgets.scanner import Scanner
 from modelhub.tui.widgets.sidebar import Sidebar
-from modelhub.tui.widgets.status import StatusLine
-from modelhub.tui.work import Done, Progress, WorkerJob, background
+from modelhub.tui.work import WorkerJob, background
 
 if TYPE_CHECKING:
+    from textual.notifications import SeverityLevel
+
     from modelhub.catalog.store import Catalog
     from modelhub.settings import Settings
 
@@ -71,12 +71,6 @@ class BrowseScreen(Screen[None]):
         survey: Survey
 
     @dataclass
-    class Scanned(Message):
-        """A scan is through."""
-
-        report: ScanReport
-
-    @dataclass
     class Changed(Message):
         """Something was written about assets."""
 
@@ -85,7 +79,6 @@ class BrowseScreen(Screen[None]):
     def __init__(self, library: Library, settings: Settings) -> None:
         super().__init__()
         self.library, self.settings = library, settings
-        self._shown_at = 0.0
 
     def compose(self) -> ComposeResult:
         """Three panes, a status line, the footer."""
@@ -93,7 +86,7 @@ class BrowseScreen(Screen[None]):
             yield Sidebar(id="sidebar")
             yield Finder(self.library, empty=EMPTY, id="finder")
             yield Detail(id="detail")
-        yield StatusLine(id="status")
+        yield Scanner(self.library, id="status")
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -115,6 +108,11 @@ class BrowseScreen(Screen[None]):
     def pane(self) -> Detail:
         """The detail pane."""
         return self.query_one(Detail)
+
+    @property
+    def scanner(self) -> Scanner:
+        """The status line."""
+        return self.query_one(Scanner)
 
     # -- which panes are seen --------------------------------------------------------------------------------------
 
@@ -167,7 +165,8 @@ class BrowseScreen(Screen[None]):
 
     def action_back(self) -> None:
         """Out of whatever is the innermost thing."""
-        if self._stop_job():
+        if self.scanner.stop():
+            self.notify("Stopped; what was indexed so far is kept.", markup=False, timeout=3)
             return
         if self.focused is not self.assets:
             if self.is_narrow:
@@ -184,7 +183,11 @@ class BrowseScreen(Screen[None]):
         """Type a query."""
         if self.is_narrow:
             self.sidebar = self.detail = None
-        self.finder.bar.input.focus()
+        self.set_focus(self.finder.bar.input)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A slash that is typed into a field is a slash."""
+        return not (action == "filter" and isinstance(self.focused, Input))
 
     @on(Sidebar.Narrow)
     def _narrow(self, message: Sidebar.Narrow) -> None:
@@ -229,9 +232,9 @@ class BrowseScreen(Screen[None]):
     def _surveyed(self, message: Surveyed) -> None:
         self.query_one(Sidebar).survey = message.survey
 
+    @on(Scanner.Found)
     def refresh_all(self) -> None:
         """The catalog changed: search, count and fetch again."""
-        self._shown_at = monotonic()
         self.finder.search(keep=True)
         self._count()
 
@@ -283,9 +286,7 @@ class BrowseScreen(Screen[None]):
             if text is not None:
                 self._write("Noted.", lambda catalog: catalog.note(number, text))
 
-        self.app.push_screen(
-            AskDialog("Note", asset.name, asset.notes, placeholder="what to remember", empty=True), noted
-        )
+        self.app.push_screen(NoteDialog(asset.name, asset.notes), noted)
 
     @background("write", exclusive=False)
     def _write(self, job: WorkerJob, says: str, change: Callable[[Catalog], None]) -> None:
@@ -317,7 +318,7 @@ class BrowseScreen(Screen[None]):
     def action_rescan(self) -> None:
         """The remembered folders."""
         if self.query_one(Sidebar).survey.folders:
-            self._scan(())
+            self.scanner.start(())
         else:
             self.action_add_folder()
 
@@ -327,54 +328,20 @@ class BrowseScreen(Screen[None]):
 
         def asked(text: str | None) -> None:
             if text:
-                self._scan((Path(text).expanduser(),))
+                self.scanner.start((Path(text).expanduser(),))
 
         self.app.push_screen(AskDialog("Add a folder", what, placeholder="~/models"), asked)
 
-    @background("scan")
-    def _scan(self, job: WorkerJob, folders: Sequence[Path]) -> None:
-        with self.library.open() as catalog:
-            job.post(self.Scanned(scan(catalog, folders, hashes="none", job=job)))
-
-    @on(Progress)
-    def _progress(self, message: Progress) -> None:
-        if message.event.level != "progress":
-            return
-        self.query_one(StatusLine).event = message.event
-        if monotonic() - self._shown_at > 1:
-            self.refresh_all()
-
-    @on(Scanned)
-    def _scanned(self, message: Scanned) -> None:
+    @on(Scanner.Scanned)
+    def _scanned(self, message: Scanner.Scanned) -> None:
         report = message.report
-        news = [
+        news = (
             f"{plural(report.files, 'file')}: {report.added:,} new, {report.updated:,} changed, {report.missing:,} gone"
-        ]
-        news += [f"{plural(len(report.problems), 'file')} could not be read; problem:yes finds them."] * bool(
-            report.problems
         )
-        self.notify(
-            " ".join(news), title="Scanned", severity="warning" if report.problems else "information", markup=False
-        )
-
-    @on(Done)
-    def _done(self, message: Done) -> None:
-        if message.group == "scan":
-            self._idle()
-            self.refresh_all()
-
-    def _stop_job(self) -> bool:
-        """Stop the scan, if one runs."""
-        status = self.query_one(StatusLine)
-        if status.event is None:
-            return False
-        self.workers.cancel_group(self, "scan")
-        self._idle()
-        self.notify("Stopped; what was indexed so far is kept.", markup=False, timeout=3)
-        return True
-
-    def _idle(self) -> None:
-        self.query_one(StatusLine).event = None
+        if report.problems:
+            news += f"; {plural(len(report.problems), 'file')} could not be read (problem:yes)"
+        severity: SeverityLevel = "warning" if report.problems else "information"
+        self.notify(f"{news}.", title="Scanned", severity=severity, markup=False)
 
     # -- merging ---------------------------------------------------------------------------------------------------
 

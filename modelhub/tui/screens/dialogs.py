@@ -1,4 +1,4 @@
-"""Small dialogs: an error with its next step, and a question with one line of text as its answer."""
+"""Small dialogs: an error with its next step, a question with one line as its answer, and a note."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Button, Input, Static
+from textual.widgets import Button, Input, Static, TextArea
 
 from modelhub.errors import ModelhubError
-from modelhub.text import one_line
+from modelhub.text import one_line, printable
 
 
 class ErrorDialog(ModalScreen[None]):
@@ -46,10 +46,9 @@ class AskDialog(ModalScreen[str | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Cancel", show=False, id="ask.cancel")]
 
-    def __init__(self, title: str, help: str, value: str = "", *, placeholder: str = "", empty: bool = False) -> None:
+    def __init__(self, title: str, help: str, value: str = "", *, placeholder: str = "") -> None:
         super().__init__()
         self._title, self._help, self._value, self._placeholder = title, help, value, placeholder
-        self._empty = empty
 
     def compose(self) -> ComposeResult:
         """The field between what it is and how to leave."""
@@ -62,5 +61,30 @@ class AskDialog(ModalScreen[str | None]):
     @on(Input.Submitted)
     def _take(self, event: Input.Submitted) -> None:
         event.stop()
-        if event.value.strip() or self._empty:
+        if event.value.strip():
             self.dismiss(event.value.strip())
+
+
+class NoteDialog(ModalScreen[str | None]):
+    """A note of any number of lines; gives the text, or None when it was left with escape."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Cancel", show=False, priority=True, id="note.cancel"),
+        Binding("ctrl+s", "take", "Take", show=False, priority=True, id="note.take"),
+    ]
+
+    def __init__(self, about: str, text: str) -> None:
+        super().__init__()
+        self._about, self._text = about, text
+
+    def compose(self) -> ComposeResult:
+        """The lines between whose they are and how to leave."""
+        with Vertical(classes="dialog") as box:
+            box.border_title = "Note"
+            yield Static(one_line(self._about), markup=False, classes="help")
+            yield TextArea(printable(self._text), compact=True)
+            yield Static("^s takes it · escape leaves", markup=False, classes="keys")
+
+    def action_take(self) -> None:
+        """The text as it stands."""
+        self.dismiss(self.query_one(TextArea).text.strip())

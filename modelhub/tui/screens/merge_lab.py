@@ -267,7 +267,8 @@ class MergeLab(Screen[bool]):
     @on(Done)
     def _done(self, message: Done) -> None:
         message.stop()
-        if not message.cancelled:
+        running = any(worker.is_running for worker in self.workers if worker.node is self)
+        if not (message.cancelled and running):
             self.query_one(StatusLine).event = None
 
     @on(Failed)

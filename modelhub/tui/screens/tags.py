@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -64,7 +63,6 @@ class TagDialog(ModalScreen[TagChange | None]):
         """From the line to the ticks."""
         self.query_one(SelectionList).focus()
 
-    @on(Input.Submitted)
     def action_take(self) -> None:
         """Say what changed."""
         typed = tuple(word.strip() for word in self.query_one(Input).value.split(",") if word.strip())

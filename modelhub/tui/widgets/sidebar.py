@@ -87,6 +87,21 @@ class Sidebar(LineList):
             Segment(count, style + ink(self, "list--muted")),
         ]
 
+    def action_cursor_up(self) -> None:
+        """To the entry before, over titles."""
+        self._step(-1)
+
+    def action_cursor_down(self) -> None:
+        """To the entry after, over titles."""
+        self._step(1)
+
+    def _step(self, step: int) -> None:
+        row = self.cursor + step
+        while 0 <= row < self.count and self.entries[row].terms is None:
+            row += step
+        if 0 <= row < self.count:
+            self.cursor = row
+
     def action_choose(self) -> None:
         """Narrow the query to the entry under the cursor."""
         if self.cursor < len(self.entries):
