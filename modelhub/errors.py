@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from modelhub.text import printable
+from modelhub.text import one_line, printable
 
 
 class ModelhubError(Exception):
@@ -151,4 +151,4 @@ def file_error(error: OSError, path: str | Path) -> FileError:
     kind, what, hint = _BY_ERRNO.get(
         error.errno or 0, (FileError, f"could not be used: {error.strerror or error}", "Check the disk and the path.")
     )
-    return kind(f"{path} {what}.", hint)
+    return kind(f"{one_line(str(path))} {what}.", hint)

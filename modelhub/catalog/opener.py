@@ -34,6 +34,7 @@ class Opener:
     def __init__(self, catalog: Catalog, *, hashed: bool = False, job: Job = QUIET) -> None:
         self._catalog, self._hashed, self._job = catalog, hashed, job
         self._opened: list[Parent] = []
+        self._known: dict[FileStat, str | None] = {}
 
     def __call__(self, ref: str) -> Parent:
         """Open one model. Raises NotFoundError, AmbiguousError, FileError; NotAModelError for an unreadable format."""
@@ -58,9 +59,10 @@ class Opener:
             raise file_error(error, path) from error
         if asset is not None and asset.sha256 and asset.stat == stat:
             return asset.sha256
-        if not self._hashed:
-            return None
+        if not self._hashed or stat in self._known:
+            return self._known.get(stat)
         hashes = hash_file(path, "fast", self._job)
+        self._known[stat] = hashes.sha256
         if asset is not None and asset.stat == stat:
             self._catalog.set_hashes(asset.id, hashes)
         return hashes.sha256

@@ -34,7 +34,7 @@ def add(commands: Commands) -> None:
         "--hash",
         choices=("none", "fast", "full"),
         help="what to hash after indexing: nothing, fast = SHA256 and BLAKE3, full = all (default: settings.toml, else "
-        "fast), e.g. --hash none",
+        "none), e.g. --hash fast",
     )
 
     parser = command(

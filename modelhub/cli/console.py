@@ -20,7 +20,7 @@ from modelhub.cli.stopping import stoppable
 from modelhub.cli.streams import colours, prepare_streams, settle_streams
 from modelhub.cli.table import wrapped
 from modelhub.cli.words import in_order
-from modelhub.errors import CancelledError, ModelhubError, UsageError
+from modelhub.errors import CancelledError, FileError, ModelhubError, UsageError
 
 _DESCRIPTION = "Know, merge and preview the models of Stable Diffusion and Flux. Without a command: the TUI."
 _EPILOG = """\
@@ -151,8 +151,14 @@ def _sentences(error: ModelhubError) -> Iterator[str]:
 def _unexpected(error: Exception, *, as_json: bool) -> int:
     if os.environ.get("MODELHUB_DEBUG"):
         traceback.print_exception(error)
+    return _explain(_known(error), as_json=as_json)
+
+
+def _known(error: Exception) -> ModelhubError:
+    """What a few errors mean that can come from anywhere; any other is a bug."""
     if isinstance(error, MemoryError):
-        found = ModelhubError("There is not enough memory for this.", "Close other programs, or take smaller models.")
-        return _explain(found, as_json=as_json)
+        return ModelhubError("There is not enough memory for this.", "Close other programs, or take smaller models.")
+    if type(error).__module__ == "sqlite3":
+        return FileError(f"The catalog cannot be used: {error}.", "Is its disk full, or another modelhub busy with it?")
     hint = "This is a bug in modelhub. Run again with MODELHUB_DEBUG=1 to see where."
-    return _explain(ModelhubError(f"Unexpected {type(error).__name__}: {error}", hint), as_json=as_json)
+    return ModelhubError(f"Unexpected {type(error).__name__}: {error}", hint)

@@ -23,8 +23,8 @@ from modelhub.formats.source import TensorSource, element_size
 from modelhub.jobs import QUIET, Advance, Job
 from modelhub.text import human_size
 
-#: Bytes per block: large enough to hide Python, small enough for the L2 cache.
-BLOCK = 512 * 1024
+#: Bytes per block: large enough to hide Python and threads, small enough to stay in a cache.
+BLOCK = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,9 @@ class Library:
         """Open or create the catalog; raises what `Catalog.open` raises."""
         self._catalog = Catalog.open(folder)
         self.folder = self._catalog.folder
-        self.fetches = 0
 
     def page(self, ids: Sequence[int]) -> list[Asset]:
         """The assets of a page of ids. Raises FileError when the database cannot be read."""
-        self.fetches += 1
         with readable(self.folder):
             return self._catalog.assets(ids)
 

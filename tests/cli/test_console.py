@@ -9,6 +9,7 @@ import pty
 import re
 import shlex
 import signal
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from modelhub.errors import ModelhubError
 from modelhub.text import width
 
 Run = Callable[..., Any]
+REPOSITORY = Path(__file__).parents[2]
 COMMANDS = list(build_parser()._subparsers._group_actions[0].choices)  # type: ignore[union-attr]
 
 
@@ -139,6 +141,20 @@ def test_an_unexpected_error_is_a_sentence_too(run: Run, monkeypatch: pytest.Mon
     assert "Traceback" in run("ls").err
 
 
+@pytest.mark.parametrize(
+    ("error", "code"), [(sqlite3.OperationalError("database or disk is full"), 3), (MemoryError(), 1)]
+)
+def test_errors_that_can_come_from_anywhere(
+    error: Exception, code: int, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(console, "_run", broken)
+    told = run("ls")
+    assert told.code == code and "Unexpected" not in told.err and len(told.err.splitlines()) == 2
+
+
 def test_every_error_class_has_its_exit_code(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def classes(kind: type[ModelhubError]) -> list[type[ModelhubError]]:
         return [kind, *(found for sub in kind.__subclasses__() for found in classes(sub))]
@@ -247,13 +263,12 @@ def test_any_encoding_of_the_terminal(finish: Run, tmp_path: Path, make_file: An
 
 def on_terminal(words: Sequence[object], columns: int = 80, **env: str) -> tuple[int, str]:
     """Run a command with a terminal for all three streams; exit code and all that it wrote."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")}
+    environment |= {"TERM": "xterm-256color", "PYTHONPATH": str(REPOSITORY), **env}
     pid, master = pty.fork()
     if pid == 0:
-        for name in ("NO_COLOR", "COLUMNS"):
-            os.environ.pop(name, None)
-        os.environ.update({"TERM": "xterm-256color", "PYTHONPATH": str(Path(console.__file__).parents[2]), **env})
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        os.execv(sys.executable, [sys.executable, "-m", "modelhub", *map(str, words)])
+        os.execve(sys.executable, [sys.executable, "-m", "modelhub", *map(str, words)], environment)
     written = b""
     while True:
         try:
@@ -314,7 +329,7 @@ def test_ctrl_c_in_a_scan(spawn: Callable[..., Any], run: Run, tmp_path: Path, m
     with (tmp_path / "models" / "hole.gguf").open("wb") as file:
         file.write(b"GGUF")
         file.truncate(30_000_000_000)
-    process = spawn("scan", tmp_path / "models", "--json")
+    process = spawn("scan", tmp_path / "models", "--hash", "fast", "--json")
     for line in process.stderr:
         event = json.loads(line)
         if event["phase"] == "hashing" and event["total"] == 30_000_000_000 and event["done"]:

@@ -25,7 +25,11 @@ class Terminal:
 
     def __init__(self, folder: Path, home: Path) -> None:
         self.socket = folder / "tmux.socket"
-        environment = {key: value for key, value in os.environ.items() if key not in ("TMUX", "NO_COLOR", "TMUX_PANE")}
+        environment = {
+            key: value
+            for key, value in os.environ.items()
+            if key not in ("TMUX", "TMUX_PANE", "NO_COLOR", "COLUMNS", "LINES")
+        }
         environment |= {"MODELHUB_HOME": str(home), "TERM": "xterm-256color", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
         self.environment = environment | {"PYTHONPATH": str(ROOT)}
         command = f"{sys.executable} -m modelhub; echo exit code $?; sleep 60"

@@ -373,3 +373,15 @@ async def test_a_slash_in_a_field_is_a_slash(few, app, until):
         await until(pilot, lambda: isinstance(it.screen, AskDialog))
         await pilot.press("slash", "x")
         assert it.screen.query_one(Input).value == "/x"
+
+
+async def test_another_theme_is_chosen_by_key(few, app, until, text):
+    async with (it := app(few)).run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: "12 of 12" in text(it))
+        await pilot.press("f2")
+        await until(pilot, lambda: "nord" in text(it))
+        await pilot.press(*"dracula")
+        await until(pilot, lambda: "nord" not in text(it))
+        await pilot.pause(0.3)
+        await pilot.press("enter")
+        await until(pilot, lambda: it.theme == "dracula")

@@ -1,0 +1,75 @@
+"""Make the pictures of README.md anew, from the demo library and the program itself: docs/browse.svg, docs/merge-lab.svg, docs/merges.png.
+
+`python scripts/screenshots.py` takes about a minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("COLORTERM", "truecolor")
+
+from modelhub.catalog.store import Catalog
+from modelhub.cli.console import main as command_line
+from modelhub.tui.app import ModelhubApp
+from modelhub.tui.library import Library
+
+DOCS = Path(__file__).parents[1] / "docs"
+SIZE = (124, 36)
+
+
+def save(app: ModelhubApp, name: str) -> None:
+    """Save the screen; the font is whatever monospaced one the reader has, nothing is fetched."""
+    svg = re.sub(r"@font-face\s*\{.*?\}", "", app.export_screenshot(title="modelhub"), flags=re.DOTALL)
+    (DOCS / f"{name}.svg").write_text(svg, encoding="utf-8")
+
+
+async def visit(home: Path) -> None:
+    """Walk through the program as a user would, and take the pictures."""
+    app = ModelhubApp(Library(home))
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.pause(1)
+        await pilot.press("slash", *"arch:sd1", "enter")
+        await pilot.pause(1)
+        save(app, "browse")
+        await pilot.press("slash", *([*["backspace"] * 8]), *"kind:checkpoint tag:style", "enter")
+        await pilot.pause(1)
+        await pilot.press("space", "down", "space", "m")
+        await pilot.pause(1)
+        await pilot.press("f5")
+        for _ in range(120):
+            await pilot.pause(0.5)
+            if not app.workers or all(worker.is_finished for worker in app.workers):
+                break
+        await pilot.pause(0.5)
+        save(app, "merge-lab")
+
+
+def main() -> None:
+    """Lay out the demo library in the temporary folder and take all pictures."""
+    DOCS.mkdir(exist_ok=True)
+    demo = Path(tempfile.gettempdir()) / "modelhub-demo"
+    if demo.exists():
+        sys.exit(f"{demo} exists already; move it away")
+    try:
+        assert command_line(["demo", str(demo)]) == 0
+        shutil.copy(demo / "merges.png", DOCS / "merges.png")
+        with Catalog.open(demo / ".modelhub") as catalog:
+            for name, tags, stars in (("stripes", ["style", "bold"], 4), ("pastel", ["style", "soft"], 5), ("base", ["trained-from-scratch"], 3)):
+                asset = catalog.find(f"kind:checkpoint name:tiny-shapes-{name}")[0]
+                catalog.tag([asset.id], add=tags)
+                catalog.rate(asset.id, stars)
+        asyncio.run(visit(demo / ".modelhub"))
+    finally:
+        shutil.rmtree(demo, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

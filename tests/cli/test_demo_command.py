@@ -1,0 +1,51 @@
+"""demo: the whole walk, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modelhub.cli import demo_command
+
+Run = Callable[..., Any]
+
+
+def test_the_demo_shows_what_it_says_twice(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "a demo"
+    assert run("demo", folder, "--dry-run").code == 0 and not folder.exists()
+    found = run("demo", folder, "--json")
+    assert found.code == 0, found.err[-500:]
+    answer = found.json
+    assert answer["folder"] == str(folder) and answer["scan"]["files"] == 9 and answer["scan"]["problems"] == []
+    rows = {row["model"]: row for row in answer["rows"]}
+    names = ["stripes", "25% pastel", "50% pastel", "75% pastel", "pastel", "stripes + (pastel − base)"]
+    assert list(rows) == names
+    for row in rows.values():
+        assert row["pictures"] == len(row["verdicts"]) == 8
+        assert row["right"]["background"] == 8 and row["right"]["colour"] >= 7 and row["right"]["shape"] >= 6, row
+    pastel = [rows[name]["pastel"] for name in names[:5]]
+    stripes = [rows[name]["stripe_score"] for name in names[:5]]
+    assert pastel == sorted(pastel) and pastel[0] < 0.1 and pastel[-1] > 0.8
+    assert stripes == sorted(stripes, reverse=True) and stripes[0] > 30 and stripes[-1] < 3
+    both = rows[names[-1]]
+    assert both["stripe_score"] > 20 and both["pastel"] > 0.7, "add-difference has both styles"
+    assert answer["same_picture"] is True
+    assert answer["written"]["path"] == str(folder / "checkpoints" / "striped-pastel.safetensors")
+    with Image.open(answer["sheet"]) as sheet:
+        assert sheet.width > 8 * 128 and sheet.height > 7 * 128
+        pixels = np.array(sheet.convert("RGB")).astype(int)
+    assert pixels.std() > 40 and (pixels.max(axis=-1) - pixels.min(axis=-1)).max() > 180, "colourful"
+    before = {path: path.read_bytes() for path in folder.rglob("*.safetensors")}
+
+    monkeypatch.setattr(demo_command, "STEPS", 2)  # the second time it is about the files
+    again = run("demo", folder)
+    assert again.code == 0 and "the same, byte for byte" in again.out and "striped-pastel" in again.out
+    assert f"MODELHUB_HOME='{folder}/.modelhub' modelhub" in again.out
+    assert {path: path.read_bytes() for path in before} == before
+    monkeypatch.setenv("MODELHUB_HOME", str(folder / ".modelhub"))
+    assert run("ls", "merged:yes", "--json").json[0]["sha256"] == answer["written"]["sha256"]
