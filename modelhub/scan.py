@@ -29,6 +29,7 @@ from modelhub.formats.hashes import Hashes, hash_file
 from modelhub.formats.safetensors import read_header
 from modelhub.formats.sniff import sniff
 from modelhub.formats.walk import walk
+from modelhub.formats.writer import Written
 from modelhub.jobs import QUIET, Job
 
 _BATCH = 128
@@ -271,3 +272,9 @@ def add_file(catalog: Catalog, path: Path, hashes: Hashes | None = None) -> int:
     if hashes is not None:
         catalog.set_hashes(number, hashes)
     return number
+
+
+def add_written(catalog: Catalog, written: Written) -> int:
+    """Put a file that was just written into the catalog, with the hashes made on the way; returns its id."""
+    sha256 = written.sha256
+    return add_file(catalog, written.path, Hashes(sha256, autov2=sha256[:10], autov3=written.tensor_sha256[:12]))

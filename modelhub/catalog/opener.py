@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from modelhub.catalog.asset import Asset, FileStat
 from modelhub.catalog.refs import locate
 from modelhub.catalog.store import Catalog
 from modelhub.errors import NotAModelError, file_error
+from modelhub.formats.closing import Closing
 from modelhub.formats.hashes import hash_file
 from modelhub.formats.safetensors import SafetensorsFile
 from modelhub.formats.sniff import sniff
@@ -28,7 +27,7 @@ class Parent:
     sha256: str | None
 
 
-class Opener:
+class Opener(Closing):
     """Opens REFs and closes everything at the end. `hashed`: hash a file whose SHA256 the catalog does not know."""
 
     def __init__(self, catalog: Catalog, *, hashed: bool = False, job: Job = QUIET) -> None:
@@ -71,11 +70,3 @@ class Opener:
         """Close every source that was opened."""
         while self._opened:
             self._opened.pop().source.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

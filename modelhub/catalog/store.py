@@ -10,8 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
@@ -22,6 +21,7 @@ from modelhub.catalog.fields import escape_like
 from modelhub.catalog.identity import Identity
 from modelhub.catalog.search import compile_query
 from modelhub.errors import CorruptFileError, NotFoundError, UsageError, file_error
+from modelhub.formats.closing import Closing
 from modelhub.formats.hashes import Hashes
 from modelhub.settings import home
 
@@ -57,7 +57,7 @@ def _statements(sql: str) -> Iterator[str]:
             text = ""
 
 
-class Catalog:
+class Catalog(Closing):
     """All assets and what the user said about them."""
 
     def __init__(self, db: Database, folder: Path) -> None:
@@ -92,14 +92,6 @@ class Catalog:
     def close(self) -> None:
         """Close the database."""
         self._db.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @contextmanager
     def atomic(self) -> Iterator[None]:

@@ -192,18 +192,12 @@ class _Walk:
     def _write(self, opener: Opener, rows: Sequence[Row]) -> tuple[dict[str, Any], bool]:
         """Write the middle merge, find it in the catalog, render the file: the pictures are those of before."""
         from modelhub.demo.prompts import ASKED
-        from modelhub.formats.hashes import Hashes
         from modelhub.merge.execute import merge
         from modelhub.merge.plan import plan
-        from modelhub.scan import add_file
+        from modelhub.scan import add_written
 
         report = merge(plan(self._recipe(WRITTEN), opener), self.goal, force=True, job=self.context.job)
-        written = report.written
-        number = add_file(
-            self.catalog,
-            self.goal,
-            Hashes(sha256=written.sha256, autov2=written.sha256[:10], autov3=written.tensor_sha256[:12]),
-        )
+        number = add_written(self.catalog, report.written)
         before = next(row.pictures for row in rows if row.name == f"{WRITTEN:.0%} pastel")
         with self.context.job.phase("rendering the file", len(ASKED), "pictures") as advance:
             after = self._pictures(opener(f"#{number}").source, self.goal.stem, advance)

@@ -130,7 +130,7 @@ def _merge(context: Context) -> int:
             report = merge(planned, args.output, force=args.force, job=context.job)
         if args.save_recipe:
             write_recipe(planned.header.metadata["modelhub.recipe"], args.save_recipe, force=args.force)
-        number = _index(catalog, args.output, report)
+        number = _index(catalog, report)
     context.answer(_merge_json(report, number), lambda: _merge_lines(report, number))
     return 0
 
@@ -185,15 +185,11 @@ def _preview(context: Context, planned: Plan) -> None:
     context.say(one_line(f"preview of the unwritten merge: {path}"))
 
 
-def _index(catalog: Catalog, path: Path, report: MergeReport) -> int:
+def _index(catalog: Catalog, report: MergeReport) -> int:
     """The new file goes into the catalog with the hashes that were computed while it was written."""
-    from modelhub.formats.hashes import Hashes
-    from modelhub.scan import add_file
+    from modelhub.scan import add_written
 
-    written = report.written
-    return add_file(
-        catalog, path, Hashes(sha256=written.sha256, autov2=written.sha256[:10], autov3=written.tensor_sha256[:12])
-    )
+    return add_written(catalog, report.written)
 
 
 def _merge_json(report: MergeReport, number: int) -> dict[str, Any]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelhub.errors import FileExistsAlreadyError, UsageError, file_error
-
 if TYPE_CHECKING:
     from modelhub.preview.render import Rendering
 
@@ -20,18 +18,10 @@ def picture_paths(path: Path, count: int) -> list[Path]:
 
 def check_pictures(path: Path, count: int, *, force: bool = False) -> None:
     """Raise what saving `count` pictures to `path` would end in, before they are rendered."""
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"{path} is not a name for a picture.", "Let the name end in .png.")
-    try:
-        if not path.absolute().parent.is_dir():
-            raise UsageError(f"{path.parent} is not a folder.", "Create it first.")
-        taken = [goal for goal in picture_paths(path, count) if goal.exists() and not force]
-    except OSError as error:
-        raise file_error(error, path) from error
-    if taken:
-        raise FileExistsAlreadyError(
-            f"{taken[0]} exists already.", "Use --force to replace it, or choose another name."
-        )
+    from modelhub.formats.images import check_png
+
+    for goal in picture_paths(path, count):
+        check_png(goal, force=force)
 
 
 def save_pictures(rendering: Rendering, path: Path, *, force: bool = False) -> list[Path]:

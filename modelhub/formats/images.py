@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelhub.errors import CorruptFileError, FileExistsAlreadyError, UsageError, file_error
-from modelhub.formats.writer import replacing
+from modelhub.errors import CorruptFileError, UsageError, file_error
+from modelhub.formats.writer import check_place, replacing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,7 @@ def save_png(path: str | Path, pixels: npt.NDArray[np.uint8], text: str | None =
     UsageError for a name that does not end in .png, FileError when the disk refuses.
     """
     goal = Path(path)
-    _check_goal(goal, force=force)
+    check_png(goal, force=force)
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
@@ -49,15 +49,14 @@ def save_png(path: str | Path, pixels: npt.NDArray[np.uint8], text: str | None =
     return goal
 
 
-def _check_goal(goal: Path, *, force: bool) -> None:
+def check_png(goal: Path, *, force: bool = False) -> None:
+    """Raise what saving a PNG file to `goal` would end in, as far as it can be told beforehand."""
     if goal.suffix.lower() != ".png":
         raise UsageError(f"{goal} is not a name for a PNG file.", "Let the name end in .png.")
-    if goal.is_dir():
-        raise FileExistsAlreadyError(f"{goal} is a folder.", "Name a file.")
-    if goal.exists() and not force:
-        raise FileExistsAlreadyError(f"{goal} exists already.", "Use --force to replace it, or choose another name.")
-    if not goal.parent.is_dir():
-        raise UsageError(f"{goal.parent} is not a folder.", "Create it first.")
+    try:
+        check_place(goal, force=force)
+    except OSError as error:
+        raise file_error(error, goal) from error
 
 
 def read_parameters(path: str | Path) -> str | None:

@@ -6,11 +6,11 @@ a `header` and can fill a buffer with any stretch of any tensor; all else follow
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from abc import abstractmethod
+from typing import TYPE_CHECKING
 
 from modelhub.errors import NotFoundError
+from modelhub.formats.closing import Closing
 from modelhub.formats.header import DTYPE_BITS, Header, TensorInfo
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def torch_dtype(name: str) -> torch.dtype:
     return found
 
 
-class TensorSource(ABC):
+class TensorSource(Closing):
     """Names to tensors, read when asked.
 
     `header` is known before any data moves; `read_into` is safe from several threads.
@@ -48,7 +48,7 @@ class TensorSource(ABC):
         Raises NotFoundError for an unknown name, FileError when the bytes cannot be had.
         """
 
-    def close(self) -> None:  # noqa: B027 (most views hold nothing to let go of)
+    def close(self) -> None:
         """Let go of files; reading afterwards is an error."""
 
     def info(self, name: str) -> TensorInfo:
@@ -109,14 +109,6 @@ class TensorSource(ABC):
     def _head(self) -> bytes:
         """The bytes before the data area; a file answers with its own, which need not be laid out as ours."""
         return self.header.encoded
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _overlay(out: bytearray, offset: int, piece: bytes, at: int) -> None:

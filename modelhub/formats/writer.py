@@ -73,7 +73,7 @@ def check_target(goal: Path, size: int, *, force: bool = False) -> None:
     if goal.suffix not in (".safetensors", ".sft"):
         raise UsageError(f"{goal} is not a name for a safetensors file.", "Let the name end in .safetensors.")
     try:
-        _check_place(goal, force)
+        check_place(goal, force=force)
         free = shutil.disk_usage(goal.parent).free
     except OSError as error:
         raise file_error(error, goal) from error
@@ -84,7 +84,8 @@ def check_target(goal: Path, size: int, *, force: bool = False) -> None:
         )
 
 
-def _check_place(goal: Path, force: bool) -> None:
+def check_place(goal: Path, *, force: bool = False) -> None:
+    """Raise FileExistsAlreadyError or UsageError if no file may or can come to `goal`, OSError if it cannot be told."""
     if "\0" in str(goal):
         raise UsageError(f"{str(goal)!r} cannot be the name of a file.", "Choose another name.")
     if goal.is_dir():

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 from modelhub.catalog.asset import Asset
 from modelhub.catalog.opener import Opener
 from modelhub.errors import FileExistsAlreadyError, file_error
-from modelhub.formats.hashes import Hashes
 from modelhub.jobs import Job
 from modelhub.merge.plan import Plan, plan
 from modelhub.merge.recipe import Recipe, simple_recipe
-from modelhub.scan import add_file
+from modelhub.scan import add_written
 from modelhub.text import shorten
 from modelhub.tui.library import Library
 
@@ -97,10 +96,7 @@ def save(library: Library, recipe: Recipe, path: Path, job: Job) -> MergeReport:
         planned = plan(recipe, opener)
         check_goal(planned, path)
         report = merge(planned, path, job=job)
-        written = report.written
-        add_file(
-            catalog, path, Hashes(sha256=written.sha256, autov2=written.sha256[:10], autov3=written.tensor_sha256[:12])
-        )
+        add_written(catalog, report.written)
     return report
 
 

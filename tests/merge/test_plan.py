@@ -1,7 +1,7 @@
 """Plans and merges of small checkpoints in the SD1 layout, against numpy in float64, bit by bit and byte by byte."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -352,9 +352,11 @@ def test_a_merge_never_replaces_what_it_should_not(bench: Bench) -> None:
         merge(bench.plan(WS), goal)
     assert goal.read_text() == "mine"
     goal.unlink()
-    stop: Callable[[Event], None] = lambda event: (
-        job.cancel() if event.phase == "writing" and event.done > 3000 else None
-    )  # noqa: E731
+
+    def stop(event: Event) -> None:
+        if event.phase == "writing" and event.done > 3000:
+            job.cancel()
+
     job = Job("merge", stop, interval=0)
     with pytest.raises(CancelledError):
         merge(bench.plan(WS), goal, block=64, job=job)
