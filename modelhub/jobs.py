@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from modelhub.errors import CancelledError
@@ -35,7 +35,7 @@ class Event:
     unit: str = ""
     item: str = ""
     level: str = "progress"
-    picture: Any = None
+    picture: Any = field(default=None, compare=False)  # arrays do not compare to one answer
 
 
 Sink = Callable[[Event], None]

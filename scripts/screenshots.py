@@ -62,7 +62,11 @@ def main() -> None:
         assert command_line(["demo", str(demo)]) == 0
         shutil.copy(demo / "merges.png", DOCS / "merges.png")
         with Catalog.open(demo / ".modelhub") as catalog:
-            for name, tags, stars in (("stripes", ["style", "bold"], 4), ("pastel", ["style", "soft"], 5), ("base", ["trained-from-scratch"], 3)):
+            for name, tags, stars in (
+                ("stripes", ["style", "bold"], 4),
+                ("pastel", ["style", "soft"], 5),
+                ("base", ["trained-from-scratch"], 3),
+            ):
                 asset = catalog.find(f"kind:checkpoint name:tiny-shapes-{name}")[0]
                 catalog.tag([asset.id], add=tags)
                 catalog.rate(asset.id, stars)

@@ -9,6 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# a busy machine is slow, not wrong
+settings.register_profile("modelhub", deadline=None)
+settings.load_profile("modelhub")
 
 MakeFile = Callable[..., Path]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from modelhub.errors import CancelledError
@@ -137,3 +138,9 @@ def test_a_job_without_a_sink_can_be_cancelled():
     job.cancel()
     with pytest.raises(CancelledError):
         job.check()
+
+
+def test_events_with_pictures_compare_by_all_but_the_picture():
+    one, two = (Event("job", "sampling", 1, picture=np.full((2, 2, 3), value, np.uint8)) for value in (0, 9))
+    assert one == two == Event("job", "sampling", 1)
+    assert one != Event("job", "sampling", 2)

@@ -214,7 +214,7 @@ def _value_words(value: Any) -> str:
     if value is None or value is True:
         return "yes" if value else ""
     if isinstance(value, dict):
-        return " + ".join(f"{name} {count}" for name, count in value.items() if count)
+        return " + ".join(f"{name} ({count})" for name, count in value.items() if count)
     if isinstance(value, list | tuple):
         return " ".join(map(str, value))
     return str(value)

@@ -67,7 +67,7 @@ def progress_line(event: Event, seconds: float, room: int, *, plain: bool = Fals
     left = room - width(line) - 2
     if event.item and left >= min(_LEAST_ITEM, width(one_line(event.item))):
         item = one_line(event.item)
-        line += f"  {item[:left] if plain else shorten(item, left)}"
+        line += "  " + (item.encode("ascii", "backslashreplace").decode()[:left] if plain else shorten(item, left))
     return line
 
 

@@ -9,7 +9,8 @@ from typing import TextIO
 from modelhub.cli.streams import columns, live
 from modelhub.text import one_line, pad, printable, width
 
-_LEAST = 8
+#: Columns of a terminal that a column is shortened to at most, and that it should have not to be left out.
+_LEAST, _USEFUL = 8, 12
 _GAP = 2
 
 
@@ -30,7 +31,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence
 def _fitted(widths: list[int], room: int) -> list[int]:
     """`widths` made smaller until all fit in `room` columns; the last are left out when even that is not enough."""
     widths = list(widths)
-    while len(widths) > 1 and _total([min(size, _LEAST) for size in widths]) > room:
+    while len(widths) > 1 and _total([min(size, _USEFUL) for size in widths]) > room:
         widths.pop()
     while _total(widths) > room and max(widths) > _LEAST:
         widths[widths.index(max(widths))] -= 1
@@ -74,7 +75,7 @@ def wrapped(text: str, indent: int, *, whole: bool = True, stream: TextIO | None
             line, rest = " " * indent, [word, *rest]
         else:
             cut = _characters(word, free) or (1 if not gap else 0)
-            yield line + gap + word[:cut]
+            yield line + gap + word[:cut] if cut else line
             line, rest = " " * indent, [word[cut:], *rest]
     yield line
 

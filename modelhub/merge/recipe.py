@@ -20,6 +20,7 @@ A step may have a `name`, and later steps may take it as an input: nothing is wr
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,7 +31,6 @@ from modelhub.merge.registry import Method, find_method
 
 DTYPES = {"fp16": "F16", "bf16": "BF16", "fp32": "F32"}
 MERGE_VAE = "merge"
-_HUGE = 1e300
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,14 @@ def _parameters(step: Step, method: Method, where: str) -> dict[str, float]:
     for name, value in step.parameters.items():
         if name not in known:
             raise BadRecipeError(f"{where}: {method.name} has no parameter '{name}'.", f"It has: {', '.join(known)}.")
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _HUGE:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
             raise BadRecipeError(f"{where}: {name} must be a number, not {value!r}.", "Write it as 0.5.")
         known[name] = float(value)
     return known
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float can hold
+        return False
