@@ -11,12 +11,12 @@ import os
 import secrets
 import shutil
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from modelhub.errors import FileExistsAlreadyError, NoSpaceError, UsageError, file_error
 from modelhub.formats.source import TensorSource, element_size
@@ -25,6 +25,8 @@ from modelhub.text import human_size
 
 #: Bytes per block: large enough to hide Python and threads, small enough to stay in a cache.
 BLOCK = 1024 * 1024
+#: Blocks that may wait for their hashes while others are written.
+_HASHING = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def check_place(goal: Path, *, force: bool = False) -> None:
 
 
 @contextmanager
-def replacing(goal: Path, *, force: bool = False) -> Iterator[BinaryIO]:
+def replacing(goal: Path, *, force: bool = False, job: Job = QUIET) -> Iterator[BinaryIO]:
     """A binary file under a temporary name of its own beside `goal`; synced and renamed at the end, or else removed.
 
     Without `force`, a file that has come to `goal` meanwhile is not replaced: FileExistsAlreadyError.
@@ -107,6 +109,7 @@ def replacing(goal: Path, *, force: bool = False) -> Iterator[BinaryIO]:
         with part.open("xb", buffering=0) as file:
             yield file
             os.fsync(file.fileno())
+        job.check()
         _rename(part, goal, force)
         _sync_folder(goal.parent)
     except OSError as error:
@@ -142,11 +145,11 @@ def _stream(source: TensorSource, goal: Path, file: BinaryIO, workers: int, bloc
     head = source.header.encoded
     size = len(head) + source.header.data_size
     output = _Output(file, head)
-    with job.phase("writing", size, "bytes") as advance, output:
+    with job.phase("writing", size, "bytes") as advance, output, _Pump(source, workers, block, output) as pump:
         advance(len(head), goal.name)
-        with closing(_fill(source, block, workers, advance)) as filled:
-            for view in filled:
-                output.finish(view)
+        for piece in _pieces(source, block):
+            pump.put(piece, advance)
+        pump.finish(advance)
     return Written(goal, size, output.file_hash.hexdigest(), output.data_hash.hexdigest(), len(source.header.tensors))
 
 
@@ -158,30 +161,55 @@ def _pieces(source: TensorSource, block: int) -> Iterator[_Piece]:
             yield _Piece(name, offset, min(step, info.nbytes - offset))
 
 
-def _fill(source: TensorSource, block: int, workers: int, advance: Advance) -> Generator[memoryview, None, None]:
-    """Fill blocks on worker threads and yield them in order; at most a few exist at any time."""
-    free = [bytearray(block + 8) for _ in range(2 * workers + 2)]
-    running: deque[tuple[_Piece, bytearray, Future[None]]] = deque()
+class _Pump:
+    """Moves blocks from the source to the output in order; a few buffers go round, and everybody works on another one.
 
-    def drain() -> Iterator[memoryview]:
-        piece, buffer, future = running.popleft()
-        future.result()
-        yield memoryview(buffer)[: piece.size]
-        free.append(buffer)
+    A buffer is free, being filled by a worker, or being hashed; writing happens in between, on the calling thread.
+    """
+
+    def __init__(self, source: TensorSource, workers: int, block: int, output: _Output) -> None:
+        self._source, self._output = source, output
+        self._pool = ThreadPoolExecutor(workers, "fill")
+        self._free = [bytearray(block + 8) for _ in range(2 * workers + 2 + _HASHING)]
+        self._filling: deque[tuple[_Piece, bytearray, Future[None]]] = deque()
+        self._hashing: deque[tuple[bytearray, list[Future[None]]]] = deque()
+
+    def put(self, piece: _Piece, advance: Advance) -> None:
+        """Have a block filled; waits for a free buffer by writing the blocks before it."""
+        while not self._free:
+            if len(self._hashing) > _HASHING or not self._filling:
+                self._reclaim()
+            else:
+                self._write(advance)
+        buffer = self._free.pop()
+        view = memoryview(buffer)[: piece.size]
+        filled = self._pool.submit(self._source.read_into, piece.name, piece.offset, view)
+        self._filling.append((piece, buffer, filled))
+
+    def finish(self, advance: Advance) -> None:
+        """Write and hash everything that is under way."""
+        while self._filling:
+            self._write(advance)
+        while self._hashing:
+            self._reclaim()
+
+    def _write(self, advance: Advance) -> None:
+        piece, buffer, filled = self._filling.popleft()
+        filled.result()
+        self._hashing.append((buffer, self._output.put(memoryview(buffer)[: piece.size])))
         advance(piece.size, piece.name)
 
-    with ThreadPoolExecutor(workers, "fill") as pool:
-        try:
-            for piece in _pieces(source, block):
-                if not free:
-                    yield from drain()
-                buffer = free.pop()
-                view = memoryview(buffer)[: piece.size]
-                running.append((piece, buffer, pool.submit(source.read_into, piece.name, piece.offset, view)))
-            while running:
-                yield from drain()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    def _reclaim(self) -> None:
+        buffer, hashed = self._hashing.popleft()
+        for future in hashed:
+            future.result()
+        self._free.append(buffer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
 
 
 class _Output:
@@ -190,17 +218,14 @@ class _Output:
     def __init__(self, file: BinaryIO, head: bytes) -> None:
         self._file = file
         self.file_hash, self.data_hash = hashlib.sha256(head), hashlib.sha256()
-        self._threads = ThreadPoolExecutor(2, "hash")
+        self._threads = [(digest, ThreadPoolExecutor(1, "hash")) for digest in (self.file_hash, self.data_hash)]
         self._write(memoryview(head))
 
-    def finish(self, view: memoryview) -> None:
-        """Write and hash one block; the block may be used again afterwards."""
-        hashes = [self._threads.submit(digest.update, view) for digest in (self.file_hash, self.data_hash)]
-        try:
-            self._write(view)
-        finally:
-            for future in hashes:
-                future.result()
+    def put(self, view: memoryview) -> list[Future[None]]:
+        """Write one block, and have it hashed: `view` must stay as it is until the futures are done."""
+        hashed = [thread.submit(digest.update, view) for digest, thread in self._threads]
+        self._write(view)
+        return hashed
 
     def _write(self, view: memoryview) -> None:
         while view:
@@ -210,4 +235,5 @@ class _Output:
         return None
 
     def __exit__(self, *_: object) -> None:
-        self._threads.shutdown()
+        for _digest, thread in self._threads:
+            thread.shutdown(cancel_futures=True)
