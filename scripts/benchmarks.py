@@ -43,16 +43,23 @@ def write_random(path: Path, header: Header, seed: int) -> None:
             file.write((block[turn:] + block[:turn])[: min(BLOCK, header.data_size - start)])
 
 
-def run(command: list[str], env: dict[str, str]) -> tuple[float, float, float]:
-    """Run a command; its wall seconds, CPU seconds and peak resident memory in MiB."""
+#: Wall seconds, CPU seconds, peak resident memory in MiB, and the seconds of its own that a program reports.
+Figures = tuple[float, float, float, float]
+
+
+def run(command: list[str], env: dict[str, str]) -> Figures:
+    """Run a command and measure it; what it prints is read for `"seconds"` if it is JSON."""
     os.sync()
-    started = time.monotonic()
-    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.monotonic() - started
-    if status:
-        sys.exit(f"{command[0]} failed")
-    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    with tempfile.TemporaryFile() as answer:
+        started = time.monotonic()
+        process = subprocess.Popen(command, env=env, stdout=answer, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.monotonic() - started
+        if status:
+            sys.exit(f"{command[0]} failed")
+        answer.seek(0)
+        own = json.load(answer)["seconds"] if "--json" in command else wall
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, own
 
 
 @contextmanager
@@ -62,9 +69,7 @@ def workplace(folder: Path | None) -> Iterator[Path]:
         yield Path(name)
 
 
-def compare(
-    rounds: int, one: Callable[[], tuple[float, float, float]], two: Callable[[], tuple[float, float, float]]
-) -> dict[str, float]:
+def compare(rounds: int, one: Callable[[], Figures], two: Callable[[], Figures]) -> dict[str, float]:
     """Run both in turn; medians, and the median of the ratios pair by pair."""
     pairs = [(one(), two()) for _ in range(rounds + 1)][1:]
     return {
@@ -73,6 +78,7 @@ def compare(
         "wall": statistics.median(b[0] / a[0] for a, b in pairs),
         "cpu": statistics.median(b[1] / a[1] for a, b in pairs),
         "rss": max(b[2] for _, b in pairs),
+        "own": statistics.median(b[3] / a[0] for a, b in pairs),
     }
 
 
@@ -87,28 +93,30 @@ def bench_merge(args: argparse.Namespace) -> None:
         subprocess.run([*modelhub, "scan", str(work), "--hash", "fast"], env=env, check=True, stdout=subprocess.DEVNULL)
         out = work / "out.safetensors"
 
-        def copy() -> tuple[float, float, float]:
+        def copy() -> Figures:
             out.unlink(missing_ok=True)
             return run(["sh", "-c", f"cp '{work}/a.safetensors' '{out}' && sync -d '{out}'"], env)
 
-        def merge(*words: str) -> tuple[float, float, float]:
+        def merge(*words: str) -> Figures:
             out.unlink(missing_ok=True)
             return run([*modelhub, "merge", *words, "-o", str(out)], env)
 
         print(
             f"two checkpoints of {header.file_size / 1e9:.2f} GB, {len(header.tensors)} tensors, fp16; {args.rounds} rounds in turn"
         )
-        print(f"{'':16} {'merge':>8} {'cp':>8} {'wall':>8} {'CPU':>8} {'peak RSS':>10}")
+        print(f"{'':16} {'merge':>8} {'cp':>8} {'wall':>8} {'engine':>8} {'CPU':>8} {'peak RSS':>10}")
         for name, words in (("weighted-sum", ("a", "b")), ("add-difference", ("a", "b", "c"))):
             refs = [str(work / f"{word}.safetensors") for word in words]
-            found = compare(args.rounds, copy, lambda name=name, refs=refs: merge(name, *refs, "--alpha", "0.3"))
-            print(
-                f"{name:16} {found['two']:6.1f} s {found['one']:6.1f} s {found['wall']:6.2f} x {found['cpu']:6.2f} x {found['rss']:6.0f} MiB"
+            got = compare(
+                args.rounds, copy, lambda name=name, refs=refs: merge(name, *refs, "--alpha", "0.3", "--json")
             )
+            ratios = f"{got['wall']:6.2f} x {got['own']:6.2f} x {got['cpu']:6.2f} x"
+            print(f"{name:16} {got['two']:6.1f} s {got['one']:6.1f} s {ratios} {got['rss']:6.0f} MiB")
         start = compare(args.rounds, copy, lambda: run([sys.executable, "-c", "import torch"], env))
         print(
-            f"of which `import torch`: {start['two']:.1f} s, {start['rss']:.0f} MiB. Wall and CPU are ratios to cp and sync, medians of pairs."
+            "wall, engine and CPU are ratios to cp and sync, medians of pairs; engine is without starting the program,"
         )
+        print(f"of which `import torch` alone takes {start['two']:.1f} s and {start['rss']:.0f} MiB.")
 
 
 def bench_scan(args: argparse.Namespace) -> None:
@@ -127,7 +135,7 @@ def bench_scan(args: argparse.Namespace) -> None:
         env = {**os.environ, "MODELHUB_HOME": str(work / "home")}
         scan = [sys.executable, "-m", "modelhub", "scan", str(library), "--hash", "none"]
 
-        def fresh() -> tuple[float, float, float]:
+        def fresh() -> Figures:
             shutil.rmtree(work / "home", ignore_errors=True)
             return run(scan, env)
 

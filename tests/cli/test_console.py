@@ -347,6 +347,7 @@ def test_a_second_ctrl_c_interrupts_what_does_not_listen(first: signal.Signals, 
     """A command that never looks at its job: the first signal is noted, the second one ends it."""
     script = f"""
 import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # programs started in the background ignore it
 from modelhub.cli import catalog_commands, console
 def deaf(context):
     os.kill(os.getpid(), {int(first)})

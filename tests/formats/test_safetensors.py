@@ -63,7 +63,7 @@ MALFORMED = {
     "control character in a name": (_file('{"a\x1b":' + ENTRY + "}", b"x"), "not valid JSON"),
     "nested lists": (_file('{"a":' + "[" * 100_000 + "]" * 100_000 + "}"), "nested too deeply"),
     "nested objects": (_file('{"a":' * 100_000 + "1" + "}" * 100_000), "nested too deeply"),
-    "nested in metadata": (_file('{"__metadata__":' + "[" * 5000 + "]" * 5000 + "}"), "nested too deeply"),
+    "nested in metadata": (_file('{"__metadata__":' + "[" * 100_000 + "]" * 100_000 + "}"), "nested too deeply"),
     "duplicate tensor": (_file('{"a":' + ENTRY + ',"a":' + ENTRY + "}", b"x"), "'a' stands twice"),
     "duplicate by escape": (_file('{"a":' + ENTRY + ',"\\u0061":' + ENTRY + "}", b"x"), "'a' stands twice"),
     "duplicate dtype": (_file('{"a":' + ENTRY.replace("}", ',"dtype":"I8"}') + "}", b"x"), "'dtype' stands twice"),

@@ -334,7 +334,7 @@ async def test_keys_can_be_mapped(few, until, text):
     it = ModelhubApp(few, Settings(), {"browse.sort": "z"})
     async with it.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "12 of 12" in text(it))
-        assert "z Sort" in text(it)
+        await until(pilot, lambda: "z Sort" in text(it))
         await pilot.press("z")
         await until(pilot, lambda: "by kind ▲" in text(it))
 
