@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -24,17 +25,28 @@ from modelhub.catalog.identify import identify
 from modelhub.catalog.identity import Evidence, Identity
 from modelhub.catalog.rules import rules_version
 from modelhub.catalog.store import Catalog
-from modelhub.errors import FileError, ModelhubError, NotFoundError, VanishedError, file_error
+from modelhub.errors import (
+    CorruptFileError,
+    FileError,
+    ModelhubError,
+    NotAModelError,
+    NotFoundError,
+    VanishedError,
+    file_error,
+)
 from modelhub.formats.hashes import Hashes, hash_file
 from modelhub.formats.safetensors import read_header
 from modelhub.formats.sniff import sniff
-from modelhub.formats.walk import walk
+from modelhub.formats.walk import check_name, walk
 from modelhub.formats.writer import Written
 from modelhub.jobs import QUIET, Job
+from modelhub.settings import user_path
 
 _BATCH = 128
 #: From this many files on, starting processes costs less than it saves.
 _MANY, _CHUNK = 200, 16
+#: Characters of a file's recipe that go into its row; one of ours has a few hundred.
+_MAX_RECIPE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +96,7 @@ def know(path: Path) -> Known:
     metadata = header.metadata
     columns = {
         "title": (metadata.get("modelspec.title") or "")[:300] or None,
-        "recipe": metadata.get("modelhub.recipe"),
+        "recipe": metadata.get("modelhub.recipe", "")[:_MAX_RECIPE] or None,
     }
     return Known(identify(header, name=path.name), columns)
 
@@ -99,8 +111,8 @@ def scan(
 ) -> ScanReport:
     """Index `folders` and remember them; without any, the remembered ones.
 
-    `hashes`: none, fast or full, made after indexing. Raises NotFoundError for a folder that does not exist,
-    CancelledError when stopped; what was indexed by then is kept.
+    `hashes`: none, fast or full, made after indexing. Raises NotFoundError for a folder that does not exist, FileError
+    for one with a name that is not text, CancelledError when stopped; what was indexed by then is kept.
     """
     started = time.monotonic()
     roots = [_root(Path(folder)) for folder in folders]
@@ -116,9 +128,10 @@ def scan(
 
 
 def _root(folder: Path) -> Path:
-    folder = Path(os.path.abspath(folder.expanduser()))  # noqa: PTH100 (links stay as the user wrote them)
-    if not folder.is_dir():
+    folder = Path(os.path.abspath(user_path(folder)))  # noqa: PTH100 (links stay as the user wrote them)
+    if not os.path.isdir(folder):  # noqa: PTH112 (never raises)
         raise NotFoundError(f"{folder} is not a folder.", "Name the folder that holds the models.")
+    check_name(str(folder))
     return folder
 
 
@@ -176,40 +189,69 @@ class _Scan:
         self.job.say(error.message, "warning")
 
     def _follow_moves(self, changed: dict[str, FileStat]) -> None:
-        """A new path with the inode, size and time of a path that is gone is that file under another name."""
-        gone = {stat: (path, number) for path, (number, stat, _, _) in self.before.items() if path not in self.seen}
-        for path, stat in list(changed.items()):
-            if path in self.before or stat not in gone or os.path.lexists(gone[stat][0]):
-                continue
-            old, number = gone.pop(stat)
-            self.catalog.move(number, Path(path))
-            self.report.moved += 1
-            self.before[path] = self.before.pop(old)
-            if self.before[path][3] == self.rules:
+        """A path with the inode, size and time that another path had is that file under another name.
+
+        The rows are read again, under the lock that the moves are written with: another scan may have followed them.
+        """
+        if not changed:
+            return
+        with self.catalog.atomic():
+            self.before = self.catalog.stats()
+            moves = self._moves(changed)
+            self.catalog.move({self.before[old][0]: Path(new) for old, new in moves.items()})
+        self.report.moved += len(moves)
+        moved = {new: self.before.pop(old) for old, new in moves.items()}
+        self.before |= moved
+        for path, (_, _, _, rules) in moved.items():
+            if rules == self.rules:
                 del changed[path]
+
+    def _moves(self, changed: dict[str, FileStat]) -> dict[str, str]:
+        """Old path to new path, also of files that swapped their names or passed them on.
+
+        A file that took the place of another is left out: what the user said of the other one would have no place.
+        """
+        rows = [(path, stat) for path, (_, stat, _, _) in self.before.items()]
+        left = {stat: path for path, stat in rows if changed.get(path, stat) != stat}
+        left |= {stat: path for path, stat in rows if path not in self.seen}
+        moves: dict[str, str] = {}
+        for new, stat in changed.items():
+            old = left.get(stat, new)
+            if old != new and (old in self.seen or not os.path.lexists(old)):
+                moves.setdefault(old, new)
+        while stuck := [old for old, new in moves.items() if new in self.before and new not in moves]:
+            for old in stuck:
+                del moves[old]
+        return moves
 
     def _record(self, path: str, stat: FileStat, found: Known | ModelhubError) -> None:
         if isinstance(found, VanishedError):
             self.seen.discard(path)
             self._problem(path, found)
             return
+        rules = self.rules
         if isinstance(found, ModelhubError):
             self._problem(path, found)
+            if not isinstance(found, (CorruptFileError, NotAModelError)):
+                rules = ""  # says nothing of the content, and may pass unseen by size and time: read it again next time
             problem: dict[str, str | None] = {"problem": found.message, "problem_code": found.code}
             found = Known(Identity(format="unknown", evidence=(Evidence(found.message),)), problem)
-        self.catalog.record(Path(path), stat, found.identity, self.rules, **found.columns)
+        self.catalog.record(Path(path), stat, found.identity, rules, **found.columns)
         self.report.updated += path in self.before
         self.report.added += path not in self.before
 
     def _mark_missing(self, roots: list[Path]) -> None:
-        """Rows below the scanned folders whose file was not seen; a folder that could not be read proves nothing."""
-        inside = tuple(f"{root}{os.sep}" for root in roots)
+        """Rows below the scanned folders whose file was not seen, and is not there by a path that the walk left out.
+
+        A folder that could not be read proves nothing.
+        """
+        inside = tuple(os.path.join(root, "") for root in roots)  # noqa: PTH118 (ends in one separator, also for "/")
         closed = tuple(f"{path}{os.sep}" for path in self.unread)
         lost = [
             number
             for path, (number, _, missing, _) in self.before.items()
             if path not in self.seen and not missing and path.startswith(inside) and not path.startswith(closed)
-            if path not in self.unread
+            if path not in self.unread and not os.path.exists(path)  # noqa: PTH110 (never raises)
         ]
         self.catalog.set_missing(lost)
         self.report.missing = len(lost)
@@ -217,10 +259,11 @@ class _Scan:
     def hash(self, mode: str) -> None:
         """Hash what has no hash yet, one file after another; each is stored at once."""
         inside = [asset for asset in self.catalog.unhashed(full=mode == "full") if str(asset.path) in self.seen]
+        made: dict[FileStat, Hashes] = {}  # a file with several links is read once
         for asset in inside:
             try:
                 stat = FileStat.of(asset.path.stat())
-                digests = hash_file(asset.path, mode, self.job)
+                digests = made[stat] = made.get(stat) or hash_file(asset.path, mode, self.job)
                 if stat == asset.stat == FileStat.of(asset.path.stat()):
                     self.catalog.set_hashes(asset.id, digests)
             except OSError as error:
@@ -244,6 +287,11 @@ def _know_all(paths: Collection[str], workers: int) -> Generator[Known | Modelhu
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _prepare_worker)
     try:
         yield from pool.map(_try_to_know, paths, chunksize=_CHUNK)
+    except BrokenProcessPool as error:
+        raise ModelhubError(
+            "A process that reads headers was ended from outside.",
+            "Is memory short? What was indexed is kept; scan again, or set threads = 1 in settings.toml.",
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -263,6 +311,7 @@ def _batches(items: Iterable[tuple[str, FileStat]], size: int) -> Iterator[list[
 def add_file(catalog: Catalog, path: Path, hashes: Hashes | None = None) -> int:
     """Put one file into the catalog, with hashes that are known already; returns its id. Raises FileError."""
     path = Path(os.path.abspath(path))  # noqa: PTH100
+    check_name(str(path))
     try:
         stat = FileStat.of(path.stat())
     except OSError as error:

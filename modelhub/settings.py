@@ -17,7 +17,12 @@ from modelhub.errors import UsageError, file_error
 def home() -> Path:
     """The folder of catalog.db, settings.toml, trash and cache: `MODELHUB_HOME`, else the platform's data folder."""
     given = os.environ.get("MODELHUB_HOME")
-    return Path(given).expanduser() if given else Path(platformdirs.user_data_dir("modelhub", appauthor=False))
+    return user_path(given) if given else Path(platformdirs.user_data_dir("modelhub", appauthor=False))
+
+
+def user_path(text: str | Path) -> Path:
+    """The path that a user wrote, with `~` as the home folder; a `~` that leads nowhere stays, where pathlib raises."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111
 
 
 @dataclass(frozen=True, slots=True)

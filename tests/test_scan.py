@@ -13,8 +13,8 @@ import pytest
 
 from modelhub import scan as scanning
 from modelhub.catalog.store import Catalog
-from modelhub.errors import CancelledError, NotFoundError, VanishedError
-from modelhub.formats.hashes import hash_file
+from modelhub.errors import CancelledError, FileError, ForbiddenError, NotFoundError, VanishedError
+from modelhub.formats.hashes import Hashes, hash_file
 from modelhub.jobs import Event, Job
 from modelhub.scan import add_file, scan
 
@@ -277,3 +277,88 @@ def test_one_file_can_be_added_with_hashes_that_are_known(catalog: Catalog, make
     hashes = hash_file(path)
     asset = catalog.get(add_file(catalog, path, hashes))
     assert (asset.path, asset.sha256, asset.kind) == (path, hashes.sha256, "embedding")
+
+
+def test_names_that_are_swapped_or_passed_on_take_their_tags_along(
+    catalog: Catalog, library: Path, make_file: MakeFile
+) -> None:
+    for name in ("a", "b", "new", "current"):
+        make_file(library / f"{name}.safetensors", {"emb_params": np.zeros((len(name), 768), np.float32)})
+    scan(catalog, [library])
+    for asset in catalog.find():
+        catalog.tag([asset.id], add=[f"was-{asset.path.stem}"])
+    for old, new in (("a", "x.part"), ("b", "a"), ("x.part", "b"), ("current", "old"), ("new", "current")):
+        (library / f"{old}.safetensors").rename(library / f"{new}.safetensors")
+    report = scan(catalog, [library])
+    assert (report.moved, report.added, report.missing) == (4, 0, 0)
+    assert {asset.path.stem: asset.tags for asset in catalog.find()} == {
+        "a": ["was-b"], "b": ["was-a"], "old": ["was-current"], "current": ["was-new"]
+    }  # fmt: skip
+
+
+def test_a_file_that_replaces_another_loses_neither_row(catalog: Catalog, library: Path, make_file: MakeFile) -> None:
+    for name in ("a", "b"):
+        make_file(library / f"{name}.safetensors", EMBEDDING)
+    scan(catalog, [library])
+    for asset in catalog.find():
+        catalog.note(asset.id, f"of {asset.path.stem}")
+    (library / "a.safetensors").rename(library / "b.safetensors")
+    report = scan(catalog, [library])
+    assert (report.moved, report.updated, report.missing) == (0, 1, 1)
+    assert {asset.path.stem: (asset.notes, asset.missing) for asset in catalog.find()} == {
+        "a": ("of a", True), "b": ("of b", False)
+    }  # fmt: skip
+
+
+def test_a_file_that_could_not_be_read_for_a_while_is_read_by_the_next_scan(
+    catalog: Catalog, library: Path, make_file: MakeFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_file(library / "one.safetensors", EMBEDDING)
+
+    def refuse(path: Path) -> scanning.Known:
+        raise ForbiddenError(f"{path} may not be accessed by this user.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scanning, "know", refuse)
+        assert scan(catalog, [library]).problems[0].code == "forbidden"
+    assert catalog.find()[0].problem_code == "forbidden"
+    report = scan(catalog)
+    assert (report.updated, report.unchanged, catalog.find()[0].kind) == (1, 0, "embedding")
+    assert catalog.find()[0].problem is None
+
+
+def test_a_file_that_another_path_leads_to_is_not_missing(catalog: Catalog, library: Path, make_file: MakeFile) -> None:
+    make_file(library / "z" / "one.safetensors", EMBEDDING)
+    scan(catalog, [library])
+    (library / "a").symlink_to(library / "z")
+    assert scan(catalog, [library]).missing == 0
+    assert not any(asset.missing for asset in catalog.find())
+
+
+def test_a_folder_or_file_whose_name_is_no_text_is_refused_in_words(catalog: Catalog, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff")
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this file system has names in UTF-8 only")
+    with pytest.raises(FileError, match="not valid UTF-8"):
+        scan(catalog, [folder])
+    with pytest.raises(FileError, match="not valid UTF-8"):
+        add_file(catalog, folder / "a.safetensors")
+
+
+def test_a_file_with_two_names_is_hashed_once(
+    catalog: Catalog, library: Path, make_file: MakeFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = make_file(library / "one.safetensors", EMBEDDING)
+    (library / "two.safetensors").symlink_to(one)
+    read: list[Path] = []
+
+    def counted(path: Path, mode: str, job: Job) -> Hashes:
+        read.append(path)
+        return hash_file(path, mode, job)
+
+    monkeypatch.setattr(scanning, "hash_file", counted)
+    scan(catalog, [library], hashes="fast")
+    assert len(read) == 1 and len({asset.sha256 for asset in catalog.find()} - {None}) == 1
+    assert all(asset.sha256 for asset in catalog.find())

@@ -94,7 +94,7 @@ def _hash(value: str) -> Condition:
     if not re.fullmatch(r"[0-9a-fA-F]{4,64}", value):
         raise ValueError("a hash has at least 4 hexadecimal digits")
     names = ("sha256", "blake3", "crc32", "autov1", "autov3")
-    return Condition(" OR ".join(f"{name} LIKE ?" for name in names), (f"{value.lower()}%",) * len(names))
+    return Condition(" OR ".join(f"coalesce({name}, '') LIKE ?" for name in names), (f"{value.lower()}%",) * len(names))
 
 
 def _dtype(value: str) -> Condition:

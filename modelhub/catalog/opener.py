@@ -52,17 +52,14 @@ class Opener(Closing):
         return parent
 
     def _sha256(self, path: Path, asset: Asset | None) -> str | None:
-        try:
-            stat = FileStat.of(path.stat())
-        except OSError as error:
-            raise file_error(error, path) from error
+        stat = _stat(path)
         if asset is not None and asset.sha256 and asset.stat == stat:
             return asset.sha256
         if not self._hashed or stat in self._known:
             return self._known.get(stat)
         hashes = hash_file(path, "fast", self._job)
         self._known[stat] = hashes.sha256
-        if asset is not None and asset.stat == stat:
+        if asset is not None and asset.stat == stat == _stat(path):
             self._catalog.set_hashes(asset.id, hashes)
         return hashes.sha256
 
@@ -70,3 +67,10 @@ class Opener(Closing):
         """Close every source that was opened."""
         while self._opened:
             self._opened.pop().source.close()
+
+
+def _stat(path: Path) -> FileStat:
+    try:
+        return FileStat.of(path.stat())
+    except OSError as error:
+        raise file_error(error, path) from error

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 from modelhub.catalog.asset import Asset
 from modelhub.catalog.store import Catalog
 from modelhub.errors import AmbiguousError, NotFoundError
+from modelhub.settings import user_path
 from modelhub.text import plural
 
 
@@ -29,9 +31,9 @@ def resolve(catalog: Catalog, ref: str) -> Asset:
 
 def locate(catalog: Catalog, ref: str) -> tuple[Path, Asset | None]:
     """The file that `ref` names, with its asset if there is one; a path to any file will do. Raises as `resolve`."""
-    path = Path(ref).expanduser()
-    if not ref.startswith("#") and path.is_file():
-        return path, catalog.by_path(Path(path.absolute())) if _is_text(str(path.absolute())) else None
+    path = user_path(ref)
+    if not ref.startswith("#") and os.path.isfile(path):  # noqa: PTH113 (never raises)
+        return path, catalog.by_path(path.absolute())
     asset = resolve(catalog, ref)
     return asset.path, asset
 
@@ -44,7 +46,7 @@ def _same_content(assets: list[Asset]) -> bool:
 def _candidates(catalog: Catalog, ref: str) -> list[Asset]:
     if re.fullmatch(r"#\d{1,18}", ref):
         return catalog.assets([int(ref[1:])])
-    exact = catalog.by_path(Path(ref).expanduser().absolute())
+    exact = catalog.by_path(user_path(ref).absolute())
     if exact is not None:
         return [exact]
     named = catalog.named(ref)
@@ -59,7 +61,7 @@ def _is_text(ref: str) -> bool:
 
 
 def _not_found(ref: str) -> NotFoundError:
-    if ref and Path(ref).expanduser().exists():
+    if ref and os.path.exists(user_path(ref)):  # noqa: PTH110 (never raises)
         return NotFoundError(
             f"{ref} exists, and is not in the catalog.", "Index its folder with `modelhub scan FOLDER`."
         )

@@ -25,6 +25,9 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+#: What every build of SQLite can take: it limits the length of patterns, the terms of a condition, and its depth.
+_MAX_LENGTH, _MAX_TOKENS, _MAX_DEPTH = 10_000, 500, 15
+
 
 @dataclass(frozen=True, slots=True)
 class _Token:
@@ -47,6 +50,8 @@ def compile_query(text: str) -> Condition:
 
 
 def _tokens(text: str) -> list[_Token]:
+    if len(text) > _MAX_LENGTH:
+        raise BadQueryError(f"The search has {len(text)} characters; {_MAX_LENGTH} are allowed.", "Shorten it.")
     for at, char in enumerate(text):
         if char == "\0" or "\ud800" <= char <= "\udfff":
             raise _mistake(text, at, "this character cannot be in a text")
@@ -58,6 +63,8 @@ def _tokens(text: str) -> list[_Token]:
             break
         found.append(_token(text, match))
         position = match.end()
+        if len(found) > _MAX_TOKENS:
+            raise _mistake(text, found[-1].at, f"it has more than {_MAX_TOKENS} words and signs")
     return found
 
 
@@ -117,7 +124,9 @@ class _Parser:
         if token.kind == "minus":
             if not self.rest:
                 raise _mistake(self.text, token.at, "nothing follows this minus")
+            self._deeper(token)
             inner = self._one()
+            self._depth -= 1
             return Condition(f"NOT ({inner.sql})", inner.parameters)
         if token.kind == "open":
             return self._group(token)
@@ -127,10 +136,13 @@ class _Parser:
             raise _mistake(self.text, token.at, f"nothing stands before this {token.text}")
         return self._term(token)
 
-    def _group(self, token: _Token) -> Condition:
+    def _deeper(self, token: _Token) -> None:
         self._depth += 1
-        if self._depth > 50:
-            raise _mistake(self.text, token.at, "parentheses are nested too deeply")
+        if self._depth > _MAX_DEPTH:
+            raise _mistake(self.text, token.at, "it is nested too deeply")
+
+    def _group(self, token: _Token) -> Condition:
+        self._deeper(token)
         if not self.rest:
             raise _mistake(self.text, token.at, "this parenthesis is never closed")
         inner = self.either()

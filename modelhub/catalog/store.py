@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from modelhub.catalog.data import data_path
 from modelhub.catalog.fields import escape_like
 from modelhub.catalog.identity import Identity
 from modelhub.catalog.search import compile_query
-from modelhub.errors import CorruptFileError, NotFoundError, UsageError, file_error
+from modelhub.catalog.trouble import catalog_error
+from modelhub.errors import NotFoundError, UsageError, file_error
 from modelhub.formats.closing import Closing
 from modelhub.formats.hashes import Hashes
 from modelhub.settings import home
@@ -68,7 +69,7 @@ class Catalog(Closing):
     def open(cls, folder: Path | None = None) -> Catalog:
         """Open or create catalog.db in `folder` (default: `settings.home()`).
 
-        Raises FileError when the folder cannot be used, CorruptFileError when the file is not a catalog.
+        Raises FileError when the folder or the file cannot be used, CorruptFileError when the file is not a catalog.
         """
         folder = folder or home()
         path = folder / "catalog.db"
@@ -78,16 +79,13 @@ class Catalog(Closing):
         except OSError as error:
             raise file_error(error, folder) from error
         except sqlite3.Error as error:
-            raise CorruptFileError(f"{path} cannot be opened: {error}.", "Check its permissions.") from error
+            raise catalog_error(error, path) from error
         connection.row_factory = sqlite3.Row
         try:
             return cls(_prepared(connection), folder)
-        except sqlite3.DatabaseError as error:
+        except sqlite3.Error as error:
             connection.close()
-            raise CorruptFileError(
-                f"{path} is not a usable catalog: {error}.",
-                "Move it away and scan again; model files are not affected.",
-            ) from error
+            raise catalog_error(error, path) from error
 
     def close(self) -> None:
         """Close the database."""
@@ -97,18 +95,19 @@ class Catalog(Closing):
     def atomic(self) -> Iterator[None]:
         """Everything inside is written together or not at all; another writer is waited for, not run into.
 
-        Inside another `atomic` it is part of that one.
+        Inside another `atomic` it is part of that one. Raises FileError for what SQLite cannot do.
         """
         if self._db.conn.in_transaction:
             yield
             return
-        self._db.conn.execute("BEGIN IMMEDIATE")
         try:
+            self._db.conn.execute("BEGIN IMMEDIATE")
             yield
-        except BaseException:
-            self._db.conn.rollback()
-            raise
-        self._db.conn.commit()
+            self._db.conn.commit()
+        except sqlite3.Error as error:
+            raise catalog_error(error, self.folder / "catalog.db") from error
+        finally:
+            self._db.conn.rollback()  # does nothing after a commit; a commit that failed must not stay open
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -150,7 +149,10 @@ class Catalog(Closing):
 
     def by_path(self, path: Path) -> Asset | None:
         """The asset at exactly this path, or None."""
-        row = self._db.conn.execute(f"{SELECT} WHERE path = ?", [str(path)]).fetchone()
+        try:
+            row = self._db.conn.execute(f"{SELECT} WHERE path = ?", [str(path)]).fetchone()
+        except UnicodeEncodeError:  # no row has a path that is not text
+            return None
         return from_row(row) if row else None
 
     def named(self, name: str) -> list[Asset]:
@@ -257,9 +259,13 @@ class Catalog(Closing):
             self._update(known["id"], row)
             return int(known["id"])
 
-    def move(self, number: int, path: Path) -> None:
-        """A file has another path now; what the user said stays with it."""
-        self._update(number, {"path": str(path), "name": path.name, "missing": 0})
+    def move(self, paths: Mapping[int, Path]) -> None:
+        """Files, by id, have other paths now; what the user said stays with them. They may have swapped their names."""
+        with self.atomic():
+            for number in paths:
+                self._update(number, {"path": f"\0{number}"})  # nobody's path, for a moment
+            for number, path in paths.items():
+                self._update(number, {"path": str(path), "name": path.name, "missing": 0})
 
     def set_missing(self, ids: Iterable[int], missing: bool = True) -> None:
         """The files are gone (or back); their rows stay."""

@@ -13,6 +13,7 @@ from modelhub.cli.catalog_commands import asset_rows
 from modelhub.cli.context import Bold, Context
 from modelhub.cli.options import command
 from modelhub.cli.table import table, wrapped
+from modelhub.settings import user_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,7 +86,7 @@ def _demo(context: Context) -> int:
     from modelhub.catalog.store import Catalog
     from modelhub.demo.library import lay_out
 
-    folder = context.args.folder.expanduser().absolute()
+    folder = user_path(context.args.folder).absolute()
     if context.args.dry_run:
         context.answer({"folder": str(folder)}, lambda: [f"would lay out a library of tiny models in {folder}"])
         return 0

@@ -15,6 +15,7 @@ from modelhub.cli.table import facts, wrapped
 from modelhub.errors import NotFoundError, UsageError
 from modelhub.merge.recipe import DTYPES, MERGE_VAE, Recipe, simple_recipe
 from modelhub.merge.registry import methods
+from modelhub.settings import user_path
 from modelhub.text import human_seconds, human_size, one_line, plural
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _asked_recipe(args: argparse.Namespace) -> Recipe:
         said = [*_parameters(args), *(name for name in ("vae", "dtype", "name") if getattr(args, name))]
         if said:
             raise UsageError(f"A recipe sets its {said[0]} itself.", f"Leave out --{said[0]}, or edit {args.what}.")
-        return read_recipe(Path(args.what).expanduser())
+        return read_recipe(user_path(args.what))
     return simple_recipe(
         args.what,
         args.refs,

@@ -12,6 +12,7 @@ from modelhub.cli.context import Context
 from modelhub.cli.options import REF_HELP, command
 from modelhub.cli.pictures import check_pictures, save_pictures
 from modelhub.cli.recipes import is_recipe, read_recipe
+from modelhub.settings import user_path
 from modelhub.text import one_line, plural
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _renderer(context: Context, opener: Opener) -> Renderer:
         "job": context.job,
     }
     if is_recipe(args.source):
-        planned = plan(read_recipe(Path(args.source).expanduser()), opener)
+        planned = plan(read_recipe(user_path(args.source)), opener)
         name = planned.recipe.name or Path(args.source).stem
         return Renderer(planned, name=name, recipe=planned.header.metadata["modelhub.recipe"], **options)
     parent = opener(args.source)

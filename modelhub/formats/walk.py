@@ -49,7 +49,7 @@ def _files(entries: list[os.DirEntry[str]], deeper: list[str], on_error: OnError
                 if entry.name not in _SKIPPED_FOLDERS:
                     deeper.append(entry.path)
             elif is_model_name(entry.name):
-                _check_name(entry.path)
+                check_name(entry.path)
                 if entry.is_file():
                     yield entry.path, entry.stat()
                 elif entry.is_symlink():
@@ -65,7 +65,8 @@ def is_model_name(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in MODEL_SUFFIXES  # noqa: PTH122 (50,000 Paths would cost a second)
 
 
-def _check_name(path: str) -> None:
+def check_name(path: str) -> None:
+    """Raise FileError for a name that no text can hold, and so no catalog."""
     try:
         path.encode("utf-8")
     except UnicodeEncodeError:

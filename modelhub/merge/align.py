@@ -61,10 +61,17 @@ class Model:
 def check_together(models: list[Model]) -> None:
     """Refuse models that cannot be merged, from their headers alone.
 
-    Raises IncompatibleError for two architectures or a kind that is not merged this way, UnknownModelError for layouts
-    that no rule knows, unless they are all the same.
+    Raises IncompatibleError for two architectures, packed weights, or a kind that is not merged this way,
+    UnknownModelError for layouts that no rule knows, unless they are all the same.
     """
     for model in models:
+        packed = [kind for kind in model.identity.facts.get("quantisation", {}) if kind != "fp8"]
+        if packed:
+            raise IncompatibleError(
+                f"{model.key} ({model.parent.name}) is quantised ({', '.join(packed)}): its numbers are no weights "
+                "without their scales.",
+                "Merge files in F16, BF16, F32 or plain F8.",
+            )
         if model.identity.kind not in (*_MERGEABLE, "unknown"):
             raise IncompatibleError(
                 f"{model.key} ({model.parent.name}) is of kind {model.identity.kind}, which is not merged like this.",

@@ -121,5 +121,5 @@ def _findings(value: torch.Tensor, stored: torch.Tensor) -> Findings:
     total = float(stored.sum(dtype=torch.float32))
     if total - total == 0:
         return _CLEAN
-    bad = ~torch.isfinite(stored.float())
+    bad = ~torch.isfinite(stored.double())
     return Findings(int(bad.sum()), int((bad & torch.isfinite(value)).sum()))

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from modelhub.catalog.identity import Component
 from modelhub.catalog.opener import Parent
 from modelhub.errors import BadRecipeError, IncompatibleError, NotFoundError
 from modelhub.formats.header import FLOAT_DTYPES, Header
@@ -18,7 +19,7 @@ from modelhub.formats.source import TensorSource, element_size, torch_dtype
 from modelhub.merge.align import Model, Place, check_together
 from modelhub.merge.expression import Apply, Expression, Findings, Leaf, fill, leaves
 from modelhub.merge.provenance import provenance
-from modelhub.merge.recipe import DTYPES, MERGE_VAE, ModelRef, Recipe
+from modelhub.merge.recipe import DTYPES, MERGE_VAE, ModelRef, Recipe, Step
 from modelhub.merge.registry import find_method
 from modelhub.text import plural
 
@@ -66,6 +67,8 @@ class Plan(TensorSource):
     def _fill(self, name: str, node: Expression, dtype: str, start: int, buffer: memoryview) -> None:
         import torch
 
+        if not buffer:  # an empty tensor; torch takes no empty buffer
+            return
         found = fill(node, dtype, start, torch.frombuffer(buffer, dtype=torch_dtype(dtype)))
         if found.not_finite:
             with self._lock:
@@ -104,17 +107,16 @@ class _Planner:
 
     def __init__(self, recipe: Recipe, models: dict[str, Model]) -> None:
         self.recipe, self.models = recipe, models
-        self.steps = {step.name or str(at): step for at, step in enumerate(recipe.steps)}
-        self.result = list(self.steps)[-1]
-        self.inputs = self._inputs(self.result)
+        self.steps = {step.name: step for step in recipe.steps if step.name}
+        self.inputs = self._inputs(recipe.steps[-1])
         self.first = models[self.inputs[0]]
         self.report = PlanReport()
 
-    def _inputs(self, name: str) -> list[str]:
+    def _inputs(self, step: Step) -> list[str]:
         """The models below a step, in the order they are met, each once."""
-        if name in self.models:
-            return [name]
-        found = [key for child in self.steps[name].inputs for key in self._inputs(child)]
+        found = [
+            key for name in step.inputs for key in ([name] if name in self.models else self._inputs(self.steps[name]))
+        ]
         return list(dict.fromkeys(found))
 
     def plan(self) -> Plan:
@@ -154,17 +156,18 @@ class _Planner:
         if weight and not kept and all(place in self.models[key].places for key in self.inputs):
             self._check_shapes(place)
             self.report.merged.append(name)
-            return self._expression(self.result, place)
+            return self._expression(self.recipe.steps[-1], place)
         self.report.copied.append(name)
         return Leaf(self.first.source, name)
 
-    def _expression(self, name: str, place: Place) -> Expression:
+    def _expression(self, step: Step, place: Place) -> Expression:
+        inputs = tuple(self._input(name, place) for name in step.inputs)
+        return Apply(find_method(step.method), step.parameters, inputs)
+
+    def _input(self, name: str, place: Place) -> Expression:
         if name in self.models:
             return Leaf(self.models[name].source, self.models[name].places[place])
-        step = self.steps[name]
-        return Apply(
-            find_method(step.method), step.parameters, tuple(self._expression(child, place) for child in step.inputs)
-        )
+        return self._expression(self.steps[name], place)
 
     def _check_shapes(self, place: Place) -> None:
         found = {key: self.models[key].source.info(self.models[key].places[place]) for key in self.inputs}
@@ -188,11 +191,24 @@ class _Planner:
         part, mine = other.identity.component("vae"), self.first.identity.component("vae")
         if part is None:
             raise IncompatibleError(f"{other.parent.name} has no VAE.", "Name a VAE or a checkpoint with one.")
+        self._check_vae(other, part, mine)
         prefix = mine.prefix if mine else "first_stage_model."
         names = {n for n in other.source.header.tensors if other.place(n)[0] == "vae1"}
         found: dict[str, Expression] = {prefix + other.place(n)[1]: Leaf(other.source, n) for n in sorted(names)}
         self.report.copied += found
         return found
+
+    def _check_vae(self, other: Model, part: Component, mine: Component | None) -> None:
+        """Refuse a VAE of another build; SD and SDXL have the same build, and latents of another scale: warn."""
+        if mine and None not in (part.architecture, mine.architecture) and part.architecture != mine.architecture:
+            raise IncompatibleError(
+                f"{other.parent.name} has a VAE of the kind {part.architecture}, and {self.first.parent.name} one of "
+                f"the kind {mine.architecture}.",
+                "Name a VAE for this architecture.",
+            )
+        its, ours = other.identity.architecture, self.first.identity.architecture
+        if other.identity.kind == "checkpoint" and its and ours and its != ours:
+            self.report.warnings.append(f"The VAE comes from {other.parent.name}, which is {its} and not {ours}.")
 
     def _dtype(self, name: str, node: Expression, wanted: str | None) -> str:
         """What the tensor is stored as: the asked-for dtype for weights of components, else that of the first leaf."""

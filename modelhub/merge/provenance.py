@@ -15,6 +15,8 @@ from modelhub.merge.align import Model
 from modelhub.merge.recipe import Recipe
 
 _KEPT = ("modelspec.architecture", "modelspec.prediction_type", "modelspec.resolution", "modelspec.implementation")
+#: Characters of a parent's ancestry that are passed on: thousands of ancestors, and no header too large to read again.
+_MAX_TABLE = 500_000
 _A1111_NAMES = {"weighted-sum": "Weighted sum", "add-difference": "Add difference"}
 
 
@@ -69,7 +71,9 @@ def _ancestry(models: Mapping[str, Model]) -> dict[str, Any]:
 
 
 def _table(text: str | None) -> dict[str, Any]:
-    """A JSON table from another tool's metadata; anything else counts as nothing said."""
+    """A JSON table from another tool's metadata; anything else, or a longer one than merges need, says nothing."""
+    if text and len(text) > _MAX_TABLE:
+        return {}
     try:
         found = json.loads(text or "{}")
     except (ValueError, RecursionError):

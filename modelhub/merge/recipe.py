@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,6 +31,8 @@ from modelhub.merge.registry import Method, find_method
 
 DTYPES = {"fp16": "F16", "bf16": "BF16", "fp32": "F32"}
 MERGE_VAE = "merge"
+#: Methods and models that the result may be made of when every step is written out where it is used.
+_MAX_SIZE = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,17 +173,23 @@ def checked(recipe: Recipe) -> Recipe:
         raise BadRecipeError(
             f"The VAE is to come from '{recipe.vae}', which is no model of the recipe.", "Name one of [models]."
         )
-    names = set(recipe.models)
+    sizes = dict.fromkeys(recipe.models, 1)
     steps = []
     for at, step in enumerate(recipe.steps, 1):
-        steps.append(_checked_step(step, names, f"Step {at}"))
-        if step.name in names:
+        steps.append(_checked_step(step, sizes.keys(), f"Step {at}"))
+        if step.name in sizes:
             raise BadRecipeError(f"Step {at}: the name '{step.name}' is taken.", "Give it another name.")
-        names |= {step.name} - {""}
+        size = 1 + sum(sizes[name] for name in step.inputs)
+        if size > _MAX_SIZE:
+            raise BadRecipeError(
+                f"Step {at} would compute every number from {size} others; {_MAX_SIZE} are allowed.",
+                "Merge the first steps to a file, and go on from it.",
+            )
+        sizes |= {step.name: size} if step.name else {}
     return replace(recipe, steps=tuple(steps))
 
 
-def _checked_step(step: Step, names: set[str], where: str) -> Step:
+def _checked_step(step: Step, names: Collection[str], where: str) -> Step:
     try:
         method = find_method(step.method)
     except NotFoundError as error:

@@ -75,8 +75,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("lab", "back", "escape", "Back", "Stop the running job, else go back to the library.", footer=True),
     Action("app", "help", "question_mark,f1", "Help", "All keys, and the query language.", footer=True),
     Action("app", "quit", "q,ctrl+q", "Quit", "Leave modelhub; running jobs are stopped.", footer=True),
+    Action("app", "interrupt", "ctrl+c", "Interrupt", "Say how to stop a job and how to leave; copies in a field."),
     Action("app", "command_palette", "ctrl+p", "Palette", "Find any of these actions by name."),
-    Action("app", "change_theme", "f2", "Theme", "Choose other colours for this session."),
+    Action("app", "change_theme", "f2", "Theme", "Choose other colours; settings.toml keeps them."),
     Action("app", "screenshot", "f3", "Screenshot", "Save the screen as an SVG picture in the current folder."),
 )  # fmt: skip
 

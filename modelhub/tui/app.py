@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,8 +13,8 @@ from textual import on
 from textual.app import App
 from textual.binding import BindingType
 
-from modelhub.errors import UsageError
-from modelhub.settings import Settings, load_settings
+from modelhub.errors import ModelhubError, UsageError
+from modelhub.settings import Settings, load_settings, save_settings
 from modelhub.tui.actions import bindings
 from modelhub.tui.keymap import load_keys
 from modelhub.tui.library import Library
@@ -47,8 +48,20 @@ class ModelhubApp(App[int], inherit_bindings=False):
         self.theme = self.settings.theme if known else INK.name
         self.set_keymap(self.keys)
         self.push_screen(BrowseScreen(self.library, self.settings))
+        self.watch(self, "theme", self._keep_theme, init=False)
         if not known:
             self.notify(f"There is no theme '{self.settings.theme}'; F2 lists them.", severity="warning", markup=False)
+
+    def _keep_theme(self, theme: str) -> None:
+        """Write a theme that was chosen to settings.toml, beside what stands there by now."""
+        try:
+            save_settings(replace(load_settings(self.library.folder), theme=theme), self.library.folder)
+        except ModelhubError as error:
+            self.push_screen(ErrorDialog(error))
+
+    def action_interrupt(self) -> None:
+        """Ctrl-C by habit loses nothing: it only tells the keys that stop and leave."""
+        self.notify("Press escape to stop a job, ctrl+q to leave.", markup=False, timeout=3)
 
     def action_help(self) -> None:
         """The keys of this screen."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from modelhub.catalog.asset import Asset
 from modelhub.catalog.store import Catalog
-from modelhub.errors import CorruptFileError
+from modelhub.catalog.trouble import catalog_error
 
 
 class Library:
@@ -43,9 +43,7 @@ def readable(folder: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise CorruptFileError(
-            f"The catalog in {folder} could not be used: {error}.", "Check the disk; another program may hold the file."
-        ) from error
+        raise catalog_error(error, folder / "catalog.db") from error
 
 
 @dataclass(frozen=True)

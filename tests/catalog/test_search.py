@@ -104,7 +104,7 @@ def test_a_query_finds_what_it_says(catalog: Catalog, query: str, fits: Callable
         ("(a OR) b", 3, "follows this OR"),
         ("()", 1, "closes nothing"),
         ("hash:xyz", 5, "hexadecimal"),
-        ("(" * 60 + "a", 50, "too deeply"),
+        ("(" * 60 + "a", 15, "too deeply"),
     ],
 )
 def test_a_mistake_is_shown_with_a_caret(query: str, column: int, what: str) -> None:
@@ -130,3 +130,27 @@ def test_sorting(catalog: Catalog) -> None:
     assert len(catalog.find(sort="name", limit=5)) == 5
     with pytest.raises(UsageError, match="by 'colour'"):
         catalog.ids(sort="colour")
+
+
+def test_a_hash_can_be_ruled_out_for_files_without_hashes(catalog: Catalog) -> None:
+    assert catalog.count("-hash:abcdef") == catalog.count() - catalog.count("hash:abcdef") > 0
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "-" * 3000 + "a",
+        " ".join(["ab"] * 3000),
+        "name:" + "x" * 60_000,
+        " ".join(["ab"] * 500),
+        "-(a OR " * 7 + "b" + ")" * 7,
+        "(a -(b OR c " * 7 + "d" + "))" * 7,
+    ],
+)
+def test_no_search_is_too_much_for_sqlite(catalog: Catalog, query: str) -> None:
+    try:
+        found = catalog.count(query)
+    except BadQueryError as error:
+        assert "too deeply" in error.message or "are allowed" in error.message or "more than" in error.message
+    else:
+        assert 0 <= found <= catalog.count()

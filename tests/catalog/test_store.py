@@ -13,7 +13,7 @@ from modelhub.catalog.asset import FileStat
 from modelhub.catalog.identity import Evidence, Identity
 from modelhub.catalog.refs import locate, resolve
 from modelhub.catalog.store import Catalog
-from modelhub.errors import AmbiguousError, CorruptFileError, NotFoundError, UsageError
+from modelhub.errors import AmbiguousError, CorruptFileError, FileError, NoSpaceError, NotFoundError, UsageError
 from modelhub.formats.hashes import Hashes
 
 LORA = Identity(
@@ -146,3 +146,53 @@ def test_a_batch_is_written_together_or_not_at_all(catalog: Catalog) -> None:
         put(catalog, "/m/a.safetensors")
         raise ZeroDivisionError
     assert catalog.count() == 0
+
+
+def test_names_can_be_swapped_and_are_found_by_their_new_words(catalog: Catalog) -> None:
+    one, two = put(catalog, "/m/lion.safetensors"), put(catalog, "/m/tiger.safetensors")
+    catalog.tag([one], add=["first"])
+    catalog.move({one: Path("/m/tiger.safetensors"), two: Path("/m/lion.safetensors")})
+    assert (catalog.get(one).name, catalog.get(one).tags) == ("tiger.safetensors", ["first"])
+    assert catalog.ids("tiger") == [one] and catalog.ids("lion") == [two]
+
+
+def test_a_busy_catalog_is_not_called_damaged(catalog: Catalog) -> None:
+    number = put(catalog, "/m/a.safetensors")
+    other = sqlite3.connect(catalog.folder / "catalog.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    catalog._db.conn.execute("PRAGMA busy_timeout = 1")
+    with pytest.raises(FileError, match="in use by another program") as caught:
+        catalog.rate(number, 3)
+    assert caught.value.code == "file" and "Move it away" not in caught.value.hint
+    other.execute("ROLLBACK")
+    catalog.rate(number, 3)
+    assert catalog.get(number).rating == 3
+
+
+def test_a_full_disk_is_said_and_the_catalog_goes_on(catalog: Catalog) -> None:
+    number = put(catalog, "/m/a.safetensors")
+    pages = catalog._db.conn.execute("PRAGMA page_count").fetchone()[0]
+    catalog._db.conn.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(NoSpaceError, match="does not fit"):
+        catalog.note(number, "long " * 100_000)
+    catalog._db.conn.execute(f"PRAGMA max_page_count = {pages + 1000}")
+    catalog.note(number, "short")
+    with Catalog.open(catalog.folder) as again:
+        assert again.get(number).notes == "short", "what is written after a failure is committed"
+
+
+@pytest.mark.parametrize("ref", ["~nobody-of-this-name", "~nobody-of-this-name/a.safetensors", "x" * 300])
+def test_a_ref_that_can_be_no_path_is_not_found(catalog: Catalog, ref: str) -> None:
+    for look in (resolve, locate):
+        with pytest.raises(NotFoundError):
+            look(catalog, ref)
+
+
+def test_what_a_commit_could_not_write_is_not_left_open(catalog: Catalog) -> None:
+    number = put(catalog, "/m/a.safetensors")
+    with pytest.raises(FileError), catalog.atomic():
+        catalog._db.conn.execute("PRAGMA defer_foreign_keys = ON")
+        catalog.tag([number + 1], add=["nobody's"])
+    catalog.tag([number], add=["mine"])
+    with Catalog.open(catalog.folder) as again:
+        assert again.tags() == {"mine": 1}

@@ -363,3 +363,66 @@ def test_a_merge_never_replaces_what_it_should_not(bench: Bench) -> None:
     assert {
         path.name: path.read_bytes() for path in bench.folder.glob("*") if path.is_file() and path.suffix != ".db"
     } == before
+
+
+def test_scalars_empty_tensors_fp8_and_large_fp64_merge_and_read_alike(bench: Bench) -> None:
+    for seed, name in enumerate(("one", "two")):
+        generator = torch.Generator().manual_seed(seed)
+        bench.put(
+            name,
+            {
+                "f8": torch.randn(33, generator=generator).to(torch.float8_e4m3fn),
+                "f16": torch.randn(7, 3, generator=generator).half(),
+                "f64": torch.full((5,), 1e300, dtype=torch.float64) * (seed + 1),
+                "empty": torch.zeros(0, 4),
+                "scalar": torch.tensor(float(seed)),
+                "flag": torch.tensor([True, False]),
+            },
+        )
+    made = bench.plan(simple_recipe("weighted-sum", ["one", "two"], parameters={"alpha": 0.5}))
+    goal = bench.folder / "out.safetensors"
+    assert merge(made, goal).warnings == (), "1e300 is finite"
+    whole, result = goal.read_bytes(), load_file(goal)
+    assert all(made.read_range(at, 11) == whole[at : at + 11] for at in range(0, len(whole), 7))
+    assert (result["empty"].shape, made.read_bytes("empty"), made.tensor("empty").shape) == ((0, 4), b"", (0, 4))
+    assert float(result["scalar"]) == 0.5 and float(result["f64"][0]) == 1.5e300
+    one, two = (load_file(bench.folder / f"{name}.safetensors")["f8"].float() for name in ("one", "two"))
+    assert torch.equal(result["f8"].float(), ((one + two) / 2).to(torch.float8_e4m3fn).float())
+
+
+def test_models_and_steps_may_be_named_by_numbers(bench: Bench) -> None:
+    text = '[models]\n0 = "a"\n1 = "b"\n[[steps]]\nmethod = "weighted-sum"\ninputs = ["0", "1"]\nalpha = 0.3\n'
+    result, expected = bench.merged(parse_recipe(text)), bench.merged(WS)
+    assert all(torch.equal(result[name], expected[name]) for name in expected)
+    twice = (
+        '[models]\nA = "a"\nB = "b"\n[[steps]]\nname = "1"\nmethod = "weighted-sum"\ninputs = ["A", "B"]\nalpha = 0.3\n'
+    )
+    nothing_more = '[[steps]]\nmethod = "weighted-sum"\ninputs = ["1", "B"]\nalpha = 0.0\n'
+    result = bench.merged(parse_recipe(twice + nothing_more))
+    assert all(torch.equal(result[name], expected[name]) for name in merged_names(expected))
+
+
+def test_packed_weights_are_refused_before_any_is_read(bench: Bench) -> None:
+    scaled = checkpoint(1) | {UNET + "time_embed.0.scale_weight": torch.ones(1)}
+    bench.put("scaled", scaled)
+    with pytest.raises(IncompatibleError, match="quantised"):
+        bench.plan(simple_recipe("weighted-sum", ["a", "scaled"]))
+
+
+def test_an_endless_ancestry_is_not_passed_on(bench: Bench) -> None:
+    many = json.dumps({f"{number:064x}": {"name": "x" * 100} for number in range(5000)})
+    bench.put("heir", checkpoint(3), {"sd_merge_models": many})
+    made = bench.plan(simple_recipe("weighted-sum", ["heir", "a"]))
+    assert len(json.loads(made.header.metadata["sd_merge_models"])) == 2
+
+
+def test_a_vae_of_another_build_is_refused_and_one_of_another_architecture_warned_of(bench: Bench) -> None:
+    sixteen = {"decoder.conv_in.weight": (8, 16, 3, 3), "decoder.mid.block_1.conv1.weight": (8, 8, 3, 3)}
+    bench.put("wide", {n: torch.zeros(s) for n, s in (sixteen | {"encoder.conv_in.weight": (8, 3, 3, 3)}).items()})
+    with pytest.raises(IncompatibleError, match="ae-16ch"):
+        bench.plan(simple_recipe("weighted-sum", ["a", "b"], vae="wide"))
+    linear = {name: shape[:2] if "proj_in" in name else shape for name, shape in SHAPES.items()}
+    bench.put("other", checkpoint(5, shapes=linear))
+    made = bench.plan(simple_recipe("weighted-sum", ["a", "b"], vae="other"))
+    assert made.models["VAE"].identity.architecture not in (None, "sd1")
+    assert any("VAE comes from other" in warning for warning in made.report.warnings)

@@ -96,3 +96,20 @@ def test_what_is_wrong_is_said(text: str, what: str) -> None:
 def test_too_many_models_for_a_method() -> None:
     with pytest.raises(BadRecipeError, match="takes 2 models, not 3"):
         simple_recipe("weighted-sum", ["a", "b", "c"])
+
+
+def test_steps_that_double_the_work_again_and_again_are_refused() -> None:
+    steps = "".join(
+        f'[[steps]]\nname = "s{at}"\nmethod = "weighted-sum"\ninputs = ["{last}", "{last}"]\n'
+        for at, last in enumerate(["A", *(f"s{at}" for at in range(60))])
+    )
+    with pytest.raises(BadRecipeError, match="are allowed"):
+        parse_recipe('[models]\nA = "a"\n' + steps)
+
+
+def test_a_long_chain_of_steps_is_fine() -> None:
+    steps = "".join(
+        f'[[steps]]\nname = "s{at}"\nmethod = "weighted-sum"\ninputs = ["{last}", "A"]\n'
+        for at, last in enumerate(["A", *(f"s{at}" for at in range(99))])
+    )
+    assert len(parse_recipe('[models]\nA = "a"\n' + steps).steps) == 100

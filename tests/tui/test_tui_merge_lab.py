@@ -229,3 +229,45 @@ async def test_the_lab_fits_every_terminal(tiny, app, until, text, size):
         ):
             assert word in seen, word
         assert all(child.region.right <= size[0] for child in screen.query("*"))
+
+
+async def test_the_cfg_of_the_form_goes_into_the_request(tiny, app, until, text):
+    async with app(tiny).run_test(size=(80, 24)) as pilot:
+        screen = await lab(pilot, until, BASE)
+        assert screen._request().cfg == 7
+        assert "Recipe…" in text(pilot.app)
+        for typed, cfg in (("3.5", 3.5), ("4,5", 4.5), ("", 7)):
+            screen.query_one("#cfg", Input).value = typed
+            assert screen._request().cfg == cfg
+        for typed, says in (("much", "The CFG scale is 'much'."), ("nan", "CFG scale of nan")):
+            screen.query_one("#cfg", Input).value = typed
+            await pilot.press("f5")
+            await until(pilot, lambda: isinstance(pilot.app.screen, ErrorDialog))
+            assert says in pilot.app.screen.error.message
+            await pilot.press("escape")
+            await until(pilot, lambda: pilot.app.screen is screen)
+
+
+async def test_the_lab_says_what_it_left_out(tiny, app, until, text):
+    with tiny.open() as catalog:
+        lora = catalog.assets(catalog.ids("kind:lora"))[0].name
+    async with (it := app(tiny)).run_test(size=SIZE, notifications=True) as pilot:
+        screen = await lab(pilot, until, BASE, lora)
+        assert screen._slot("B").asset is None
+        await until(pilot, lambda: "1 marked asset left out" in text(it))
+
+
+async def test_a_reason_in_place_of_a_picture_is_read_whole(tiny, app, until, text):
+    async with (it := app(tiny)).run_test(size=(80, 24)) as pilot:
+        frame = (await lab(pilot, until, BASE))._frame("merge")
+        frame.note = "word " * 40 + "Nextstep."
+        await until(pilot, lambda: "Nextstep." in text(it))
+        frame.show(np.zeros((64, 64, 3), dtype=np.uint8))
+        await until(pilot, lambda: "▀" in text(it) and "Nextstep." not in text(it))
+
+
+async def test_a_long_goal_shows_its_end(tiny, app, until, text):
+    async with (it := app(tiny)).run_test(size=(80, 24)) as pilot:
+        await lab(pilot, until, BASE, PASTEL)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "weighted-sum-0.5.safetensors" in text(it))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -17,7 +16,8 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input
 
 from modelhub.catalog.asset import Asset
-from modelhub.text import plural
+from modelhub.settings import user_path
+from modelhub.text import one_line, plural, shorten
 from modelhub.tui.actions import bindings
 from modelhub.tui.library import Library, Survey, survey
 from modelhub.tui.narrow import narrow
@@ -86,7 +86,7 @@ class BrowseScreen(Screen[None]):
             yield Sidebar(id="sidebar")
             yield Finder(self.library, empty=EMPTY, id="finder")
             yield Detail(id="detail")
-        yield Scanner(self.library, id="status")
+        yield Scanner(self.library, hashes=self.settings.hash, id="status")
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -328,20 +328,21 @@ class BrowseScreen(Screen[None]):
 
         def asked(text: str | None) -> None:
             if text:
-                self.scanner.start((Path(text).expanduser(),))
+                self.scanner.start((user_path(text),))
 
         self.app.push_screen(AskDialog("Add a folder", what, placeholder="~/models"), asked)
 
     @on(Scanner.Scanned)
     def _scanned(self, message: Scanner.Scanned) -> None:
-        report = message.report
+        report, first = message.report, ""
         news = (
             f"{plural(report.files, 'file')}: {report.added:,} new, {report.updated:,} changed, {report.missing:,} gone"
         )
         if report.problems:
             news += f"; {plural(len(report.problems), 'file')} could not be read (problem:yes)"
+            first = f"\n{shorten(one_line(report.problems[0].message), 160)}"
         severity: SeverityLevel = "warning" if report.problems else "information"
-        self.notify(f"{news}.", title="Scanned", severity=severity, markup=False)
+        self.notify(f"{news}.{first}", title="Scanned", severity=severity, markup=False)
 
     # -- merging ---------------------------------------------------------------------------------------------------
 
@@ -349,7 +350,8 @@ class BrowseScreen(Screen[None]):
         """To the merge lab with up to three of the marked models."""
         from modelhub.tui.screens.merge_lab import MergeLab
 
-        models = [asset for asset in self._targets() if asset.kind in MERGEABLE]
+        targets = self._targets()
+        models = [asset for asset in targets if asset.kind in MERGEABLE][:3]
         if not models:
             self.notify(
                 "Mark one to three checkpoints first; kind:checkpoint finds them.", severity="warning", markup=False
@@ -360,4 +362,7 @@ class BrowseScreen(Screen[None]):
             if changed:
                 self.refresh_all()
 
-        self.app.push_screen(MergeLab(self.library, self.settings, models[:3]), back)
+        self.app.push_screen(MergeLab(self.library, self.settings, models), back)
+        if left := len(targets) - len(models):
+            says = f"{plural(left, 'marked asset')} left out: the lab takes one to three checkpoints or denoisers."
+            self.notify(says, severity="warning", markup=False)

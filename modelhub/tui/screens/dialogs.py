@@ -28,7 +28,7 @@ class ErrorDialog(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Message, hint, one button."""
-        with Vertical(classes="dialog -error") as box:
+        with Vertical(classes="dialog -wide -error") as box:
             box.border_title = "That did not work"
             yield Static(self.error.message, markup=False, id="message")
             if self.error.hint:
@@ -52,11 +52,21 @@ class AskDialog(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         """The field between what it is and how to leave."""
-        with Vertical(classes="dialog") as box:
+        with Vertical(classes="dialog -wide") as box:
             box.border_title = self._title
             yield Static(self._help, markup=False, classes="help")
             yield Input(one_line(self._value), placeholder=self._placeholder, compact=True, select_on_focus=False)
             yield Static("enter takes it · escape leaves", markup=False, classes="keys")
+
+    def on_mount(self) -> None:
+        """Show the end of a long line: the name in a path; the field must have its width first."""
+        self.call_after_refresh(self._to_end)
+
+    def _to_end(self) -> None:
+        field = self.query_one(Input)
+        if field.cursor_at_end:
+            field.cursor_position = 0
+            field.action_end()
 
     @on(Input.Submitted)
     def _take(self, event: Input.Submitted) -> None:

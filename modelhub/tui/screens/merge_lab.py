@@ -20,6 +20,7 @@ from modelhub.errors import CancelledError, ModelhubError, UsageError
 from modelhub.jobs import Event
 from modelhub.merge.registry import Method, methods
 from modelhub.preview.request import Request
+from modelhub.settings import user_path
 from modelhub.text import one_line
 from modelhub.tui import kitchen
 from modelhub.tui.actions import bindings
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from modelhub.tui.widgets.picture import Pixels
 
 _ORDER = {2: ("A", "merge", "B"), 3: ("A", "B", "C", "merge")}
+_CFG = 7.0
 _PROMPT = "a red circle on a blue background"
 
 
@@ -98,13 +100,11 @@ class MergeLab(Screen[bool]):
                 self.settings.preview_prompt, placeholder=_PROMPT, compact=True, select_on_focus=False, id="prompt"
             )
         with Horizontal(classes="field"):
-            for name, value, hint in (
-                ("steps", str(self.settings.preview_steps), "10"),
-                ("seed", "1", "1"),
-                ("size", "", "auto"),
-            ):
-                yield Label(name, classes="" if name == "steps" else "next")
-                yield Input(value, placeholder=hint, compact=True, id=name, classes="number")
+            yield from _number_field("steps", str(self.settings.preview_steps), "10")
+            yield from _number_field("size", "", "auto", next=True)
+        with Horizontal(classes="field"):
+            yield from _number_field("cfg", f"{_CFG:g}", f"{_CFG:g}")
+            yield from _number_field("seed", "1", "1", next=True)
         with Horizontal(classes="buttons"):
             yield Button("Preview", variant="primary", compact=True, id="preview")
             yield Button("Save…", compact=True, id="save")
@@ -206,6 +206,7 @@ class MergeLab(Screen[bool]):
         return Request(
             self._text("prompt") or _PROMPT,
             steps=_number("number of steps", self._text("steps") or str(self.settings.preview_steps)),
+            cfg=_decimal("CFG scale", self._text("cfg") or str(_CFG)),
             seed=_number("seed", self._text("seed") or "1"),
             width=width, height=height,
         )  # fmt: skip
@@ -316,7 +317,7 @@ class MergeLab(Screen[bool]):
         def named(text: str | None) -> None:
             if text:
                 self.query_one(StatusLine).event = Event("save", "preparing")
-                then(recipe, Path(text).expanduser().absolute())
+                then(recipe, user_path(text).absolute())
 
         self.app.push_screen(AskDialog(title, what, f"{path}{suffix}"), named)
 
@@ -340,6 +341,18 @@ class MergeLab(Screen[bool]):
             severity="warning" if message.warnings else "information",
             markup=False,
         )
+
+
+def _number_field(name: str, value: str, hint: str, *, next: bool = False) -> ComposeResult:
+    yield Label(name, classes="next" if next else "")
+    yield Input(value, placeholder=hint, compact=True, id=name, classes="number")
+
+
+def _decimal(what: str, text: str) -> float:
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:
+        raise UsageError(f"The {what} is '{text}'.", "A number such as 7 or 3.5 is needed.") from None
 
 
 def _number(what: str, text: str) -> int:

@@ -32,10 +32,16 @@ class Frame(Vertical):
         line = self.query_one(Static)
         line.display = bool(note)
         line.update(printable(note))
+        self._share()
 
     def show(self, pixels: Pixels | None) -> None:
         """Show a picture, or none."""
         self.query_one(Picture).pixels = pixels
+        self._share()
+
+    def _share(self) -> None:
+        """A note without a picture has all the room."""
+        self.set_class(bool(self.note) and self.pixels is None, "-bare")
 
     @property
     def pixels(self) -> Pixels | None:

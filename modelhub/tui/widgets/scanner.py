@@ -19,7 +19,7 @@ _REFRESH = 1.0
 
 
 class Scanner(StatusLine):
-    """One scan at a time; `stop` ends it, and what was indexed by then stays."""
+    """One scan at a time; `stop` ends it, and what was indexed by then stays. `hashes`: none, fast or full."""
 
     @dataclass
     class Found(Message):
@@ -31,16 +31,16 @@ class Scanner(StatusLine):
 
         report: ScanReport
 
-    def __init__(self, library: Library, *, id: str | None = None) -> None:
+    def __init__(self, library: Library, *, hashes: str = "none", id: str | None = None) -> None:
         super().__init__(id=id)
-        self._library = library
+        self._library, self._hashes = library, hashes
         self._told = 0.0
 
     @background("scan")
     def start(self, job: WorkerJob, folders: Sequence[Path]) -> None:
         """Scan `folders`, or the remembered ones if there are none."""
         with self._library.open() as catalog:
-            job.post(self.Scanned(scan(catalog, folders, hashes="none", job=job)))
+            job.post(self.Scanned(scan(catalog, folders, hashes=self._hashes, job=job)))
 
     def stop(self) -> bool:
         """Stop the scan; False if none runs."""
