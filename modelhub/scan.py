@@ -87,9 +87,9 @@ class Known:
 
 def know(path: Path) -> Known:
     """Read the header of a file and identify it; its bytes tell the format, not its name. Raises FileError."""
-    form = "safetensors" if path.suffix.lower() in (".safetensors", ".sft") else sniff(path)
-    if form == "safetensors" and sniff(path) == "pickle":
-        form = "pickle"
+    form = sniff(path)
+    if form != "pickle" and path.suffix.lower() in (".safetensors", ".sft"):
+        form = "safetensors"  # so it claims, and what is wrong with it is said
     if form != "safetensors":
         return Known(_unread(form), {})
     header = read_header(path)

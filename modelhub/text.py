@@ -25,6 +25,15 @@ def printable(text: str, *, keep_lines: bool = True) -> str:
     return "".join(char if keep_lines and char in _KEEP else _shown(char) for char in text)
 
 
+def is_utf8(text: str) -> bool:
+    """Whether `text` can be written as UTF-8; names that the system could not decode hold halves of characters."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def one_line(text: str) -> str:
     """`text` on one line, with line breaks and everything unprintable shown as escapes."""
     return printable(text, keep_lines=False)

@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelhub.text import human_count, human_seconds, human_size, one_line, pad, plural, printable, shorten, width
+from modelhub.text import (
+    human_count,
+    human_seconds,
+    human_size,
+    is_utf8,
+    one_line,
+    pad,
+    plural,
+    printable,
+    shorten,
+    width,
+)
 
 #: Every kind of character, halves of surrogate pairs among them.
 ANY_TEXT = st.text(st.characters(codec=None, categories=None), max_size=60)
@@ -103,3 +114,8 @@ def test_human_seconds(seconds: float, shown: str):
 def test_plural():
     assert [plural(0, "file"), plural(1, "file"), plural(1234, "file")] == ["0 files", "1 file", "1,234 files"]
     assert plural(3, "entry", "entries") == "3 entries"
+
+
+@given(st.text() | st.text(st.characters(categories=["Cs", "Lu"])))
+def test_only_halves_of_characters_cannot_be_utf8(text: str):
+    assert is_utf8(text) == (not any("\ud800" <= char <= "\udfff" for char in text))

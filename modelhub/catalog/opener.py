@@ -38,10 +38,9 @@ class Opener(Closing):
     def __call__(self, ref: str) -> Parent:
         """Open one model. Raises NotFoundError, AmbiguousError, FileError; NotAModelError for an unreadable format."""
         path, asset = locate(self._catalog, ref)
-        if sniff(path) in ("pickle", "gguf"):
-            raise NotAModelError(
-                f"{path} is a {sniff(path)} file, which is not read as weights.", "Use a safetensors file."
-            )
+        form = sniff(path)
+        if form in ("pickle", "gguf"):
+            raise NotAModelError(f"{path} is a {form} file, which is not read as weights.", "Use a safetensors file.")
         source = SafetensorsFile(path)
         try:
             parent = Parent(source, path, path.stem, self._sha256(path, asset))

@@ -10,7 +10,7 @@ from modelhub.catalog.asset import Asset
 from modelhub.catalog.store import Catalog
 from modelhub.errors import AmbiguousError, NotFoundError
 from modelhub.settings import user_path
-from modelhub.text import plural
+from modelhub.text import is_utf8, plural
 
 
 def resolve(catalog: Catalog, ref: str) -> Asset:
@@ -19,7 +19,7 @@ def resolve(catalog: Catalog, ref: str) -> Asset:
     Raises NotFoundError (with the way to index a file that exists but is not catalogued), or AmbiguousError with the
     candidates.
     """
-    found = _candidates(catalog, ref) if _is_text(ref) else []
+    found = _candidates(catalog, ref) if is_utf8(ref) else []
     if not found:
         raise _not_found(ref)
     present = [asset for asset in found if not asset.missing] or found
@@ -53,11 +53,6 @@ def _candidates(catalog: Catalog, ref: str) -> list[Asset]:
     if named or not re.fullmatch(r"[0-9a-fA-F]{6,64}", ref):
         return named
     return catalog.hashed(ref.lower())
-
-
-def _is_text(ref: str) -> bool:
-    """Whether the catalog could hold it: a shell may hand over bytes that are no UTF-8."""
-    return not any("\ud800" <= char <= "\udfff" for char in ref)
 
 
 def _not_found(ref: str) -> NotFoundError:

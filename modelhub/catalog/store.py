@@ -25,6 +25,7 @@ from modelhub.errors import NotFoundError, UsageError, file_error
 from modelhub.formats.closing import Closing
 from modelhub.formats.hashes import Hashes
 from modelhub.settings import home
+from modelhub.text import is_utf8
 
 #: Sort names to SQL; names are compared without case, and ties go by name.
 SORTS = {
@@ -215,10 +216,8 @@ class Catalog(Closing):
 
     def note(self, number: int, text: str) -> None:
         """Replace the notes of an asset. Raises UsageError for a text that is not valid Unicode."""
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise UsageError("The note is not valid Unicode.", "Write it in UTF-8.") from error
+        if not is_utf8(text):
+            raise UsageError("The note is not valid Unicode.", "Write it in UTF-8.")
         self._update(number, {"notes": text})
 
     # -- what a scan says ------------------------------------------------------------------------------------------

@@ -68,7 +68,6 @@ class Row:
 
     def as_dict(self) -> dict[str, Any]:
         """The row as plain values."""
-        right = [all(found) for found in zip(*(verdict.right for verdict in self.verdicts), strict=True)]
         counts = [sum(found) for found in zip(*(verdict.right for verdict in self.verdicts), strict=True)]
         names = ("background", "colour", "shape")
         return {
@@ -77,7 +76,7 @@ class Row:
             "stripe_score": round(self.stripes, 1),
             "pastel": round(self.pastel, 2),
             "right": dict(zip(names, counts, strict=True)),
-            "all_right": all(right),
+            "all_right": all(verdict.ok for verdict in self.verdicts),
             "verdicts": [v.sentence for v in self.verdicts],
         }
 

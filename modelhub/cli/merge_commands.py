@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any
 from modelhub.cli.context import Bold, Context
 from modelhub.cli.options import REF_HELP, command
 from modelhub.cli.pictures import check_pictures, save_pictures
-from modelhub.cli.recipes import check_recipe_goal, is_recipe, read_recipe, write_recipe
 from modelhub.cli.table import facts, wrapped
 from modelhub.errors import NotFoundError, UsageError
 from modelhub.merge.recipe import DTYPES, MERGE_VAE, Recipe, simple_recipe
+from modelhub.merge.recipe_files import check_recipe_goal, is_recipe, read_recipe, write_recipe
 from modelhub.merge.registry import methods
 from modelhub.settings import user_path
-from modelhub.text import human_seconds, human_size, one_line, plural
+from modelhub.text import human_seconds, human_size, is_utf8, one_line, plural
 
 if TYPE_CHECKING:
     import argparse
 
-    from modelhub.catalog.store import Catalog
     from modelhub.cli.options import Commands
     from modelhub.merge.execute import MergeReport
     from modelhub.merge.plan import Plan
@@ -114,6 +113,7 @@ def _merge(context: Context) -> int:
     from modelhub.catalog.store import Catalog
     from modelhub.merge.execute import merge
     from modelhub.merge.plan import plan
+    from modelhub.scan import add_written
 
     args = context.args
     recipe = _asked_recipe(args)
@@ -131,7 +131,7 @@ def _merge(context: Context) -> int:
             report = merge(planned, args.output, force=args.force, job=context.job)
         if args.save_recipe:
             write_recipe(planned.header.metadata["modelhub.recipe"], args.save_recipe, force=args.force)
-        number = _index(catalog, report)
+        number = add_written(catalog, report.written)
     context.answer(_merge_json(report, number), lambda: _merge_lines(report, number))
     return 0
 
@@ -140,7 +140,7 @@ def _check_goals(planned: Plan, args: argparse.Namespace) -> None:
     """Raise what would come of writing the merge, its recipe and its picture, before any of it is begun."""
     from modelhub.merge.execute import check_goal
 
-    if "\\ud" in ascii(str(args.output.absolute())):  # bytes of the shell that the catalog cannot hold
+    if not is_utf8(str(args.output.absolute())):  # bytes of the shell that the catalog cannot hold
         raise UsageError(f"{args.output} is not a name in UTF-8.", "Choose another name.")
     check_goal(planned, args.output, force=args.force)
     if args.save_recipe:
@@ -184,13 +184,6 @@ def _preview(context: Context, planned: Plan) -> None:
     rendering = renderer.render(Request(context.args.preview), job=context.job)
     save_pictures(rendering, path, force=context.args.force)
     context.say(one_line(f"preview of the unwritten merge: {path}"))
-
-
-def _index(catalog: Catalog, report: MergeReport) -> int:
-    """The new file goes into the catalog with the hashes that were computed while it was written."""
-    from modelhub.scan import add_written
-
-    return add_written(catalog, report.written)
 
 
 def _merge_json(report: MergeReport, number: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from modelhub.cli.context import Context
 from modelhub.cli.options import REF_HELP, command
 from modelhub.cli.pictures import check_pictures, save_pictures
-from modelhub.cli.recipes import is_recipe, read_recipe
+from modelhub.merge.recipe_files import is_recipe, read_recipe
 from modelhub.settings import user_path
 from modelhub.text import one_line, plural
 

@@ -16,7 +16,7 @@ from modelhub.errors import FileExistsAlreadyError, file_error
 from modelhub.formats.safetensors import SafetensorsFile
 from modelhub.formats.source import TensorSource
 from modelhub.formats.views import Combined
-from modelhub.formats.writer import check_target, replacing, write
+from modelhub.formats.writer import check_target, replacing, write, write_all
 from modelhub.jobs import QUIET, Job
 
 #: Where `modelhub demo` lays out its library when no folder is named.
@@ -125,9 +125,7 @@ class _Copy:
         with replacing(goal) as file:
             for offset in range(0, self.size, _BLOCK):
                 job.check()
-                view = memoryview(self.read(offset, _BLOCK))
-                while view:
-                    view = view[file.write(view) :]
+                write_all(file, self.read(offset, _BLOCK))
 
 
 class _Composed:

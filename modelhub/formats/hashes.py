@@ -91,16 +91,16 @@ def _hash(path: Path, descriptor: int, mode: str, job: Job) -> Hashes:
     from blake3 import blake3
 
     size = os.fstat(descriptor).st_size
-    data_start = _data_start(path)
+    full = mode == "full"
+    data_start = _data_start(path) if full else None
     whole, tree, crc = hashlib.sha256(), blake3(), _Crc32()
     v1, v3 = _Window(_AUTOV1_BEGIN, _AUTOV1_END), _Window(data_start or 0, None)
     digests: list[_Digest] = [whole, tree]
-    if mode == "full":
+    if full:
         digests += [crc, v1, *([v3] if data_start else [])]
     if _feed(descriptor, path.name, size, digests, job) != size:
         raise FileError(f"{path} changed its size while it was read.", "Something else writes to it; try again later.")
     sha256 = whole.hexdigest()
-    full = mode == "full"
     return Hashes(
         sha256=sha256,
         blake3=tree.hexdigest(),

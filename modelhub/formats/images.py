@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelhub.errors import CorruptFileError, UsageError, file_error
-from modelhub.formats.writer import check_place, replacing
+from modelhub.formats.writer import check_place, replacing, write_all
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,9 +43,7 @@ def save_png(path: str | Path, pixels: npt.NDArray[np.uint8], text: str | None =
     packed = io.BytesIO()
     Image.fromarray(pixels).convert("RGB").save(packed, "PNG", pnginfo=info)
     with replacing(goal, force=force) as file:
-        rest = packed.getbuffer()
-        while rest:
-            rest = rest[file.write(rest) :]
+        write_all(file, packed.getbuffer())
     return goal
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from modelhub.errors import FileError, file_error
+from modelhub.text import is_utf8
 
 #: Endings of files that may hold weights.
 MODEL_SUFFIXES = frozenset({".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl", ".gguf"})
@@ -67,7 +68,5 @@ def is_model_name(name: str) -> bool:
 
 def check_name(path: str) -> None:
     """Raise FileError for a name that no text can hold, and so no catalog."""
-    try:
-        path.encode("utf-8")
-    except UnicodeEncodeError:
-        raise FileError(f"{path} has a name that is not valid UTF-8.", "Rename it; it was left out.") from None
+    if not is_utf8(path):
+        raise FileError(f"{path} has a name that is not valid UTF-8.", "Rename it; it was left out.")

@@ -66,7 +66,7 @@ def write(
     """
     goal = Path(path)
     check_target(goal, source.header.file_size, force=force)
-    with replacing(goal, force=force) as file:
+    with replacing(goal, force=force, job=job) as file:
         return _stream(source, goal, file, workers, block, job)
 
 
@@ -117,6 +117,13 @@ def replacing(goal: Path, *, force: bool = False, job: Job = QUIET) -> Iterator[
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def write_all(file: BinaryIO, data: bytes | memoryview) -> None:
+    """Write `data` to an unbuffered file, which may take less at a time than it is given."""
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
 
 
 def _rename(part: Path, goal: Path, force: bool) -> None:
@@ -219,17 +226,13 @@ class _Output:
         self._file = file
         self.file_hash, self.data_hash = hashlib.sha256(head), hashlib.sha256()
         self._threads = [(digest, ThreadPoolExecutor(1, "hash")) for digest in (self.file_hash, self.data_hash)]
-        self._write(memoryview(head))
+        write_all(file, head)
 
     def put(self, view: memoryview) -> list[Future[None]]:
         """Write one block, and have it hashed: `view` must stay as it is until the futures are done."""
         hashed = [thread.submit(digest.update, view) for digest, thread in self._threads]
-        self._write(view)
+        write_all(self._file, view)
         return hashed
-
-    def _write(self, view: memoryview) -> None:
-        while view:
-            view = view[self._file.write(view) :]
 
     def __enter__(self) -> None:
         return None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from modelhub.catalog.identity import Component
 from modelhub.catalog.opener import Parent
 from modelhub.errors import BadRecipeError, IncompatibleError, NotFoundError
-from modelhub.formats.header import FLOAT_DTYPES, Header
+from modelhub.formats.header import FLOAT_DTYPES, Header, TensorInfo
 from modelhub.formats.source import TensorSource, element_size, torch_dtype
 from modelhub.merge.align import Model, Place, check_together
 from modelhub.merge.expression import Apply, Expression, Findings, Leaf, fill, leaves
@@ -125,7 +125,7 @@ class _Planner:
         check_together(involved)
         nodes = self._nodes() | self._vae_nodes()
         dtype = DTYPES.get(self.recipe.dtype or "")
-        entries = [(name, self._dtype(name, node, dtype), _shape(node)) for name, node in nodes.items()]
+        entries = [(name, self._dtype(name, node, dtype), _origin(node).shape) for name, node in nodes.items()]
         pinned = self.recipe.pinned({key: m.parent.sha256 for key, m in self.models.items() if m.parent.sha256})
         made = Plan(self.recipe, self.models, nodes, Header.of(entries, provenance(pinned, self.models, self.first)))
         made.report = self._reported(involved, nodes)
@@ -150,10 +150,8 @@ class _Planner:
 
     def _node(self, name: str, place: Place) -> Expression:
         kept = place[0].startswith("vae") and self.recipe.vae != MERGE_VAE and self.first.identity.kind != "vae"
-        weight = self.first.source.info(name).dtype in FLOAT_DTYPES and not (
-            place[0] == "" and self.first.identity.components
-        )
-        if weight and not kept and all(place in self.models[key].places for key in self.inputs):
+        weight = self.first.source.info(name).dtype in FLOAT_DTYPES and not self._loose(place)
+        if weight and not kept and self._everywhere(place):
             self._check_shapes(place)
             self.report.merged.append(name)
             return self._expression(self.recipe.steps[-1], place)
@@ -212,9 +210,16 @@ class _Planner:
 
     def _dtype(self, name: str, node: Expression, wanted: str | None) -> str:
         """What the tensor is stored as: the asked-for dtype for weights of components, else that of the first leaf."""
-        own = next(leaves(node)).source.info(next(leaves(node)).name).dtype
-        in_component = self.first.place(name)[0] != "" or not self.first.identity.components
-        return wanted if wanted and own in FLOAT_DTYPES and in_component else own
+        own = _origin(node).dtype
+        return wanted if wanted and own in FLOAT_DTYPES and not self._loose(self.first.place(name)) else own
+
+    def _loose(self, place: Place) -> bool:
+        """Whether a tensor of the first model stands beside its components, as the scheduler's data do."""
+        return place[0] == "" and bool(self.first.identity.components)
+
+    def _everywhere(self, place: Place) -> bool:
+        """Whether all inputs have a tensor at this place."""
+        return all(place in self.models[key].places for key in self.inputs)
 
     def _reported(self, involved: list[Model], nodes: Mapping[str, Expression]) -> PlanReport:
         report = self.report
@@ -246,9 +251,10 @@ class _Planner:
 
     def _lacking(self, name: str) -> bool:
         place = self.first.place(name)
-        return place in self.first.places and not all(place in self.models[key].places for key in self.inputs)
+        return place in self.first.places and not self._everywhere(place)
 
 
-def _shape(node: Expression) -> tuple[int, ...]:
+def _origin(node: Expression) -> TensorInfo:
+    """The header's entry of the first tensor of an expression, whose shape the result has."""
     leaf = next(leaves(node))
-    return leaf.source.info(leaf.name).shape
+    return leaf.source.info(leaf.name)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from modelhub.errors import UsageError
+from modelhub.text import is_utf8
 
 SIZES = range(64, 2048 + 1, 8)
 _MAX_PROMPT = 20_000
@@ -54,10 +55,8 @@ class Request:
 def _check_text(what: str, text: str) -> None:
     if len(text) > _MAX_PROMPT:
         raise UsageError(f"The {what} has {len(text)} characters.", f"{_MAX_PROMPT} are the most.")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise UsageError(f"The {what} is not valid Unicode: {text[:80]}.", "Write it as UTF-8.") from None
+    if not is_utf8(text):
+        raise UsageError(f"The {what} is not valid Unicode: {text[:80]}.", "Write it as UTF-8.")
 
 
 def _check_range(what: str, value: float, low: int, high: int) -> None:

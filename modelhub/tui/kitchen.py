@@ -14,6 +14,7 @@ from modelhub.errors import FileExistsAlreadyError, file_error
 from modelhub.jobs import Job
 from modelhub.merge.plan import Plan, plan
 from modelhub.merge.recipe import Recipe, simple_recipe
+from modelhub.merge.recipe_files import write_recipe
 from modelhub.scan import add_written
 from modelhub.text import shorten
 from modelhub.tui.library import Library
@@ -90,11 +91,10 @@ def render(library: Library, part: Part, request: Request, device: str, job: Job
 
 def save(library: Library, recipe: Recipe, path: Path, job: Job) -> MergeReport:
     """Write the merge to a new file and catalog it. Raises what `merge` raises."""
-    from modelhub.merge.execute import check_goal, merge
+    from modelhub.merge.execute import merge
 
     with library.open() as catalog, Opener(catalog, hashed=True, job=job) as opener:
         planned = plan(recipe, opener)
-        check_goal(planned, path)
         report = merge(planned, path, job=job)
         add_written(catalog, report.written)
     return report
@@ -105,12 +105,12 @@ def save_recipe(library: Library, recipe: Recipe, path: Path, job: Job) -> Plan:
     with _opener(library, job) as opener:
         planned = plan(recipe, opener)
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(recipe.dumps())
-    except FileExistsError as error:
-        raise FileExistsAlreadyError(f"{path} exists already.", "Choose another name.") from error
+        taken = path.exists()
     except OSError as error:
         raise file_error(error, path) from error
+    if taken:
+        raise FileExistsAlreadyError(f"{path} exists already.", "Choose another name.")
+    write_recipe(recipe.dumps(), path)
     return planned
 
 

@@ -295,6 +295,15 @@ def test_cancelled_in_the_middle(folder: Path):
     _expect_nothing_left(folder, _large(), CancelledError, job)
 
 
+def test_cancelled_when_only_the_rename_is_left(folder: Path):
+    def watch(event: Event) -> None:
+        if event.total is not None and event.done == event.total:
+            job.cancel()
+
+    job = Job("merge", watch, interval=0.0)
+    _expect_nothing_left(folder, _large(), CancelledError, job)
+
+
 def test_cancelled_by_another_thread(folder: Path):
     source, job = _large(), Job("merge")
 

@@ -1,11 +1,11 @@
-"""Recipe files on the command line."""
+"""Recipe files: read with the path in every complaint, written whole or not at all."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from modelhub.errors import BadRecipeError, FileExistsAlreadyError, UsageError, file_error
-from modelhub.formats.writer import replacing
+from modelhub.errors import BadRecipeError, UsageError, file_error
+from modelhub.formats.writer import check_place, replacing, write_all
 from modelhub.merge.recipe import Recipe, parse_recipe
 
 #: More than any recipe; a model under a recipe's name is not read to its end.
@@ -13,7 +13,7 @@ _LARGEST = 1_000_000
 
 
 def is_recipe(word: str) -> bool:
-    """Whether a word of the command line names a recipe file."""
+    """Whether a word names a recipe file, and not a model."""
     return word.endswith(".toml")
 
 
@@ -41,14 +41,7 @@ def check_recipe_goal(path: Path, *, force: bool = False) -> None:
     if not is_recipe(path.name):
         raise UsageError(f"{path} is not a name for a recipe.", "Let the name end in .toml.")
     try:
-        if path.is_dir():
-            raise FileExistsAlreadyError(f"{path} is a folder.", "Name a file.")
-        if path.exists() and not force:
-            raise FileExistsAlreadyError(
-                f"{path} exists already.", "Use --force to replace it, or choose another name."
-            )
-        if not path.absolute().parent.is_dir():
-            raise UsageError(f"{path.parent} is not a folder.", "Create it first.")
+        check_place(path, force=force)
     except OSError as error:
         raise file_error(error, path) from error
 
@@ -56,6 +49,4 @@ def check_recipe_goal(path: Path, *, force: bool = False) -> None:
 def write_recipe(text: str, path: Path, *, force: bool = False) -> None:
     """Write a recipe to a file, whole or not at all. Raises FileError."""
     with replacing(path, force=force) as file:
-        rest = text.encode("utf-8")
-        while rest:
-            rest = rest[file.write(rest) :]
+        write_all(file, text.encode("utf-8"))
