@@ -68,6 +68,12 @@ class CorruptFileError(FileError):
     code = "corrupt-file"
 
 
+class UnsafePickleError(FileError):
+    """A pickle that would run code of its own if a program loaded it the usual way."""
+
+    code = "unsafe-pickle"
+
+
 class NotAModelError(FileError):
     """A file of a format that modelhub does not read weights from."""
 

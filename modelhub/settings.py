@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-
-import platformdirs
 
 from modelhub.errors import UsageError, file_error
 
@@ -17,7 +14,11 @@ from modelhub.errors import UsageError, file_error
 def home() -> Path:
     """The folder of catalog.db, settings.toml, trash and cache: `MODELHUB_HOME`, else the platform's data folder."""
     given = os.environ.get("MODELHUB_HOME")
-    return user_path(given) if given else Path(platformdirs.user_data_dir("modelhub", appauthor=False))
+    if given:
+        return user_path(given)
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("modelhub", appauthor=False))
 
 
 def user_path(text: str | Path) -> Path:
@@ -56,6 +57,10 @@ def load_settings(folder: Path | None = None) -> Settings:
     Raises UsageError for a file that is not TOML, a name that is not a setting, or a value of the wrong kind.
     """
     path = (folder or home()) / "settings.toml"
+    if not os.path.lexists(path):
+        return Settings()
+    import tomllib
+
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from modelhub.catalog.fields import FIELDS
-from modelhub.catalog.store import SORTS
+from modelhub.catalog.reading import SORTS
 from modelhub.cli.console import build_parser
 from modelhub.merge.registry import methods
 

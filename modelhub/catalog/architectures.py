@@ -78,7 +78,8 @@ class Upscale:
 class Claim:
     """What a word in metadata claims beside the architecture.
 
-    `refines` is the variant that it narrows, `like` the architecture whose adapters have the same modules.
+    `refines` is the variant that it narrows, `like` the architecture whose adapters have the same modules, `kin` the
+    architectures that go by the same word.
     """
 
     architecture: str
@@ -86,6 +87,7 @@ class Claim:
     prediction: str | None = None
     refines: str | None = None
     like: str | None = None
+    kin: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ class Architecture:
     measures: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     assume: Mapping[str, Any] = field(default_factory=dict)
     blocks: Mapping[str, str] = field(default_factory=dict)
-    claims: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    claims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     latent: Latent | None = None
     preview: Preview | None = None
     upscale: tuple[Upscale, ...] = ()
@@ -219,7 +221,11 @@ def with_role(role: str) -> tuple[Architecture, ...]:
 @cache
 def claims() -> dict[str, Claim]:
     """Lower-case words of metadata to what they claim."""
-    return {word: Claim(one.id, **claim) for one in architectures() for word, claim in one.claims.items()}
+    return {word: _claim(one.id, claim) for one in architectures() for word, claim in one.claims.items()}
+
+
+def _claim(owner: str, table: Mapping[str, Any]) -> Claim:
+    return Claim(owner, **{**table, "kin": _names(table.get("kin", ()))})
 
 
 def examples(wanted: str) -> list[dict[str, Any]]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from modelhub.catalog.identity import Identity
+from modelhub.catalog.columns import HASH_NAMES, OVERRIDABLE
+from modelhub.formats.stat import FileStat as FileStat
+
+if TYPE_CHECKING:
+    from modelhub.catalog.identity import Identity
 
 #: File dtypes as people call them.
 PRECISIONS = {
@@ -18,27 +21,12 @@ PRECISIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class FileStat:
-    """What tells one content of a file from another without reading it."""
-
-    device: int
-    inode: int
-    size: int
-    modified: int
-
-    @classmethod
-    def of(cls, stat: os.stat_result) -> FileStat:
-        """From `os.stat`; `modified` is in nanoseconds. Device and inode are folded into SQLite's signed 64 bits."""
-        return cls(_signed(stat.st_dev), _signed(stat.st_ino), stat.st_size, stat.st_mtime_ns)
-
-
-def _signed(number: int) -> int:
-    return (number + 2**63) % 2**64 - 2**63
-
-
-@dataclass(frozen=True, slots=True)
 class Asset:
-    """One catalogued file: hashes in lower-case hex or None, `rating` 0 for none, `problem` why it was not read."""
+    """One catalogued file: hashes in lower-case hex or None, `rating` 0 for none, `problem` why it was not read.
+
+    `kind`, `architecture` and `variant` are what the user `said`, else what was `found` in the bytes. `links` are
+    further paths of the same content, `sidecar` what the files beside it say, `verified` when its bytes last matched.
+    """
 
     id: int
     path: Path
@@ -71,7 +59,11 @@ class Asset:
     problem: str | None
     added: float
     missing: bool
-    extra: dict[str, Any] = field(default_factory=dict)
+    verified: float | None = None
+    found: dict[str, str | None] = field(default_factory=dict)
+    said: dict[str, str] = field(default_factory=dict)
+    sidecar: dict[str, Any] = field(default_factory=dict)
+    links: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -98,23 +90,22 @@ class Asset:
             **self.hashes,
             "rating": self.rating or None,
             "size": self.size,
+            "override": self.said or None,
         }
 
 
 _JSON_FIELDS = (
     "kind", "architecture", "variant", "format", "layout", "prediction", "dtypes", "parameters", "components",
     "adapter", "tags", "notes", "trigger_words", "source", "confidence", "evidence", "conflicts", "facts",
-    "fingerprint", "title", "problem", "missing",
+    "fingerprint", "title", "problem", "missing", "found", "sidecar", "links", "verified",
 )  # fmt: skip
-HASH_NAMES = ("sha256", "blake3", "crc32", "autov1", "autov2", "autov3")
-_JSON_COLUMNS = ("dtypes", "components", "adapter", "trigger_words", "evidence", "conflicts", "facts")
+_IDENTITY_JSON = ("dtypes", "components", "adapter", "trigger_words", "evidence", "conflicts", "facts")
+_JSON_COLUMNS = (*_IDENTITY_JSON, "found", "said", "sidecar")
 _PLAIN_COLUMNS = (
     "id", "kind", "architecture", "variant", "format", "layout", "prediction", "dtype", "parameters", "confidence",
     "fingerprint", "title", "source", "recipe", "rating", "notes", "problem_code", "problem", "added",
+    "verified",
 )  # fmt: skip
-
-#: What a query selects so that `from_row` can read it.
-SELECT = "SELECT assets.*, (SELECT json_group_array(tag) FROM tags WHERE asset_id = assets.id) AS tag_list FROM assets"
 
 
 def from_row(row: sqlite3.Row) -> Asset:
@@ -126,6 +117,7 @@ def from_row(row: sqlite3.Row) -> Asset:
         stat=FileStat(row["device"], row["inode"], row["size"], row["modified"]),
         hashes={name: row[name] for name in HASH_NAMES},
         tags=sorted(json.loads(row["tag_list"])),
+        links=sorted(json.loads(row["link_list"])),
         missing=bool(row["missing"]),
         **plain,
         **parsed,
@@ -146,6 +138,7 @@ def identity_columns(identity: Identity) -> dict[str, Any]:
     return {
         **{name: plain[name] for name in ("kind", "architecture", "variant", "format", "layout", "prediction")},
         **{name: plain[name] for name in ("parameters", "confidence", "fingerprint")},
-        **{name: None if plain[name] is None else json.dumps(plain[name]) for name in _JSON_COLUMNS},
+        **{name: None if plain[name] is None else json.dumps(plain[name]) for name in _IDENTITY_JSON},
         "dtype": precision(identity.dtypes),
+        "found": json.dumps({name: plain[name] for name in OVERRIDABLE}),
     }

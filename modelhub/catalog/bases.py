@@ -6,19 +6,21 @@ sizes and numbers of dimensions do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache, reduce
+from operator import or_
 
-from modelhub.catalog.adapters import AUXILIARY, Adapter, Module, kernel
-from modelhub.catalog.architectures import architectures
+from modelhub.catalog.adapter_names import also_rules
+from modelhub.catalog.adapter_shapes import KEEP_DIMS, is_kernel
+from modelhub.catalog.adapters import Adapter, Module
+from modelhub.catalog.architectures import Architecture, architectures
 from modelhub.catalog.identity import Evidence
-from modelhub.catalog.keymaps import Target, keymap, mapped
+from modelhub.catalog.keymaps import Spelling, Target, mapped, modules
 from modelhub.catalog.match import Names, View
 
 #: Of a file with some unknown modules, the share that has to be proved.
 _NEARLY_ALL = 0.9
-#: Algorithms whose factors keep the number of dimensions of the weight.
-_KEEP_DIMS = frozenset({"lora", "diff"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +36,30 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The architecture if there is just one, all that are possible, how sure, and why."""
+    """The architecture if there is just one, all that are possible, how sure, and why.
+
+    `also` are ids of further models that the same modules fit, `excluded` the architectures that the shapes rule out
+    where nothing fits.
+    """
 
     architecture: str | None
     bases: tuple[str, ...]
     confidence: str
     evidence: tuple[Evidence, ...]
+    also: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
 
-def target(architecture: str, module: Module) -> Target | None:
-    """What a module changes in an architecture, or None if that has no such module."""
-    known = keymap(architecture)
-    for place in module.components:
-        if (place, module.flat) in known:
-            return known[place, module.flat]
-    return None
+def targets(architecture: str, module: Module) -> list[Target]:
+    """What a module may change in an architecture: one target for each component that it can mean."""
+    known = modules(architecture)
+    return [known[name] for name in (module.place.first, *module.place.others) if name in known]
 
 
 def same_dims(module: Module, goal: Target) -> bool:
     """Whether linear meets linear and convolution meets convolution; LoHa and its kin flatten, so they always pass."""
     dims = module.size.dims
-    return module.algorithm not in _KEEP_DIMS or dims is None or dims == goal.rank
+    return module.algorithm not in KEEP_DIMS or dims is None or dims == goal.rank
 
 
 def same_size(module: Module, goal: Target) -> bool:
@@ -62,46 +67,61 @@ def same_size(module: Module, goal: Target) -> bool:
     size = module.size
     if size.out_size is not None and size.out_size != goal.out_size:
         return False
+    if size.either is not None:
+        return size.either in (goal.out_size, goal.in_size)
     if size.in_size is None or size.in_size == goal.in_size:
         return True
-    return module.algorithm not in _KEEP_DIMS and goal.rank == 4 and kernel(size.in_size, goal.in_size)
+    return module.algorithm not in KEEP_DIMS and goal.rank == 4 and is_kernel(size.in_size, goal.in_size)
 
 
-def votable(module: Module) -> bool:
-    """Whether a module says anything about the base: norms and lone biases do not."""
-    return module.algorithm not in AUXILIARY and (module.algorithm != "diff" or module.size.dims is not None)
+def _fits(architecture: str, module: Module) -> bool:
+    return any(same_dims(module, goal) and same_size(module, goal) for goal in targets(architecture, module))
 
 
-def tally(architecture: str, modules: Iterable[Module]) -> Tally:
-    """Count the modules that an architecture has."""
-    voters = [(module, target(architecture, module)) for module in modules]
-    found = [(module, goal) for module, goal in voters if goal is not None]
-    shaped = [(module, goal) for module, goal in found if same_dims(module, goal)]
-    equal = sum(same_size(module, goal) for module, goal in shaped)
-    return Tally(architecture, len(voters), len(found), len(shaped), equal)
+@cache
+def _exact(architecture: str) -> dict[Spelling, tuple[int, int, int]]:
+    """Spelling to (out, in, number of dimensions)."""
+    known = modules(architecture).items()
+    return {spelling: (target.out_size, target.in_size, target.rank) for spelling, target in known}
 
 
-def _all_equal(architecture: str, modules: Iterable[Module]) -> bool:
+def _all_equal(architecture: str, voters: Iterable[Module]) -> bool:
     """Whether every module is there with its sizes; stops at the first that is not, so wrong ones cost nothing."""
-    goals = ((module, target(architecture, module)) for module in modules)
-    return all(goal is not None and same_dims(module, goal) and same_size(module, goal) for module, goal in goals)
+    sizes = _exact(architecture).get
+    for module in voters:
+        # The quick answer first: nearly all modules of nearly all files have one spelling and all sizes.
+        goal, exact = sizes(module.place.first), module.kind.exact
+        if (goal is None or (goal != exact and goal[:2] != exact)) and not _fits(architecture, module):
+            return False
+    return True
 
 
+def tally(architecture: str, voters: Sequence[Module]) -> Tally:
+    """Count the modules that an architecture has."""
+    found = [(module, goals) for module in voters if (goals := targets(architecture, module))]
+    shaped = sum(any(same_dims(module, goal) for goal in goals) for module, goals in found)
+    equal = sum(_fits(architecture, module) for module, _ in found)
+    return Tally(architecture, len(voters), len(found), shaped, equal)
+
+
+@lru_cache(maxsize=16)
 def find_base(adapter: Adapter) -> Verdict:
     """The base of an adapter. Several are listed when several fit equally well; none is ever guessed."""
-    voters = [module for module in adapter.modules if votable(module)]
-    proved = [tally(name, voters) for name in mapped() if voters and _all_equal(name, voters)]
-    return _verdict(proved, "header", "all modules equal") or _by_width(voters) or _by_share(voters)
+    voters = [module for module in adapter.modules if module.kind.votes]
+    size = len(voters)
+    proved = [Tally(name, size, size, size, size) for name in mapped() if voters and _all_equal(name, voters)]
+    found = _verdict(proved, "header", "all modules equal") or _by_width(voters) or _by_share(voters)
+    return _with_others(found, adapter.modules)
 
 
-def _by_share(voters: list[Module]) -> Verdict:
+def _by_share(voters: Sequence[Module]) -> Verdict:
     tallies = [tally(name, voters) for name in mapped()] if voters else []
     return (
         _verdict([one for one in tallies if _nearly(one)], "header", "all known modules equal")
         or _verdict(
             [one for one in tallies if one.shaped == one.total], "structure", "names and ranks fit, widths differ"
         )
-        or Verdict(None, (), "header", tuple(_evidence(one, "some modules fit") for one in tallies if one.equal))
+        or _no_verdict(tallies)
     )
 
 
@@ -109,27 +129,49 @@ def _nearly(one: Tally) -> bool:
     return one.equal == one.found >= _NEARLY_ALL * one.total
 
 
+def _no_verdict(tallies: Sequence[Tally]) -> Verdict:
+    """Nothing fits. Names that nobody knows rule nothing out; other sizes do, and modules of another architecture."""
+    evidence = tuple(_evidence(one, "some modules fit") for one in tallies if one.equal)
+    fits = any(one.equal == one.found > 0 for one in tallies)
+    excluded = tuple(one.architecture for one in tallies if one.equal < one.found or (fits and not one.found))
+    return Verdict(None, (), "header", evidence, excluded=excluded)
+
+
 def _evidence(one: Tally, rule: str) -> Evidence:
     found = f"{one.found} of {one.total} names, {one.shaped} with equal rank, {one.equal} with equal sizes"
     return Evidence(f"{rule}: {one.architecture}", "", found)
 
 
-def _verdict(fitting: list[Tally], confidence: str, rule: str) -> Verdict | None:
+def _verdict(fitting: Sequence[Tally], confidence: str, rule: str) -> Verdict | None:
     if not fitting:
         return None
     bases = tuple(one.architecture for one in fitting)
-    return Verdict(
-        bases[0] if len(bases) == 1 else None, bases, confidence, tuple(_evidence(one, rule) for one in fitting)
-    )
+    evidence = tuple(_evidence(one, rule) for one in fitting)
+    return Verdict(bases[0] if len(bases) == 1 else None, bases, confidence, evidence)
 
 
-def _by_width(voters: list[Module]) -> Verdict | None:
+def _by_width(voters: Iterable[Module]) -> Verdict | None:
     """For families without a map: what their data files say of module names and sizes."""
-    sizes = {module.flat: (module.size.out_size or 0, module.size.in_size or 0) for module in voters}
-    view = View(Names(sizes))
-    for one in architectures():
-        for wanted in one.adapters:
-            if wanted.holds(view):
-                proof = (Evidence(f"modules of {one.id}", name, found) for name, found in wanted.proof(view))
-                return Verdict(one.id, (one.id,), "header", tuple(proof))
-    return None
+    view = View(Names({one.place.flat: (one.size.out_size or 0, one.size.in_size or 0) for one in voters}))
+    proofs = {one.id: proof for one in architectures() if (proof := _rule(one, view)) is not None}
+    if not proofs:
+        return None
+    evidence = (Evidence(f"modules of {base}", name, found) for base, proof in proofs.items() for name, found in proof)
+    bases = tuple(sorted(proofs))
+    return Verdict(bases[0] if len(bases) == 1 else None, bases, "header", tuple(evidence))
+
+
+def _rule(one: Architecture, view: View) -> tuple[tuple[str, str], ...] | None:
+    """What the first rule of an architecture that holds looked at."""
+    return next((wanted.proof(view) for wanted in one.adapters if wanted.holds(view)), None)
+
+
+def _with_others(verdict: Verdict, touched: Iterable[Module]) -> Verdict:
+    """With the further models that the same modules fit, by `[[also]]` of `catalog/adapters.toml`."""
+    rules = [rule for rule in also_rules() if rule.base == verdict.architecture]
+    if not rules:
+        return verdict
+    bits = reduce(or_, {module.place.also for module in touched})
+    fitting = [rule for rule in rules if bits & rule.touches and not bits & rule.without]
+    evidence = tuple(Evidence("also fits", "", rule.say) for rule in fitting)
+    return replace(verdict, also=tuple(rule.id for rule in fitting), evidence=(*verdict.evidence, *evidence))

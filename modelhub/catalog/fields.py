@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+
+from modelhub.catalog.columns import escape_like
+from modelhub.catalog.kinds import KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +36,6 @@ _COMPARISON = re.compile(r"(>=|<=|>|<|=)?\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)")
 _YES = {"yes": 1, "true": 1, "1": 1, "no": 0, "false": 0, "0": 0}
 
 
-def escape_like(text: str) -> str:
-    """`text` as a LIKE pattern that fits only itself; use with ESCAPE '\\'."""
-    return re.sub(r"([\\%_])", r"\\\1", text)
-
-
 def _like(text: str) -> str:
     """A LIKE pattern in which `*` stands for anything."""
     return escape_like(text).replace("*", "%")
@@ -51,6 +50,21 @@ def _exact(column: str) -> Callable[[str], Condition]:
         return Condition(f"coalesce({column}, '') LIKE ? ESCAPE '\\'", (_like(value),))
 
     return build
+
+
+def _kind(value: str) -> Condition:
+    """One of the kinds that there are; another word is a slip of the pen."""
+    if "*" not in value and value.lower() not in KINDS:
+        raise ValueError(f"there is no kind '{value}'{meant(value, KINDS)}")
+    return _exact("kind")(value)
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """The known word that `word` is closest to, as the end of a sentence."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word.lower(), known, 1)
+    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def _number(column: str, units: dict[str, int]) -> Callable[[str], Condition]:
@@ -77,6 +91,44 @@ def _flag(sql: str) -> Callable[[str], Condition]:
         return Condition(sql if _YES[value.lower()] else f"NOT ({sql})", ())
 
     return build
+
+
+_DAY = 86_400
+_WHEN = re.compile(r"(>=|<=|>|<|=)?\s*(?:(\d{4}-\d{2}-\d{2})|(\d{1,5})([dwmy]))")
+_DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
+
+
+def _when(column: str) -> Callable[[str], Condition]:
+    """A day, 2026-01-31, compared as numbers are; or an age, 7d, 2w, 3m, 1y: within it, `>` before it."""
+
+    def build(value: str) -> Condition:
+        match = _WHEN.fullmatch(value.lower())
+        if match is None:
+            raise ValueError("this must be a day such as >=2026-01-31, or an age such as 7d, 2w, 3m, 1y")
+        if match[2] is None:
+            sign = "<" if (match[1] or "").startswith(">") else ">="
+            return Condition(f"{column} {sign} ?", (time.time() - int(match[3]) * _DAYS[match[4]] * _DAY,))
+        begin = _midnight(match[2])
+        bounds = {">=": (f"{column} >= ?", begin), ">": (f"{column} >= ?", begin + _DAY), "<": (f"{column} < ?", begin)}
+        bounds["<="] = (f"{column} < ?", begin + _DAY)
+        if (match[1] or "=") == "=":
+            return Condition(f"{column} >= ? AND {column} < ?", (begin, begin + _DAY))
+        sql, at = bounds[match[1]]
+        return Condition(sql, (at,))
+
+    return build
+
+
+def _midnight(day: str) -> float:
+    try:
+        return time.mktime(time.strptime(day, "%Y-%m-%d"))
+    except (ValueError, OverflowError):
+        raise ValueError(f"{day} is not a day of the calendar") from None
+
+
+def _json(column: str, key: str) -> Callable[[str], Condition]:
+    """A value inside a JSON column; `*` stands for anything, `none` for no value."""
+    return _exact(f"json_extract({column}, '$.{key}')")
 
 
 def _tag(value: str) -> Condition:
@@ -113,8 +165,8 @@ def _word(value: str) -> Condition:
 
 #: Field name to the function that compiles its value; ValueError says what is wrong with the value.
 FIELDS: dict[str, Callable[[str], Condition]] = {
-    "kind": _exact("kind"),
-    "type": _exact("kind"),
+    "kind": _kind,
+    "type": _kind,
     "arch": _exact("architecture"),
     "architecture": _exact("architecture"),
     "variant": _exact("variant"),
@@ -123,6 +175,11 @@ FIELDS: dict[str, Callable[[str], Condition]] = {
     "prediction": _exact("prediction"),
     "confidence": _exact("confidence"),
     "dtype": _dtype,
+    "lineage": _json("facts", "lineage"),
+    "base": _json("sidecar", "base_model"),
+    "creator": _json("sidecar", "creator"),
+    "algorithm": _part("json_extract(adapter, '$.algorithm')"),
+    "quantisation": _part("json_extract(facts, '$.quantisation')"),
     "tag": _tag,
     "name": _part("name"),
     "path": _part("path"),
@@ -133,7 +190,14 @@ FIELDS: dict[str, Callable[[str], Condition]] = {
     "params": _number("coalesce(parameters, 0)", {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}),
     "rating": _number("rating", {"": 1}),
     "id": _number("assets.id", {"": 1}),
+    "added": _when("added"),
+    "modified": _when("modified / 1000000000.0"),
+    "fingerprint": _exact("fingerprint"),
     "missing": _flag("missing"),
+    "override": _flag("said <> '{}'"),
+    "verified": _flag("verified IS NOT NULL"),
+    "sidecar": _flag("sidecar <> '{}'"),
+    "linked": _flag("EXISTS (SELECT 1 FROM links WHERE asset_id = assets.id)"),
     "hashed": _flag("sha256 IS NOT NULL"),
     "merged": _flag("recipe IS NOT NULL"),
     "problem": _flag("problem IS NOT NULL"),

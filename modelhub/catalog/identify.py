@@ -6,69 +6,71 @@ where there is no denoiser, then what remains. What matches nothing stays unknow
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from array import array
+from collections.abc import Iterable
 from dataclasses import replace
-from hashlib import blake2b
-from math import prod
+from itertools import chain
 from typing import Any
+
+from blake3 import blake3
 
 from modelhub.catalog.adapter_facts import adapter_facts, adapter_identity
 from modelhub.catalog.adapters import Adapter, read_adapter
-from modelhub.catalog.architectures import Architecture
+from modelhub.catalog.architectures import Architecture, Variant
 from modelhub.catalog.components import Match, Part, component, find_denoiser, find_inside, find_whole, split
 from modelhub.catalog.identity import Component, Evidence, Identity
-from modelhub.catalog.marks import flags, name_hints, prediction, quantisation
-from modelhub.catalog.match import Names
+from modelhub.catalog.lineage import trace
+from modelhub.catalog.marks import flags, name_hints, prediction
+from modelhub.catalog.match import Names, View
 from modelhub.catalog.measures import measure_all
 from modelhub.catalog.metadata import refine
+from modelhub.catalog.packing import packing
 from modelhub.catalog.upscalers import scale
-from modelhub.formats.header import FLOAT_DTYPES, Header
+from modelhub.catalog.weights import Weights
+from modelhub.formats.header import Header
 
 #: Of all tensors, the share that must belong to adapter modules.
 _MOSTLY = 0.5
 _INSIDE = ("vae", "text_encoder")
 
 
-def identify(header: Header, *, name: str = "") -> Identity:
-    """What the file behind `header` is, with evidence. `name` is its file name, good for remarks only."""
+def identify(header: Header, *, name: str = "", form: str = "safetensors") -> Identity:
+    """What the file behind `header` is, with evidence.
+
+    `name` is its file name, good for remarks only; `form` its format, which goes into the identity as it is.
+    """
     names = Names(header.shapes)
-    dtypes, weights = _count(header)
-    found, adapter = _find(names, weights)
+    packed = packing(names, header.columns, header.metadata)
+    if packed.shapes:
+        names = Names({**names.shapes, **packed.shapes})
+    weights = Weights(names, header.columns, packed.parameters)
+    found, adapter = _find(names, split(names, form == "diffusers"), weights)
     found = replace(
         found,
-        dtypes=dtypes,
-        parameters=sum(weights.values()),
+        format=form,
+        layout="diffusers" if form == "diffusers" else found.layout,
+        dtypes=weights.dtypes,
+        parameters=weights.total,
         fingerprint=fingerprint(names, adapter),
-        facts={**found.facts, **flags(names)},
+        facts={**found.facts, **flags(names), **({"quantisation": packed.facts} if packed.facts else {})},
     )
-    return _hints(refine(_marked(found, names), header.metadata), name)
+    return trace(_hints(refine(_marked(found, names), header.metadata), name), header.metadata, name)
 
 
-def _find(names: Names, weights: Mapping[str, int]) -> tuple[Identity, Adapter | None]:
+def _find(names: Names, parts: tuple[Part, ...], weights: Weights) -> tuple[Identity, Adapter | None]:
     """What the file is, by the order of the module's docstring; with its modules if it is an adapter."""
-    found = _small(names) or _model(names, weights)
-    if found is not None and found.kind != "lora":
+    found = _small(names) or _model(names, parts, weights)
+    # A LoRA may have the prefixes of a checkpoint, and a denoiser that nobody knows may be no denoiser.
+    known = found is not None and (found.kind != "checkpoint" or found.architecture is not None)
+    if found is not None and known and found.kind != "lora":
         return found, None
     adapter = read_adapter(names.shapes)
-    if adapter is not None and found is not None:
+    if adapter is not None and found is not None and known:
         bases = (found.architecture,) if found.architecture else ()
         return replace(found, adapter=adapter_facts(adapter, bases)), adapter
     if adapter is not None and adapter.tensors >= _MOSTLY * len(names.shapes):
         return adapter_identity(adapter), adapter
-    return found or _remainder(names, weights), None
-
-
-def _count(header: Header) -> tuple[dict[str, int], dict[str, int]]:
-    """Elements by dtype, the most used first, and parameters (elements of floating-point tensors) by name."""
-    dtypes: Counter[str] = Counter()
-    weights: dict[str, int] = {}
-    for name, info in header.tensors.items():
-        size = prod(info.shape)
-        dtypes[info.dtype] += size
-        if info.dtype in FLOAT_DTYPES:
-            weights[name] = size
-    return dict(dtypes.most_common()), weights
+    return found or _remainder(names, parts, weights), None
 
 
 def _of_match(found: Match, kind: str) -> Identity:
@@ -85,8 +87,7 @@ def _of_match(found: Match, kind: str) -> Identity:
         prediction=_pick((variant.prediction for variant in true), one.prediction),
         layout=layout,
         confidence=found.signature.confidence,
-        evidence=found.evidence
-        + tuple(proof for variant in true[:3] for proof in _why(variant.condition.proof(found.view))),
+        evidence=(*found.evidence, *(proof for variant in true[:3] for proof in _why(variant, found.view))),
         facts=facts,
     )
 
@@ -95,8 +96,11 @@ def _pick(choices: Iterable[str | None], default: str | None) -> str | None:
     return next((choice for choice in choices if choice), default)
 
 
-def _why(proof: Iterable[tuple[str, str]]) -> list[Evidence]:
-    return [Evidence("variant", name, shape) for name, shape in proof]
+def _why(variant: Variant, view: View) -> list[Evidence]:
+    """What a variant rests on: tensors that are there, or else that others are not."""
+    said = variant.variant or variant.architecture or f"{variant.prediction} prediction"
+    absent = [(name, "absent") for name in variant.condition.none]
+    return [Evidence(f"variant {said}", name, shape) for name, shape in variant.condition.proof(view) or absent]
 
 
 def _small(names: Names) -> Identity | None:
@@ -112,10 +116,9 @@ def _small(names: Names) -> Identity | None:
     return identity
 
 
-def _model(names: Names, weights: Mapping[str, int]) -> Identity | None:
+def _model(names: Names, parts: tuple[Part, ...], weights: Weights) -> Identity | None:
     """A file with a denoiser: a checkpoint if a VAE or text encoder is there too."""
-    parts, rest = split(names)
-    certain = [part for part in parts if part.role == "denoiser"]
+    certain = [part.prefix for part in parts if part.role == "denoiser"]
     found = find_denoiser(names)
     if found is None and len(parts) == len(certain):
         return None
@@ -123,39 +126,39 @@ def _model(names: Names, weights: Mapping[str, int]) -> Identity | None:
     kind = "checkpoint" if any(one.role in _INSIDE for one in others) else "diffusion-model"
     if found is None:
         return _of_unknown(certain, others, weights) if certain and kind == "checkpoint" else None
-    own = next((part.names for part in certain if part.prefix == found.view.prefix), rest)
-    denoiser = component("denoiser", found, found.view.prefix, own, weights)
+    prefix = found.view.prefix
+    inside = [part.prefix for part in parts if part.prefix != prefix and part.prefix.startswith(prefix)]
+    denoiser = component("denoiser", found, prefix, weights, inside)
     return replace(_of_match(found, kind), architecture=found.architecture.id, components=(denoiser, *others))
 
 
-def _of_unknown(certain: list[Part], others: list[Component], weights: Mapping[str, int]) -> Identity:
+def _of_unknown(certain: list[str], others: list[Component], weights: Weights) -> Identity:
     """A checkpoint whose denoiser nobody knows: its prefix proves what it is, nothing proves whose."""
-    unknown = [component("denoiser", None, part.prefix, part.names, weights) for part in certain]
-    why = Evidence("denoiser of no known architecture", "", certain[0].prefix)
+    unknown = [component("denoiser", None, prefix, weights) for prefix in certain]
+    why = Evidence("denoiser of no known architecture", "", certain[0])
     return Identity("checkpoint", components=(*unknown, *others), evidence=(why,))
 
 
-def _component(names: Names, part: Part, weights: Mapping[str, int]) -> Component:
+def _component(names: Names, part: Part, weights: Weights) -> Component:
     found = find_inside(names, part.role, part.prefix) if part.role in _INSIDE else None
-    return component(part.role, found, found.view.prefix if found else part.prefix, part.names, weights)
+    return component(part.role, found, found.view.prefix if found else part.prefix, weights)
 
 
-def _remainder(names: Names, weights: Mapping[str, int]) -> Identity:
+def _remainder(names: Names, parts: tuple[Part, ...], weights: Weights) -> Identity:
     """A file without denoiser and adapter: VAE, text encoders, vision encoder, upscaler, or unknown."""
-    inside = [part for part in split(names)[0] if part.role in _INSIDE]
+    inside = [part for part in parts if part.role in _INSIDE]
     matches = [found for part in inside if (found := find_inside(names, part.role, part.prefix))]
     if not matches:
         whole = find_whole(names, "whole")
         if whole is not None:
             return _whole(whole)
         matches = [found for role in _INSIDE if (found := find_inside(names, role, ""))][:1]
-    return _parts(matches, names, weights) if matches else Identity()
+    return _parts(matches, weights) if matches else Identity()
 
 
-def _parts(matches: list[Match], names: Names, weights: Mapping[str, int]) -> Identity:
+def _parts(matches: list[Match], weights: Weights) -> Identity:
     """VAE and text encoders without a denoiser: one by itself, or several together."""
-    below = [(one.architecture.role, one, one.view.prefix) for one in matches]
-    components = tuple(component(role, one, prefix, names.under(prefix), weights) for role, one, prefix in below)
+    components = tuple(component(one.architecture.role, one, one.view.prefix, weights) for one in matches)
     if len(matches) > 1:
         kinds = {one.architecture.kind or "other" for one in matches}
         bundle = {"bundle": [one.architecture.id for one in matches]}
@@ -179,11 +182,8 @@ def _whole(found: Match) -> Identity:
 
 
 def _marked(identity: Identity, names: Names) -> Identity:
-    """With the prediction that a marker tensor declares and with the packing of the weights."""
+    """With the prediction that a marker tensor declares."""
     marker = prediction(names)
-    packed = quantisation(names, identity.dtypes)
-    if packed:
-        identity = replace(identity, facts={**identity.facts, "quantisation": packed})
     if marker is None or identity.kind == "unknown":
         return identity
     return replace(identity, prediction=marker[0], evidence=(*identity.evidence, marker[1]))
@@ -201,8 +201,17 @@ def _hints(identity: Identity, name: str) -> Identity:
 
 def fingerprint(names: Names, adapter: Adapter | None = None) -> str:
     """32 hex digits that are equal for equal layouts: names and shapes, without dtypes, order or an adapter's rank."""
-    if adapter is None:
-        lines = [f"{name}:{names.shapes[name]}" for name in names.ordered]
-    else:
-        lines = sorted(f"{one.name}:{one.algorithm}:{one.size.out_size}:{one.size.in_size}" for one in adapter.modules)
-    return blake2b("\n".join(lines).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    if adapter is not None:
+        return blake3("\n".join(adapter.lines).encode("utf-8", "surrogatepass")).hexdigest(length=16)
+    shapes = list(map(names.shapes.__getitem__, names.ordered))
+    digest = blake3(names.lines.encode("utf-8", "surrogatepass"))
+    digest.update(_numbers([*map(len, shapes), *chain.from_iterable(shapes)]))
+    return digest.hexdigest(length=16)
+
+
+def _numbers(sizes: list[int]) -> bytes:
+    """Numbers as bytes; no tensor has a size of 64 bits, but a header may say so."""
+    try:
+        return array("q", sizes).tobytes()
+    except OverflowError:
+        return repr(sizes).encode()

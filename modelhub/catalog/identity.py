@@ -5,11 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-KINDS = (
-    "checkpoint", "diffusion-model", "vae", "text-encoder", "lora", "embedding", "controlnet", "t2i-adapter",
-    "ip-adapter", "hypernetwork", "clip-vision", "motion-module", "upscaler", "other", "unknown",
-)  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class Evidence:

@@ -6,14 +6,19 @@ A spelling is `(component, flat name)`: dots and underscores are the same in it,
 from __future__ import annotations
 
 import lzma
-from dataclasses import dataclass
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from modelhub.catalog.data import data_path
 from modelhub.errors import CorruptFileError
 
 _DENOISER = "model.diffusion_model."
+Spelling = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ def _spellings(target: Target) -> set[str]:
     return {flatten(name) for name in {*whole, target.diffusers} if name}
 
 
-def read_keymap(path: Path) -> dict[tuple[str, str], Target]:
+def read_keymap(path: Path) -> dict[Spelling, Target]:
     """The map of one file: (component, flat module name) to target. Raises CorruptFileError."""
     try:
         lines = lzma.decompress(path.read_bytes()).decode("utf-8").splitlines()
@@ -63,10 +68,34 @@ def read_keymap(path: Path) -> dict[tuple[str, str], Target]:
 
 
 @cache
-def keymap(architecture: str) -> dict[tuple[str, str], Target]:
+def keymap(architecture: str) -> dict[Spelling, Target]:
     """The map of an architecture; empty if there is none."""
     path = data_path("keymaps", f"{architecture}.tsv.xz")
     return read_keymap(path) if path.is_file() else {}
+
+
+@cache
+def modules(architecture: str) -> dict[Spelling, Target]:
+    """The map, and the further slices of `catalog/adapters.toml` that some adapters change, overlapping the map's."""
+    known = keymap(architecture)
+    extra = adapter_table()["slices"].get(architecture, {}).items() if known else ()
+    return {**known, **{spelling: target for name, row in extra for spelling, target in _sliced(known, name, **row)}}
+
+
+def _sliced(known: Mapping[Spelling, Target], name: str, of: str, part: list[int]) -> Iterator[tuple[Spelling, Target]]:
+    """`name` in place of every module that fits `of`; `#` is the same number in both."""
+    axis, offset, length = part
+    fits = re.compile(of.replace("#", r"(\d+)")).fullmatch
+    for (place, flat), target in known.items():
+        if found := fits(flat):
+            piece = replace(target, diffusers="", out_size=length, part=(axis, offset, length))
+            yield (place, name.replace("#", found[1])), piece
+
+
+@cache
+def adapter_table() -> dict[str, Any]:
+    """`catalog/adapters.toml` as it is."""
+    return tomllib.loads(data_path("adapters.toml").read_text(encoding="utf-8"))
 
 
 @cache

@@ -1,10 +1,9 @@
-"""Marks that cut across architectures: prediction, packed weights, words in file names. Data: `catalog/marks.toml`."""
+"""Marks that cut across architectures: prediction, words in file names. Data: `catalog/marks.toml`."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -37,24 +36,6 @@ def prediction(names: Names) -> tuple[str, Evidence] | None:
 def flags(names: Names) -> dict[str, bool]:
     """Yes-or-no facts that a marker tensor declares, such as zero_terminal_snr."""
     return {fact: True for fact, wanted in _conditions("fact") if wanted.holds(View(names))}
-
-
-@cache
-def _endings() -> tuple[str, ...]:
-    return tuple(ending for endings in _table()["quantisation"].values() for ending in endings)
-
-
-def quantisation(names: Names, dtypes: Mapping[str, int]) -> dict[str, Any] | None:
-    """How weights are packed, by how many tensors say so; None for plain floats."""
-    marked = [name for name in names.shapes if name.endswith(_endings())]
-    counts = {
-        kind: sum(name.endswith(tuple(endings)) for name in marked)
-        for kind, endings in _table()["quantisation"].items()
-    }
-    found: dict[str, Any] = {kind: count for kind, count in counts.items() if count}
-    if not found and max(dtypes, key=lambda name: dtypes[name], default="").startswith("F8"):
-        found = {"fp8": sum(dtypes[name] for name in dtypes if name.startswith("F8"))}
-    return found or None
 
 
 @cache

@@ -31,12 +31,25 @@ class Names:
         """All names, sorted."""
         return sorted(self.shapes)
 
-    def under(self, prefix: str) -> list[str]:
-        """All names that start with `prefix`, sorted."""
+    @cached_property
+    def lines(self) -> str:
+        """All names, sorted, each with a line break behind it: for searches that run over all of them at once."""
+        return "\n".join((*self.ordered, ""))
+
+    def span(self, prefix: str) -> tuple[int, int]:
+        """Where the names that start with `prefix` lie in `ordered`: first, and behind the last."""
         begin = bisect_left(self.ordered, prefix)
         # Names below a prefix lie together; the largest character ends the range.
-        end = bisect_left(self.ordered, prefix + "\U0010ffff", begin)
+        return begin, bisect_left(self.ordered, prefix + "\U0010ffff", begin)
+
+    def under(self, prefix: str) -> list[str]:
+        """All names that start with `prefix`, sorted."""
+        begin, end = self.span(prefix)
         return self.ordered[begin:end]
+
+    def any_ends(self, ending: str) -> bool:
+        """Whether a name ends with `ending`."""
+        return ending + "\n" in self.lines
 
     def any_under(self, prefix: str) -> bool:
         """Whether a name starts with `prefix`."""
@@ -45,8 +58,9 @@ class Names:
 
     def like(self, prefix: str, pattern: str) -> list[str]:
         """Names below `prefix` that are `pattern`, where `#` is any number."""
-        fits = _regex(pattern).fullmatch
-        return [name for name in self.under(prefix + pattern.partition("#")[0]) if fits(name, len(prefix))]
+        fits, begin = _regex(pattern).fullmatch, len(prefix)
+        head, *_, tail = pattern.split("#")
+        return [name for name in self.under(prefix + head) if name.endswith(tail) and fits(name, begin)]
 
 
 @cache
@@ -99,6 +113,12 @@ class Condition:
     max_keys: int | None = None
     only: bool = False
 
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        """Names of which one has to exist if this is to hold; none if it names no tensor in full."""
+        named = (*((name,) for name in (*self.all, *dict((*self.shape, *self.rank)))), self.any)
+        return next((names for names in named if names and not any(map(_is_pattern, names))), ())
+
     def holds(self, view: View) -> bool:
         """Whether all of it is true below the view's prefix."""
         return (
@@ -128,6 +148,10 @@ class Condition:
             for name in view.find(pattern)[:1]
             if not same_shape(view.names.shapes[name], dims)
         )
+
+
+def _is_pattern(name: str) -> bool:
+    return "#" in name or name.startswith(("*", "/")) or name.endswith("*")
 
 
 def _fits(view: View, pattern: str, dims: Dims) -> bool:

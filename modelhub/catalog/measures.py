@@ -1,7 +1,8 @@
 """Measured facts: numbers that are read off shapes and names, as the data file names them.
 
-A measure is text: `input_blocks.0.0.weight[1]` is a dimension, `count PATTERN` a number of tensors, `has PATTERN` a yes
-or no, `each PATTERN` the numbers of tensors for each value of the first `#`. The first alternative that exists counts.
+A measure is text: `input_blocks.0.0.weight[1]` is a dimension, `count PATTERN + PATTERN` a number of tensors,
+`has PATTERN` a yes or no, `each PATTERN` the numbers of tensors for each value of the first `#`. The first alternative
+that exists counts.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ def _first(view: View, alternatives: Iterable[str]) -> Any:
 
 def measure(view: View, text: str) -> int | bool | list[int] | None:
     """One measure, or None if the tensor it reads is not there."""
-    verb, _, pattern = text.rpartition(" ")
+    verb, _, pattern = text.partition(" ")
     if verb == "has":
         return view.has(pattern)
     if verb == "count":
-        return len(view.find(pattern)) or None
+        return sum(len(view.find(one)) for one in pattern.split(" + ")) or None
     if verb == "each":
         return _each(view, pattern) or None
     return _dimension(view, text)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from modelhub.catalog.architectures import Claim, claims
 from modelhub.catalog.identity import Evidence, Identity
+from modelhub.catalog.training import declared_prediction, learn
 from modelhub.text import one_line, shorten
 
 _KEYS = ("modelspec.architecture", "ss_base_model_version", "architecture", "general.architecture", "model_type")
@@ -20,14 +19,22 @@ _PREDICTIONS = {
     "v_prediction": "v",
     "v-prediction": "v",
     "velocity": "v",
+    "flow_prediction": "flow",
 }
-#: Longer JSON is not parsed: tag statistics are for display only.
-_MAX_JSON = 4_000_000
-_MAX_WORD = 100
-_MAX_WORDS = 12
-_DATASET = re.compile(r"\d+_(.+)")
-#: Folder names that say nothing about what was trained.
-_DULL = frozenset({"img", "image", "images", "dataset", "data", "train", "training", "reg", "1"})
+#: Where a prediction is declared: by its writer, or by the scheduler of a diffusers folder.
+_PREDICTION_KEYS = ("modelspec.prediction_type", "diffusers.prediction_type")
+#: Steps after which the two released models of Stable Diffusion 2 were saved, and what they predict.
+_SD2_STEPS = {"220000": "epsilon", "110000": "v"}
+#: What a pickle says beside its tensors, by the name of the fact.
+_PICKLED = {
+    "pickle.global_step": "global_step",
+    "pickle.epoch": "epoch",
+    "pickle.step": "step",
+    "pickle.name": "name",
+    "pickle.sd_checkpoint": "trained_on_hash",
+    "pickle.sd_checkpoint_name": "trained_on",
+    "pickle.layer_structure": "layer_structure",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +67,35 @@ def _understand(word: str) -> Claim | None:
 
 
 def refine(identity: Identity, metadata: Mapping[str, str]) -> Identity:
-    """`identity` with what metadata adds: variant, prediction, trigger words, and conflicts for what it contradicts."""
+    """`identity` with what metadata adds: variant, prediction, training, and conflicts for what it contradicts."""
     for one in said(metadata):
         identity = _architecture(identity, one)
         identity = _variant(identity, one)
         identity = _prediction(identity, one.key, one.claim.prediction)
-    declared = _PREDICTIONS.get(metadata.get("modelspec.prediction_type", "")[:100].strip().lower())
-    identity = _prediction(identity, "modelspec.prediction_type", declared)
-    if metadata.get("ss_zero_terminal_snr") == "True":
+    for key in _PREDICTION_KEYS:
+        identity = _prediction(identity, key, _PREDICTIONS.get(metadata.get(key, "")[:100].strip().lower()))
+    if identity.architecture == "sd2":
+        steps = metadata.get("pickle.global_step", "")
+        identity = _prediction(identity, "pickle.global_step", _SD2_STEPS.get(steps))
+    identity = _prediction(identity, *(declared_prediction(metadata) or ("", None)))
+    if "True" in (metadata.get("ss_zero_terminal_snr"), metadata.get("diffusers.rescale_betas_zero_snr", "").title()):
         identity = replace(identity, facts={**identity.facts, "zero_terminal_snr": True})
-    return replace(identity, trigger_words=trigger_words(metadata))
+    pickled = {fact: _plain(metadata[key]) for key, fact in _PICKLED.items() if metadata.get(key)}
+    if pickled:
+        identity = replace(identity, facts={**identity.facts, "pickle": pickled})
+    return _trained(identity, metadata)
+
+
+def _trained(identity: Identity, metadata: Mapping[str, str]) -> Identity:
+    learned = learn(metadata)
+    facts = {"training": learned.training or None, "embedded_hash": learned.embedded_hash}
+    known = {name: value for name, value in facts.items() if value is not None}
+    return replace(identity, trigger_words=learned.trigger_words, facts={**identity.facts, **known})
+
+
+def _plain(text: str) -> int | str:
+    """A number as one; any other text on one line, not too long."""
+    return int(text) if re.fullmatch("[0-9]{1,15}", text) else shorten(one_line(text[:1000]), 200)
 
 
 def _evidence(identity: Identity, key: str, found: str) -> tuple[Evidence, ...]:
@@ -83,7 +109,7 @@ def _conflict(identity: Identity, key: str, claimed: str, shown: str) -> Identit
 
 def _architecture(identity: Identity, one: Said) -> Identity:
     claimed = one.claim.architecture
-    if identity.architecture == claimed or claimed in _used_by(identity):
+    if identity.architecture in (claimed, *one.claim.kin) or claimed in _used_by(identity):
         return replace(identity, evidence=_evidence(identity, one.key, one.word))
     same_modules = (
         identity.kind == "lora" and identity.architecture is not None and identity.architecture == one.claim.like
@@ -91,11 +117,14 @@ def _architecture(identity: Identity, one: Said) -> Identity:
     if identity.architecture is not None and not same_modules:
         return _conflict(identity, one.key, one.word, identity.architecture)
     bases = (identity.adapter or {}).get("bases", [])
-    if bases and claimed not in bases and not same_modules:
+    if bases and not {claimed, *one.claim.kin} & {*bases} and not same_modules:
         return _conflict(identity, one.key, one.word, " or ".join(bases))
     if identity.kind not in ("lora", "embedding"):
         return identity
-    evidence = _evidence(identity, one.key, one.word)
+    if claimed in (identity.adapter or {}).get("excluded", ()):
+        return _conflict(identity, one.key, one.word, f"it cannot be {claimed}: its modules differ")
+    alone = Evidence("the metadata alone says so, no tensor proves it", one.key, claimed)
+    evidence = (*_evidence(identity, one.key, one.word), alone)
     return replace(identity, architecture=claimed, confidence="metadata", evidence=evidence)
 
 
@@ -125,40 +154,3 @@ def _prediction(identity: Identity, key: str, declared: str | None) -> Identity:
     if identity.prediction is not None:
         return _conflict(identity, key, f"{declared} prediction", f"{identity.prediction} prediction")
     return replace(identity, prediction=declared, evidence=_evidence(identity, key, declared))
-
-
-def read_json(text: str) -> Any:
-    """JSON out of metadata, or None if it is too long, too deep or not JSON."""
-    if len(text) > _MAX_JSON:
-        return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def trigger_words(metadata: Mapping[str, str]) -> tuple[str, ...]:
-    """Words that call up what was trained: the declared phrase, then concepts and first tags of the training sets."""
-    declared = [word.strip() for word in metadata.get("modelspec.trigger_phrase", "")[:2000].split(",")]
-    trained = _trained(read_json(metadata.get("ss_tag_frequency", "") or "null"))
-    words = (shorten(one_line(word), _MAX_WORD) for word in (*declared, *trained) if word)
-    return tuple(dict.fromkeys(words))[:_MAX_WORDS]
-
-
-def _trained(statistics: Any) -> list[str]:
-    """From {"10_concept": {"tag": count}}: each concept, and the most frequent tag of each set."""
-    words: list[str] = []
-    for folder, tags in list(statistics.items())[:100] if isinstance(statistics, dict) else ():
-        fits = _DATASET.fullmatch(str(folder).strip())
-        concept = fits[1].replace("_", " ").strip() if fits else ""
-        if concept and concept.lower() not in _DULL:
-            words.append(concept)
-        words.extend(_top_tag(tags))
-    return words
-
-
-def _top_tag(tags: Any) -> list[str]:
-    counts = (
-        {tag.strip(): count for tag, count in tags.items() if isinstance(count, int)} if isinstance(tags, dict) else {}
-    )
-    return [max(counts, key=lambda tag: counts[tag])] if counts else []

@@ -8,11 +8,9 @@ from pathlib import Path
 from modelhub.catalog.asset import Asset, FileStat
 from modelhub.catalog.refs import locate
 from modelhub.catalog.store import Catalog
-from modelhub.errors import NotAModelError, file_error
 from modelhub.formats.closing import Closing
-from modelhub.formats.hashes import hash_file
-from modelhub.formats.safetensors import SafetensorsFile
-from modelhub.formats.sniff import sniff
+from modelhub.formats.hashes import hash_asset
+from modelhub.formats.opening import open_source, stat_of
 from modelhub.formats.source import TensorSource
 from modelhub.jobs import QUIET, Job
 
@@ -36,12 +34,9 @@ class Opener(Closing):
         self._known: dict[FileStat, str | None] = {}
 
     def __call__(self, ref: str) -> Parent:
-        """Open one model. Raises NotFoundError, AmbiguousError, FileError; NotAModelError for an unreadable format."""
+        """Open one model, of whatever format. Raises NotFoundError, AmbiguousError, FileError."""
         path, asset = locate(self._catalog, ref)
-        form = sniff(path)
-        if form in ("pickle", "gguf"):
-            raise NotAModelError(f"{path} is a {form} file, which is not read as weights.", "Use a safetensors file.")
-        source = SafetensorsFile(path)
+        source = open_source(path)
         try:
             parent = Parent(source, path, path.stem, self._sha256(path, asset))
         except BaseException:
@@ -51,14 +46,14 @@ class Opener(Closing):
         return parent
 
     def _sha256(self, path: Path, asset: Asset | None) -> str | None:
-        stat = _stat(path)
+        stat = stat_of(path)
         if asset is not None and asset.sha256 and asset.stat == stat:
             return asset.sha256
         if not self._hashed or stat in self._known:
             return self._known.get(stat)
-        hashes = hash_file(path, "fast", self._job)
+        hashes = hash_asset(path, "fast", self._job)
         self._known[stat] = hashes.sha256
-        if asset is not None and asset.stat == stat == _stat(path):
+        if asset is not None and asset.stat == stat == stat_of(path):
             self._catalog.set_hashes(asset.id, hashes)
         return hashes.sha256
 
@@ -66,10 +61,3 @@ class Opener(Closing):
         """Close every source that was opened."""
         while self._opened:
             self._opened.pop().source.close()
-
-
-def _stat(path: Path) -> FileStat:
-    try:
-        return FileStat.of(path.stat())
-    except OSError as error:
-        raise file_error(error, path) from error

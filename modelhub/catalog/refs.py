@@ -7,13 +7,14 @@ import re
 from pathlib import Path
 
 from modelhub.catalog.asset import Asset
-from modelhub.catalog.store import Catalog
+from modelhub.catalog.reading import CatalogReader
 from modelhub.errors import AmbiguousError, NotFoundError
+from modelhub.formats.naming import INDEX
 from modelhub.settings import user_path
 from modelhub.text import is_utf8, plural
 
 
-def resolve(catalog: Catalog, ref: str) -> Asset:
+def resolve(catalog: CatalogReader, ref: str) -> Asset:
     """The one asset that `ref` names.
 
     Raises NotFoundError (with the way to index a file that exists but is not catalogued), or AmbiguousError with the
@@ -29,10 +30,11 @@ def resolve(catalog: Catalog, ref: str) -> Asset:
     return present[0]
 
 
-def locate(catalog: Catalog, ref: str) -> tuple[Path, Asset | None]:
+def locate(catalog: CatalogReader, ref: str) -> tuple[Path, Asset | None]:
     """The file that `ref` names, with its asset if there is one; a path to any file will do. Raises as `resolve`."""
     path = user_path(ref)
-    if not ref.startswith("#") and os.path.isfile(path):  # noqa: PTH113 (never raises)
+    there = os.path.isfile(path) or os.path.isfile(path / INDEX)  # noqa: PTH113 (never raises)
+    if there and not ref.startswith("#"):
         return path, catalog.by_path(path.absolute())
     asset = resolve(catalog, ref)
     return asset.path, asset
@@ -43,7 +45,7 @@ def _same_content(assets: list[Asset]) -> bool:
     return len({asset.sha256 for asset in assets}) == 1 and assets[0].sha256 is not None
 
 
-def _candidates(catalog: Catalog, ref: str) -> list[Asset]:
+def _candidates(catalog: CatalogReader, ref: str) -> list[Asset]:
     if re.fullmatch(r"#\d{1,18}", ref):
         return catalog.assets([int(ref[1:])])
     exact = catalog.by_path(user_path(ref).absolute())

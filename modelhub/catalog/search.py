@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from modelhub.catalog.fields import FIELDS, Condition, condition
+from modelhub.catalog.fields import FIELDS, Condition, condition, meant
 from modelhub.errors import BadQueryError
 
 _TOKEN = re.compile(
@@ -155,7 +155,7 @@ class _Parser:
     def _term(self, token: _Token) -> Condition:
         field = token.text if token.kind == "field" else ""
         if field and field.lower() not in FIELDS:
-            raise _mistake(self.text, token.at, f"there is no field '{field}'")
+            raise _mistake(self.text, token.at, f"there is no field '{field}'{meant(field, FIELDS)}")
         value = _unquote(token.value if field else token.text)
         try:
             return condition(field.lower(), value)

@@ -1,201 +1,31 @@
-"""The catalog on disk: one SQLite file through sqlite-utils, in WAL mode: scans, searches and the TUI can overlap.
+"""The catalog: all assets and what the user said about them. Scans, searches and the TUI can overlap.
 
 A `Catalog` belongs to one thread; another thread opens its own.
 """
 
 from __future__ import annotations
 
-import sqlite3
+import json
+import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlite_utils import Database
-from sqlite_utils.migrations import Migrations
-
-from modelhub.catalog.asset import HASH_NAMES, SELECT, Asset, FileStat, from_row, identity_columns
-from modelhub.catalog.data import data_path
-from modelhub.catalog.fields import escape_like
-from modelhub.catalog.identity import Identity
-from modelhub.catalog.search import compile_query
-from modelhub.catalog.trouble import catalog_error
-from modelhub.errors import NotFoundError, UsageError, file_error
-from modelhub.formats.closing import Closing
-from modelhub.formats.hashes import Hashes
-from modelhub.settings import home
+from modelhub.catalog.columns import HASH_NAMES, effective
+from modelhub.catalog.kinds import KINDS
+from modelhub.catalog.reading import CatalogReader
+from modelhub.errors import NotFoundError, UsageError
+from modelhub.formats.stat import FileStat
 from modelhub.text import is_utf8
 
-#: Sort names to SQL; names are compared without case, and ties go by name.
-SORTS = {
-    "name": "name COLLATE NOCASE", "size": "size", "added": "added", "rating": "rating", "kind": "kind",
-    "architecture": "architecture", "arch": "architecture", "modified": "modified", "path": "path",
-    "params": "parameters", "parameters": "parameters", "dtype": "dtype", "format": "format", "id": "id",
-}  # fmt: skip
-_BIGGEST_FIRST = {"size", "added", "rating", "modified", "params", "parameters"}
+if TYPE_CHECKING:
+    from modelhub.catalog.identity import Identity
+    from modelhub.formats.hashes import Hashes
 
 
-def _migrations() -> Migrations:
-    found = Migrations("modelhub")
-    for path in sorted(data_path("migrations").glob("*.sql")):
-        sql = path.read_text(encoding="utf-8")
-
-        def apply(db: Database, sql: str = sql) -> None:
-            for statement in _statements(sql):
-                db.conn.execute(statement)
-
-        found(name=path.stem)(apply)
-    return found
-
-
-def _statements(sql: str) -> Iterator[str]:
-    """The statements of a script one by one: `executescript` would commit the migration's transaction."""
-    text = ""
-    for line in sql.splitlines(keepends=True):
-        text += line
-        if sqlite3.complete_statement(text):
-            yield text
-            text = ""
-
-
-class Catalog(Closing):
+class Catalog(CatalogReader):
     """All assets and what the user said about them."""
-
-    def __init__(self, db: Database, folder: Path) -> None:
-        self._db = db
-        self.folder = folder
-
-    @classmethod
-    def open(cls, folder: Path | None = None) -> Catalog:
-        """Open or create catalog.db in `folder` (default: `settings.home()`).
-
-        Raises FileError when the folder or the file cannot be used, CorruptFileError when the file is not a catalog.
-        """
-        folder = folder or home()
-        path = folder / "catalog.db"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(path, timeout=30)
-        except OSError as error:
-            raise file_error(error, folder) from error
-        except sqlite3.Error as error:
-            raise catalog_error(error, path) from error
-        connection.row_factory = sqlite3.Row
-        try:
-            return cls(_prepared(connection), folder)
-        except sqlite3.Error as error:
-            connection.close()
-            raise catalog_error(error, path) from error
-
-    def close(self) -> None:
-        """Close the database."""
-        self._db.close()
-
-    @contextmanager
-    def atomic(self) -> Iterator[None]:
-        """Everything inside is written together or not at all; another writer is waited for, not run into.
-
-        Inside another `atomic` it is part of that one. Raises FileError for what SQLite cannot do.
-        """
-        if self._db.conn.in_transaction:
-            yield
-            return
-        try:
-            self._db.conn.execute("BEGIN IMMEDIATE")
-            yield
-            self._db.conn.commit()
-        except sqlite3.Error as error:
-            raise catalog_error(error, self.folder / "catalog.db") from error
-        finally:
-            self._db.conn.rollback()  # does nothing after a commit; a commit that failed must not stay open
-
-    # -- reading ---------------------------------------------------------------------------------------------------
-
-    def ids(self, query: str = "", sort: str = "name", *, reverse: bool = False) -> list[int]:
-        """The ids of all assets that `query` finds, in order. Raises BadQueryError, UsageError for an unknown sort.
-
-        Sizes, dates and ratings come biggest first, everything else from A to Z; `reverse` turns that round.
-        """
-        if sort not in SORTS:
-            raise UsageError(f"Assets cannot be sorted by '{sort}'.", f"Choose one of: {', '.join(SORTS)}.")
-        where = compile_query(query)
-        down = (sort in _BIGGEST_FIRST) != reverse
-        order = f"{SORTS[sort]} {'DESC' if down else 'ASC'}, name COLLATE NOCASE, path"
-        rows = self._db.conn.execute(f"SELECT id FROM assets WHERE {where.sql} ORDER BY {order}", where.parameters)  # noqa: S608
-        return [row[0] for row in rows]
-
-    def assets(self, ids: Sequence[int]) -> list[Asset]:
-        """The assets of `ids`, in that order; ids that are gone are left out."""
-        found: dict[int, Asset] = {}
-        for start in range(0, len(ids), 500):
-            page = list(ids[start : start + 500])
-            marks = ",".join("?" * len(page))
-            for row in self._db.conn.execute(f"{SELECT} WHERE id IN ({marks})", page):
-                found[row["id"]] = from_row(row)
-        return [found[number] for number in ids if number in found]
-
-    def find(
-        self, query: str = "", sort: str = "name", *, reverse: bool = False, limit: int | None = None
-    ) -> list[Asset]:
-        """The assets that `query` finds, in order, at most `limit`."""
-        return self.assets(self.ids(query, sort, reverse=reverse)[:limit])
-
-    def get(self, number: int) -> Asset:
-        """The asset of an id. Raises NotFoundError."""
-        found = self.assets([number])
-        if not found:
-            raise NotFoundError(f"There is no asset #{number}.", "List them with `modelhub ls`.")
-        return found[0]
-
-    def by_path(self, path: Path) -> Asset | None:
-        """The asset at exactly this path, or None."""
-        try:
-            row = self._db.conn.execute(f"{SELECT} WHERE path = ?", [str(path)]).fetchone()
-        except UnicodeEncodeError:  # no row has a path that is not text
-            return None
-        return from_row(row) if row else None
-
-    def named(self, name: str) -> list[Asset]:
-        """The assets whose file name or stem is `name`; exact case first, any case if there is none."""
-        rows = self._db.conn.execute(f"{SELECT} WHERE name LIKE ? ESCAPE '\\' ORDER BY path", [f"{escape_like(name)}%"])
-        near = [asset for asset in map(from_row, rows) if name.lower() in (asset.name.lower(), asset.path.stem.lower())]
-        return [asset for asset in near if name in (asset.name, asset.path.stem)] or near
-
-    def hashed(self, digits: str) -> list[Asset]:
-        """The assets of which any hash begins with these lower-case digits."""
-        where = " OR ".join(f"{name} LIKE ?" for name in HASH_NAMES)
-        rows = self._db.conn.execute(f"{SELECT} WHERE {where} ORDER BY path", [f"{digits}%"] * len(HASH_NAMES))
-        return [from_row(row) for row in rows]
-
-    def unhashed(self, *, full: bool = False) -> list[Asset]:
-        """The readable assets that lack SHA256 or BLAKE3 (`full`: or any hash), the smallest first."""
-        lacks = "sha256 IS NULL OR blake3 IS NULL" + (" OR crc32 IS NULL" if full else "")
-        rows = self._db.conn.execute(f"{SELECT} WHERE missing = 0 AND problem IS NULL AND ({lacks}) ORDER BY size")
-        return [from_row(row) for row in rows]
-
-    def counts(self, column: str, query: str = "") -> dict[str | None, int]:
-        """How many assets each value of `column` (kind, architecture, format, dtype, variant) has, within `query`."""
-        if column not in ("kind", "architecture", "format", "dtype", "variant"):
-            raise UsageError(f"Assets are not counted by '{column}'.")
-        where = compile_query(query)
-        sql = f"SELECT {column}, count(*) FROM assets WHERE {where.sql} GROUP BY 1 ORDER BY 2 DESC, 1"  # noqa: S608
-        return {row[0]: row[1] for row in self._db.conn.execute(sql, where.parameters)}
-
-    def count(self, query: str = "") -> int:
-        """How many assets `query` finds."""
-        where = compile_query(query)
-        sql = f"SELECT count(*) FROM assets WHERE {where.sql}"  # noqa: S608
-        return int(self._db.conn.execute(sql, where.parameters).fetchone()[0])
-
-    def tags(self) -> dict[str, int]:
-        """Every tag and how many assets have it, the most used first."""
-        rows = self._db.conn.execute("SELECT tag, count(*) FROM tags GROUP BY tag ORDER BY 2 DESC, 1")
-        return {row[0]: row[1] for row in rows}
-
-    def roots(self) -> list[Path]:
-        """The folders that are scanned."""
-        return [Path(row[0]) for row in self._db.conn.execute("SELECT path FROM roots ORDER BY path")]
 
     # -- what the user says ----------------------------------------------------------------------------------------
 
@@ -203,10 +33,8 @@ class Catalog(Closing):
         """Add and remove tags. Raises UsageError for a tag that is empty, long, or not printable on one line."""
         ids, add, remove = list(ids), [_tag(word) for word in add], [_tag(word) for word in remove]
         with self.atomic():
-            self._db.conn.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?)", [(i, t) for i in ids for t in add])
-            self._db.conn.executemany(
-                "DELETE FROM tags WHERE asset_id = ? AND tag = ?", [(i, t) for i in ids for t in remove]
-            )
+            self.each("INSERT OR IGNORE INTO tags VALUES (?, ?)", [(i, t) for i in ids for t in add])
+            self.each("DELETE FROM tags WHERE asset_id = ? AND tag = ?", [(i, t) for i in ids for t in remove])
 
     def rate(self, number: int, rating: int) -> None:
         """Give 1 to 5 stars, or 0 for none. Raises UsageError."""
@@ -220,64 +48,146 @@ class Catalog(Closing):
             raise UsageError("The note is not valid Unicode.", "Write it in UTF-8.")
         self._update(number, {"notes": text})
 
+    def override(self, ids: Iterable[int], said: Mapping[str, str]) -> None:
+        """What the user says a file is, kept apart from what its bytes say, and winning over it.
+
+        `said`: kind, architecture or variant to the user's word; "" takes it back. Raises UsageError.
+        """
+        words = {name: _override(name, word) for name, word in said.items()}
+        with self.atomic():
+            for number in ids:
+                row = self.rows("SELECT found, said FROM assets WHERE id = ?", [number]).fetchone()
+                if row is None:
+                    raise NotFoundError(f"There is no asset #{number}.", "List them with `modelhub ls`.")
+                kept = {name: word for name, word in {**json.loads(row["said"]), **words}.items() if word}
+                self._update(number, {**effective(json.loads(row["found"]), kept), "said": json.dumps(kept)})
+
     # -- what a scan says ------------------------------------------------------------------------------------------
 
     def add_root(self, path: Path) -> None:
         """Remember a folder to scan."""
         with self.atomic():
-            self._db.conn.execute("INSERT OR IGNORE INTO roots VALUES (?, ?)", [str(path), time.time()])
+            self.rows("INSERT OR IGNORE INTO roots VALUES (?, ?)", [str(path), time.time()])
 
-    def stats(self) -> dict[str, tuple[int, FileStat, bool, str]]:
-        """Path to (id, stat, missing, rules) of every asset: what a scan compares with the disk."""
-        rows = self._db.conn.execute(
-            "SELECT path, id, device, inode, size, modified, missing, identified_by FROM assets"
-        )
-        return {row[0]: (row[1], FileStat(row[2], row[3], row[4], row[5]), bool(row[6]), row[7]) for row in rows}
+    def remove_root(self, path: Path, *, dry_run: bool = False) -> None:
+        """Scan a folder no more; what is known of its files stays. Raises NotFoundError for one that is not scanned."""
+        if path not in self.roots():
+            raise NotFoundError(f"{path} is not among the folders that are scanned.", "See `modelhub folders`.")
+        if not dry_run:
+            with self.atomic():
+                self.rows("DELETE FROM roots WHERE path = ?", [str(path)])
 
     def record(self, path: Path, stat: FileStat, identity: Identity, rules: str, **columns: Any) -> int:
         """Insert or update the row of `path`, returning its id. What the user said stays; old hashes go.
 
-        `columns` are further columns: title, recipe, problem, problem_code.
+        `columns` are further columns: title, recipe, source, sidecar, sidecar_stamp, sidecar_words, problem,
+        problem_code.
         """
-        row = {
-            "problem": None,
-            "problem_code": None,
-            "title": None,
-            "recipe": None,
-            **identity_columns(identity),
-            **columns,
-        }
+        from modelhub.catalog.asset import identity_columns
+
+        row = {**dict.fromkeys(_OPTIONAL), **identity_columns(identity), **columns}
         row |= {"name": path.name, "identified_by": rules, "missing": 0}
-        select = "SELECT id, device, inode, size, modified FROM assets WHERE path = ?"
+        select = "SELECT id, said, device, inode, size, modified FROM assets WHERE path = ?"
         with self.atomic():
-            known = self._db.conn.execute(select, [str(path)]).fetchone()
+            self.rows("DELETE FROM links WHERE path = ?", [str(path)])
+            known = self.rows(select, [str(path)]).fetchone()
             if known is None:
                 return self._insert({"path": str(path), "added": time.time(), **row, **_stat_columns(stat)})
-            if FileStat(*tuple(known)[1:]) != stat:
-                row |= {**dict.fromkeys(Hashes().as_dict()), **_stat_columns(stat)}
+            row |= effective(json.loads(row["found"]), json.loads(known["said"]))
+            if FileStat(*tuple(known)[2:]) != stat:
+                row |= {**dict.fromkeys(HASH_NAMES), "verified": None, **_stat_columns(stat)}
+                self.rows("DELETE FROM samples WHERE asset_id = ?", [known["id"]])
             self._update(known["id"], row)
             return int(known["id"])
 
     def move(self, paths: Mapping[int, Path]) -> None:
         """Files, by id, have other paths now; what the user said stays with them. They may have swapped their names."""
         with self.atomic():
+            self.each("DELETE FROM links WHERE path = ?", [(str(path),) for path in paths.values()])
             for number in paths:
                 self._update(number, {"path": f"\0{number}"})  # nobody's path, for a moment
             for number, path in paths.items():
                 self._update(number, {"path": str(path), "name": path.name, "missing": 0})
 
+    def follow(self, old: int, new: int) -> None:
+        """The content of a missing asset was found again as a new one: the old asset goes on in its place."""
+        with self.atomic():
+            row = dict(self.rows("SELECT * FROM assets WHERE id = ?", [new]).fetchone())
+            kept = {name: value for name, value in row.items() if name not in _OLD_ONES}
+            self.rows("UPDATE links SET asset_id = ? WHERE asset_id = ?", [old, new])
+            self.absorb(old, new)
+            self._update(old, {**kept, "missing": 0})
+
+    def absorb(self, number: int, other: int) -> None:
+        """`other` is the content of `number` under another path: its words are joined to those of `number`."""
+        with self.atomic():
+            one, two = (self.rows("SELECT * FROM assets WHERE id = ?", [i]).fetchone() for i in (number, other))
+            notes = "\n".join(dict.fromkeys(text for text in (one["notes"], two["notes"]) if text))
+            self.rows("INSERT OR IGNORE INTO tags SELECT ?, tag FROM tags WHERE asset_id = ?", [number, other])
+            self.remove([other])
+            self._update(number, {"rating": max(one["rating"], two["rating"]), "notes": notes})
+
+    def set_links(self, links: Mapping[str, int], gone: Iterable[str] = ()) -> None:
+        """Paths that are links to the contents of assets, and paths that no longer are."""
+        with self.atomic():
+            self.each("DELETE FROM links WHERE path = ?", [(path,) for path in gone])
+            self.each("INSERT OR REPLACE INTO links VALUES (?, ?)", list(links.items()))
+
+    def set_stat(self, number: int, stat: FileStat) -> None:
+        """The same content lies in another file now, as after a move to another disk."""
+        self._update(number, _stat_columns(stat))
+
+    def set_verified(self, number: int, at: float) -> None:
+        """The bytes were read, and are those that were hashed; rot is no longer what is wrong with them."""
+        self._update(number, {"verified": at})
+        with self.atomic():
+            rot = "UPDATE assets SET problem = NULL, problem_code = NULL WHERE id = ? AND problem_code = 'bit-rot'"
+            self.rows(rot, [number])
+
+    def set_problem(self, number: int, code: str, problem: str) -> None:
+        """What is wrong with the file of an asset."""
+        self._update(number, {"problem_code": code, "problem": problem})
+
+    def set_trashed(self, number: int, entry: int | None, path: Path) -> None:
+        """The asset is in the trash, by an entry of the journal, or back from it; its file is at `path` now."""
+        self._update(number, {"trashed": entry, "path": str(path), "name": path.name})
+
+    def remove(self, ids: Iterable[int]) -> None:
+        """Forget assets: rows, tags, notes, ratings. Files are not touched."""
+        with self.atomic():
+            self.each("DELETE FROM assets WHERE id = ?", [(number,) for number in ids])
+
+    def put_back(self, whole: Mapping[str, Any]) -> int:
+        """Bring back an asset that was removed, as `whole` gave it; returns its id, a new one if another has the old.
+
+        Raises FileError when another asset has its path.
+        """
+        row = dict(whole["row"])
+        with self.atomic():
+            if self.assets([row["id"]]):
+                del row["id"]
+            number = self._insert(row)
+            self.each("INSERT INTO tags VALUES (?, ?)", [(number, tag) for tag in whole["tags"]])
+            self.each("INSERT OR IGNORE INTO links VALUES (?, ?)", [(path, number) for path in whole["links"]])
+        return number
+
     def set_missing(self, ids: Iterable[int], missing: bool = True) -> None:
         """The files are gone (or back); their rows stay."""
         with self.atomic():
-            self._db.conn.executemany("UPDATE assets SET missing = ? WHERE id = ?", [(int(missing), i) for i in ids])
+            self.each("UPDATE assets SET missing = ? WHERE id = ?", [(int(missing), i) for i in ids])
 
     def set_hashes(self, number: int, hashes: Hashes) -> None:
         """Store digests; None leaves what is there."""
         self._update(number, {name: value for name, value in hashes.as_dict().items() if value is not None})
 
+    def set_sample(self, number: int, made_by: str, data: bytes) -> None:
+        """A few numbers of a content, kept until the file changes; `made_by` says how they were chosen."""
+        with self.atomic():
+            self.rows("INSERT OR REPLACE INTO samples VALUES (?, ?, ?)", [number, made_by, data])
+
     def _insert(self, row: dict[str, Any]) -> int:
         names, marks = ", ".join(row), ", ".join("?" * len(row))
-        cursor = self._db.conn.execute(f"INSERT INTO assets ({names}) VALUES ({marks})", list(row.values()))  # noqa: S608
+        cursor = self.rows(f"INSERT INTO assets ({names}) VALUES ({marks})", list(row.values()))  # noqa: S608
         return int(cursor.lastrowid or 0)
 
     def _update(self, number: int, row: dict[str, Any]) -> None:
@@ -285,27 +195,27 @@ class Catalog(Closing):
             return
         names = ", ".join(f"{name} = ?" for name in row)
         with self.atomic():
-            done = self._db.conn.execute(f"UPDATE assets SET {names} WHERE id = ?", [*row.values(), number])  # noqa: S608
+            done = self.rows(f"UPDATE assets SET {names} WHERE id = ?", [*row.values(), number])  # noqa: S608
         if done.rowcount == 0:
             raise NotFoundError(f"There is no asset #{number}.", "List them with `modelhub ls`.")
 
 
-def _prepared(connection: sqlite3.Connection) -> Database:
-    """A database in WAL mode with all migrations applied; many processes may do this at once."""
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    db = Database(connection, execute_plugins=False)  # other people's plugins have no business here
-    db.enable_wal()
-    migrations = _migrations()
-    if migrations.pending(db):
-        connection.execute("BEGIN IMMEDIATE")  # another process may be doing the same
-        try:
-            migrations.apply(db)
-        except BaseException:
-            connection.rollback()
-            raise
-        connection.commit()
-    return db
+#: What an asset keeps when its content is found again in another file.
+_OLD_ONES = {"id", "added", "rating", "notes", "said", "kind", "architecture", "variant", "verified", "trashed"}
+_OLD_ONES |= {*HASH_NAMES}
+_OPTIONAL = ("problem", "problem_code", "title", "recipe", "source")
+
+
+def _override(name: str, word: str) -> str:
+    """The user's word for kind, architecture or variant, checked."""
+    word = word.strip().lower()
+    if name not in ("kind", "architecture", "variant"):
+        raise UsageError(f"'{name}' cannot be set.", "Set kind, architecture or variant.")
+    if name == "kind" and word and word not in KINDS:
+        raise UsageError(f"There is no kind '{word}'.", f"Kinds are: {', '.join(KINDS)}.")
+    if word and not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,40}", word):
+        raise UsageError(f"{word[:100]!r} cannot be {name}.", "Use a short word such as sdxl.")
+    return word
 
 
 def _stat_columns(stat: FileStat) -> dict[str, int]:

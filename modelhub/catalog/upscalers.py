@@ -76,6 +76,19 @@ def _compact(view: View, pattern: str) -> int | None:
     return isqrt(last // taken) if last and taken else None
 
 
+def _last_shuffle(view: View, pattern: str) -> int | None:
+    """The last convolution of that name gives factor² times the image's channels."""
+    numbers = _numbers(view, pattern)
+    last = _first(view, pattern.replace("#", str(max(numbers)))) if numbers else None
+    return isqrt(last // 3) if last else None
+
+
+def _dysample(view: View, name: str) -> int | None:
+    """DySample moves each of factor² points in four groups by two coordinates."""
+    moves = _first(view, name)
+    return isqrt(moves // 8) if moves else None
+
+
 def _none(view: View, pattern: str) -> int:
     """Restores without enlarging."""
     return 1
@@ -83,5 +96,5 @@ def _none(view: View, pattern: str) -> int:
 
 _RULES: dict[str, Callable[[View, str], int | None]] = {
     "doublings": _doublings, "pixel-shuffle": _pixel_shuffle, "direct-shuffle": _direct_shuffle,
-    "sequential": _sequential, "compact": _compact, "none": _none,
+    "sequential": _sequential, "last-shuffle": _last_shuffle, "dysample": _dysample, "compact": _compact, "none": _none,
 }  # fmt: skip

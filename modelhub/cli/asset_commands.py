@@ -1,4 +1,4 @@
-"""identify, hash, tag, rate, note: one asset, or a few of them."""
+"""identify, hash, tag, rate, note, set: one asset, or a few of them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from modelhub.cli.context import Bold, Context
 from modelhub.cli.options import REF_HELP, command
 from modelhub.cli.table import facts, wrapped
 from modelhub.errors import CancelledError, ModelhubError, UsageError
-from modelhub.formats.hashes import Hashes, hash_file
+from modelhub.formats.hashes import hash_asset, hash_file
+from modelhub.formats.opening import stat_of
 from modelhub.text import human_count, one_line
 
 if TYPE_CHECKING:
+    from modelhub.catalog.asset import Asset
     from modelhub.catalog.store import Catalog
     from modelhub.cli.options import Commands
 
@@ -72,9 +74,24 @@ def add(commands: Commands) -> None:
     parser.add_argument("ref", metavar="REF", help=REF_HELP)
     parser.add_argument("text", metavar="TEXT", help='the note, e.g. "good at 0.7"')
 
+    parser = command(
+        commands,
+        "set",
+        _set,
+        "Say what assets are, where their bytes do not tell; 'auto' takes it back.",
+        "modelhub set my-model --architecture sdxl --variant inpaint",
+        reads=False,
+    )
+    parser.add_argument("refs", metavar="REF", nargs="+", help=REF_HELP)
+    for name, example in (("kind", "lora"), ("architecture", "sdxl"), ("variant", "inpaint")):
+        parser.add_argument(f"--{name}", metavar=name[0].upper(), help=f"the {name}, or auto, e.g. --{name} {example}")
+    parser.add_argument(
+        "--same-layout", action="store_true", help="also all other assets with the same names and shapes of tensors"
+    )
+
 
 def _identify(context: Context) -> int:
-    from modelhub.scan import know
+    from modelhub.scan.know import know
 
     def one(path: Path) -> dict[str, Any]:
         return {"path": str(path), **know(path).identity.as_dict()}
@@ -146,8 +163,11 @@ def _identity_lines(found: dict[str, Any]) -> Iterator[str]:
 
 def _hash(context: Context) -> int:
     def one(path: Path) -> dict[str, Any]:
-        hashes: Hashes = hash_file(path, "full", context.job)
-        return {"path": str(path), "size": path.stat().st_size, **hashes.as_dict()}
+        if path.is_dir():  # one shard that is named is hashed alone, as sha256sum would
+            hashes, size = hash_asset(path, "full", context.job), stat_of(path).size
+        else:
+            hashes, size = hash_file(path, "full", context.job), path.stat().st_size
+        return {"path": str(path), "size": size, **hashes.as_dict()}
 
     return _each_file(context, one, _hash_lines)
 
@@ -175,6 +195,7 @@ def _kept(catalog: Catalog, *, dry_run: bool) -> Iterator[None]:
 def _tag(context: Context) -> int:
     from modelhub.catalog.refs import resolve
     from modelhub.catalog.store import Catalog
+    from modelhub.organize import words
 
     args = context.args
     if not args.add and not args.remove:
@@ -182,7 +203,7 @@ def _tag(context: Context) -> int:
     with Catalog.open() as catalog:
         ids = [resolve(catalog, ref).id for ref in args.refs]
         with _kept(catalog, dry_run=args.dry_run):
-            catalog.tag(ids, args.add, args.remove)
+            words.tag(catalog, ids, args.add, args.remove)
             assets = catalog.assets(ids)
     data = [{"id": a.id, "path": str(a.path), "tags": a.tags} for a in assets]
     context.answer(data, lambda: (f"{one_line(a.name)}: {' '.join(a.tags) or '(no tags)'}" for a in assets))
@@ -200,12 +221,57 @@ def _note(context: Context) -> int:
 def _change(context: Context, field: str, value: Any) -> int:
     from modelhub.catalog.refs import resolve
     from modelhub.catalog.store import Catalog
+    from modelhub.organize import words
 
     with Catalog.open() as catalog:
         asset = resolve(catalog, context.args.ref)
         with _kept(catalog, dry_run=context.args.dry_run):
-            (catalog.rate if field == "rating" else catalog.note)(asset.id, value)
+            words.rate(catalog, [asset.id], value) if field == "rating" else words.note(catalog, asset.id, value)
             asset = catalog.get(asset.id)
     data = {"id": asset.id, "path": str(asset.path), field: getattr(asset, field)}
     context.answer(data, lambda: [f"{one_line(asset.name)}: {one_line(str(getattr(asset, field))) or '(none)'}"])
     return 0
+
+
+def _set(context: Context) -> int:
+    from modelhub.catalog.refs import resolve
+    from modelhub.catalog.store import Catalog
+    from modelhub.organize import words
+
+    args = context.args
+    given = {name: getattr(args, name) for name in ("kind", "architecture", "variant")}
+    said = {name: "" if word == "auto" else word for name, word in given.items() if word is not None}
+    if not said:
+        raise UsageError("Nothing to set.", "Use --kind, --architecture or --variant.")
+    if "" in given.values():
+        raise UsageError("An empty word says nothing.", "Use auto to take a word back.")
+    with Catalog.open() as catalog:
+        ids = [resolve(catalog, ref).id for ref in args.refs]
+        ids = _same_layout(catalog, ids) if args.same_layout else ids
+        with _kept(catalog, dry_run=args.dry_run):
+            entry = words.override(catalog, ids, said)
+            assets = catalog.assets(ids)
+    data = [
+        {"id": a.id, "path": str(a.path), "kind": a.kind, "architecture": a.architecture, "variant": a.variant}
+        | {"override": a.said or None}
+        for a in assets
+    ]
+    context.answer(data, lambda: map(_set_line, assets))
+    if entry is not None and not args.dry_run:
+        context.say(f"undo: modelhub undo {entry}")
+    return 0
+
+
+def _same_layout(catalog: Catalog, ids: list[int]) -> list[int]:
+    """These assets and all others whose tensors have the same names and shapes."""
+    prints = dict.fromkeys(asset.fingerprint for asset in catalog.assets(ids) if asset.fingerprint)
+    same = [number for found in prints for number in catalog.ids(f"fingerprint:{found}")]
+    return list(dict.fromkeys([*ids, *same]))
+
+
+def _set_line(asset: Asset) -> str:
+    what = ", ".join(
+        f"{name} {value or '-'}{' (said)' if name in asset.said else ''}"
+        for name, value in (("kind", asset.kind), ("architecture", asset.architecture), ("variant", asset.variant))
+    )
+    return f"#{asset.id}  {one_line(asset.name)}: {what}"

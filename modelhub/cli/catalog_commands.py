@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,11 @@ from modelhub.catalog.asset import Asset
 from modelhub.cli.context import Bold, Context
 from modelhub.cli.options import REF_HELP, command
 from modelhub.cli.table import facts, table, wrapped
-from modelhub.text import human_count, human_size, one_line, plural
+from modelhub.text import human_count, human_size, one_line, plural, shorten
 
 if TYPE_CHECKING:
     from modelhub.cli.options import Commands
-    from modelhub.scan import ScanReport
+    from modelhub.scan.report import ScanReport
 
 
 def add(commands: Commands) -> None:
@@ -73,7 +74,8 @@ def _limit(text: str) -> int:
 def _scan(context: Context) -> int:
     from modelhub.catalog.store import Catalog
     from modelhub.errors import UsageError
-    from modelhub.scan import scan
+    from modelhub.scan.elsewhere import with_elsewhere
+    from modelhub.scan.run import scan
     from modelhub.settings import load_settings
 
     settings = load_settings()
@@ -81,7 +83,8 @@ def _scan(context: Context) -> int:
         if not context.args.folders and not catalog.roots():
             raise UsageError("No folder is remembered yet.", "Name one: `modelhub scan ~/models`.")
         mode = context.args.hash or settings.hash
-        report = scan(catalog, context.args.folders, hashes=mode, workers=settings.workers, job=context.job)
+        folders = with_elsewhere(context.args.folders, context.job)
+        report = scan(catalog, folders, hashes=mode, workers=settings.workers, job=context.job)
     context.answer(report.as_dict(), lambda: _scan_lines(report))
     return 0
 
@@ -93,24 +96,34 @@ def _scan_lines(report: ScanReport) -> Iterator[str]:
         (report.moved, "moved"),
         (report.missing, "missing"),
         (report.unchanged, "unchanged"),
+        (report.hashed, "hashed"),
+        (report.links, "links to the same contents"),
     ]
     words = ", ".join(f"{count:,} {word}" for count, word in counted if count)
     yield f"{plural(report.files, 'file')} in {report.seconds:.2f} s{': ' + words if words else ''}"
+    if report.unhashed and report.added:
+        yield f"{plural(report.unhashed, 'file')} not hashed; `modelhub scan --hash fast` does it, in several goes"
     if report.problems:
         yield f"{plural(len(report.problems), 'problem')}; `modelhub ls problem:yes` lists the files"
 
 
 def _ls(context: Context) -> int:
-    from modelhub.catalog.store import Catalog
+    from modelhub.catalog.reading import CatalogReader
 
     args = context.args
-    with Catalog.open() as catalog:
-        assets = catalog.find(" ".join(map(_word, args.query)), args.sort, reverse=args.reverse, limit=args.limit)
-        total = catalog.count()
-    context.answer([asset.as_dict() for asset in assets], lambda: asset_rows(assets))
-    if not assets:
-        context.say("No asset fits." if total else "The catalog is empty. Index a folder with `modelhub scan FOLDER`.")
+    with CatalogReader.open() as catalog:
+        ids = catalog.ids(query_text(args.query), args.sort, reverse=args.reverse)[: args.limit]
+        assets = catalog.pages(ids)
+        context.answer_each((asset.as_dict() for asset in assets), lambda: asset_rows(assets) if ids else ())
+        if not ids:
+            empty = "The catalog is empty. Index a folder with `modelhub scan FOLDER`."
+            context.say("No asset fits." if catalog.count() else empty)
     return 0
+
+
+def query_text(words: Iterable[str]) -> str:
+    """The query that the words of a shell's command line make."""
+    return " ".join(map(_word, words))
 
 
 def _word(word: str) -> str:
@@ -119,12 +132,10 @@ def _word(word: str) -> str:
     return f'"{word}"' if plain else word
 
 
-def asset_rows(assets: list[Asset]) -> Iterator[str]:
+def asset_rows(assets: Iterable[Asset]) -> Iterator[str]:
     """The table of `ls`; ✗ marks files that are gone or broken, ~ architectures by structure only."""
-    if not assets:
-        return
     head = ("ID", "NAME", "KIND", "ARCH", "DTYPE", "SIZE", "★", "TAGS")
-    rows = [
+    rows = (
         (
             f"#{a.id}",
             ("✗ " if a.missing or a.problem else "") + a.name,
@@ -136,7 +147,7 @@ def asset_rows(assets: list[Asset]) -> Iterator[str]:
             " ".join(a.tags),
         )
         for a in assets
-    ]
+    )
     lines = table(head, rows, right=(5,))
     yield Bold(next(lines))
     yield from lines
@@ -154,10 +165,10 @@ def architecture_words(asset: Asset) -> str:
 
 
 def _show(context: Context) -> int:
+    from modelhub.catalog.reading import CatalogReader
     from modelhub.catalog.refs import resolve
-    from modelhub.catalog.store import Catalog
 
-    with Catalog.open() as catalog:
+    with CatalogReader.open() as catalog:
         asset = resolve(catalog, context.args.ref)
     context.answer(asset.as_dict(), lambda: _asset_lines(asset))
     return 0
@@ -178,9 +189,11 @@ def _asset_facts(asset: Asset) -> list[tuple[str, str]]:
     pairs = [
         ("id", f"#{asset.id}"),
         ("path", str(asset.path) + (" (missing)" if asset.missing else "")),
+        ("also at", "  ".join(asset.links)),
         ("size", f"{human_size(asset.size)} ({asset.size:,} bytes)"),
         ("kind", asset.kind),
         ("architecture", architecture_words(asset)),
+        ("set by you", override_words(asset)),
         ("format", asset.format),
         ("layout", asset.layout or ""),
         ("prediction", asset.prediction or ""),
@@ -192,11 +205,36 @@ def _asset_facts(asset: Asset) -> list[tuple[str, str]]:
         ("facts", fact_words(asset.facts)),
         ("tags", " ".join(asset.tags)),
         ("rating", "★" * asset.rating),
+        ("source", asset.source or ""),
+        *sidecar_facts(asset.sidecar),
         ("confidence", asset.confidence),
         *((name, value or "") for name, value in asset.hashes.items()),
+        ("verified", time.strftime("%Y-%m-%d %H:%M", time.localtime(asset.verified)) if asset.verified else ""),
         ("fingerprint", asset.fingerprint or ""),
     ]
     return [*((name, one_line(value)) for name, value in pairs), ("notes", asset.notes)]
+
+
+def override_words(asset: Asset) -> str:
+    """What the user set against the bytes, with what these say."""
+    return ", ".join(
+        f"{name} {word} (the file says {asset.found.get(name) or 'unknown'})" for name, word in asset.said.items()
+    )
+
+
+#: What to show of a sidecar, and as what.
+_SIDECAR = {
+    "version": "version", "base_model": "declared base", "creator": "creator", "licence": "licence",
+    "tags": "sidecar tags", "negative_words": "negative words", "weight": "preferred weight", "preview": "preview",
+    "description": "description",
+}  # fmt: skip
+
+
+def sidecar_facts(sidecar: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What the files beside a model say of it."""
+    for name, shown in _SIDECAR.items():
+        if name in sidecar:
+            yield shown, shorten(_value_words(sidecar[name]).replace("\n", " "), 300)
 
 
 def counted_words(counts: dict[str, int]) -> str:
@@ -230,9 +268,9 @@ def evidence_lines(evidence: list[dict[str, str]]) -> Iterator[str]:
 
 
 def _tags(context: Context) -> int:
-    from modelhub.catalog.store import Catalog
+    from modelhub.catalog.reading import CatalogReader
 
-    with Catalog.open() as catalog:
+    with CatalogReader.open() as catalog:
         tags = catalog.tags()
     context.answer(tags, lambda: (f"{count:6,}  {one_line(tag)}" for tag, count in tags.items()))
     return 0

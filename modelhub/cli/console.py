@@ -6,14 +6,12 @@ import argparse
 import os
 import re
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from difflib import get_close_matches
+from importlib import import_module
 from typing import Any, NoReturn
 
 from modelhub import __version__
-from modelhub.cli import asset_commands, catalog_commands, demo_command, merge_commands, preview_command
 from modelhub.cli.context import Context, print_json
 from modelhub.cli.progress import reporting_job
 from modelhub.cli.stopping import stoppable
@@ -74,12 +72,27 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _meant(word: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
     near = get_close_matches(word, known, 1)
     return f" Did you mean '{near[0]}'?" if near else ""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of all commands; the reference in the README is made from it."""
+#: The modules that add commands, with the names of these: a call imports the one it needs.
+_GROUPS: dict[str, tuple[str, ...]] = {
+    "catalog_commands": ("scan", "ls", "show", "tags"),
+    "asset_commands": ("identify", "hash", "tag", "rate", "note", "set"),
+    "organize_commands": ("rm", "mv", "undo", "trash", "forget", "link"),
+    "check_commands": ("verify", "dupes"),
+    "library_commands": ("folders", "sidecars"),
+    "merge_commands": ("merge", "methods", "recipe"),
+    "preview_command": ("preview",),
+    "demo_command": ("demo",),
+}
+
+
+def build_parser(command: str = "") -> argparse.ArgumentParser:
+    """The parser of `command`, or of all commands if that is none; the reference in the README is made from it."""
     parser = _Parser(
         "modelhub",
         description=_DESCRIPTION,
@@ -89,8 +102,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"modelhub {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
-    for group in (catalog_commands, asset_commands, merge_commands, preview_command, demo_command):
-        group.add(commands)
+    wanted = [group for group, names in _GROUPS.items() if command in names]
+    for group in wanted or _GROUPS:
+        import_module(f"modelhub.cli.{group}").add(commands)
     return parser
 
 
@@ -115,7 +129,7 @@ def main(argv: Sequence[str] | None = None, without_command: Callable[[], int] |
 
 
 def _run(words: list[str], without_command: Callable[[], int] | None) -> int:
-    args = build_parser().parse_args(words)
+    args = build_parser(words[0] if words else "").parse_args(words)
     if args.command is None:
         if without_command is None:
             raise UsageError("No command was given.", "See `modelhub --help`.")
@@ -150,6 +164,8 @@ def _sentences(error: ModelhubError) -> Iterator[str]:
 
 def _unexpected(error: Exception, *, as_json: bool) -> int:
     if os.environ.get("MODELHUB_DEBUG"):
+        import traceback
+
         traceback.print_exception(error)
     return _explain(_known(error), as_json=as_json)
 

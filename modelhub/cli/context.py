@@ -44,6 +44,19 @@ class Context:
             for line in text():
                 print(_shown(line))
 
+    def answer_each(self, data: Iterable[Any], text: Callable[[], Iterable[str]]) -> None:
+        """Like `answer`, for a list of which each item is made when it is printed."""
+        if not self.json:
+            self.answer(None, text)
+            return
+        self.progress.close()
+        empty = True
+        with _stdout():
+            for at, item in enumerate(data):
+                print("," if at else "[", _json(item), sep="\n", end="")
+                empty = False
+            print("[]" if empty else "\n]")
+
     def answer_exactly(self, data: Any, text: str) -> None:
         """Like `answer`, for a text that is to be saved: to a file or a pipe it goes as it is, character by character.
 
@@ -82,4 +95,8 @@ def _shown(line: str) -> str:
 def print_json(data: Any) -> None:
     """One JSON document on stdout, in characters that its encoding has."""
     with _stdout():
-        print(json.dumps(data, indent=2, ensure_ascii=not is_unicode(sys.stdout), default=str))
+        print(_json(data))
+
+
+def _json(data: Any) -> str:
+    return json.dumps(data, indent=2, ensure_ascii=not is_unicode(sys.stdout), default=str)

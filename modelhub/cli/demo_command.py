@@ -128,7 +128,7 @@ class _Walk:
             self.context.answer(None, lambda: ["", *map(Bold, wrapped(f"── {title}", 3)), *lines])
 
     def _scan(self) -> dict[str, Any]:
-        from modelhub.scan import scan
+        from modelhub.scan.run import scan
 
         report = scan(self.catalog, [self.library.folder], hashes="full", job=self.context.job)
         self._tell(
@@ -194,7 +194,7 @@ class _Walk:
         from modelhub.demo.prompts import ASKED
         from modelhub.merge.execute import merge
         from modelhub.merge.plan import plan
-        from modelhub.scan import add_written
+        from modelhub.scan.adding import add_written
 
         report = merge(plan(self._recipe(WRITTEN), opener), self.goal, force=True, job=self.context.job)
         number = add_written(self.catalog, report.written)

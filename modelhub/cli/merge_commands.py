@@ -113,7 +113,7 @@ def _merge(context: Context) -> int:
     from modelhub.catalog.store import Catalog
     from modelhub.merge.execute import merge
     from modelhub.merge.plan import plan
-    from modelhub.scan import add_written
+    from modelhub.scan.adding import add_written
 
     args = context.args
     recipe = _asked_recipe(args)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from contextlib import suppress
 from typing import Any
@@ -47,7 +46,9 @@ def columns(stream: Any) -> int:
         return int(given)
     with suppress(OSError, ValueError, AttributeError):
         return os.get_terminal_size(stream.fileno()).columns or 80
-    return shutil.get_terminal_size().columns
+    with suppress(OSError):
+        return os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1).columns or 80
+    return 80
 
 
 def is_unicode(stream: Any) -> bool:

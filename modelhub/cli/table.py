@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import TextIO
 
 from modelhub.cli.streams import columns, live
@@ -12,18 +13,22 @@ from modelhub.text import one_line, pad, printable, width
 #: Columns of a terminal that a column is shortened to at most, and that it should have not to be left out.
 _LEAST, _USEFUL = 8, 12
 _GAP = 2
+#: Rows that decide the widths.
+_FIRST = 200
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> Iterator[str]:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> Iterator[str]:
     """The lines of a table; columns whose index is in `right` are right-aligned, the last ones go where room is short.
 
-    Values that all rows have may be named first, those that few have last: an empty last column takes no room.
+    Values that all rows have may be named first, those that few have last: an empty last column takes no room. The
+    first rows decide the widths, so that a long table begins at once.
     """
-    cells = [[one_line(cell) for cell in row] for row in (head, *rows)]
-    widths = [max(width(row[column]) for row in cells) for column in range(len(head))]
+    cells = ([one_line(cell) for cell in row] for row in chain([head], rows))
+    first = list(islice(cells, _FIRST))
+    widths = [max(width(row[column]) for row in first) for column in range(len(head))]
     if live(sys.stdout):
         widths = _fitted(widths, columns(sys.stdout))
-    for row in cells:
+    for row in chain(first, cells):
         shown = zip(row, widths, strict=False)
         yield (" " * _GAP).join(pad(c, w, right=i in right) for i, (c, w) in enumerate(shown)).rstrip()
 

@@ -1,4 +1,4 @@
-"""All hashes of a file in one read: SHA256, BLAKE3, CRC32 and the AutoV1 to V3 of the Stable Diffusion world.
+"""All hashes of a file in one go: SHA256, BLAKE3, CRC32 and the AutoV1 to V3 of the Stable Diffusion world.
 
 AutoV1: SHA256 of 64 KiB at 1 MiB, first 8 digits; AutoV2: SHA256 of the file, first 10; AutoV3: SHA256 of the data area
 of a safetensors file, first 12. A hash that the file cannot have is None.
@@ -9,18 +9,25 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from itertools import cycle
+from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
-from modelhub.errors import FileError, ModelhubError, file_error
+from modelhub.errors import CancelledError, FileError, ModelhubError, file_error
+from modelhub.formats.lanes import Digest, feed
 from modelhub.formats.safetensors import open_regular, read_header
+from modelhub.formats.stat import FileStat
 from modelhub.jobs import QUIET, Job
 
+#: Hears how many bytes more were hashed, and of which file.
+Count = Callable[[int, str], None]
+
 _AUTOV1_BEGIN, _AUTOV1_END = 0x100000, 0x110000
-_BLOCK = 4 << 20
+#: SHA256 of nothing: writers that hashed no data left it in metadata, and thousands of files share it.
+EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +46,6 @@ class Hashes:
         return asdict(self)
 
 
-class _Digest(Protocol):
-    def update(self, data: memoryview, /) -> object: ...
-
-
 class _Crc32:
     """zlib's CRC-32 with the face of a hash."""
 
@@ -52,63 +55,164 @@ class _Crc32:
     def update(self, data: memoryview, /) -> None:
         self.value = zlib.crc32(data, self.value)
 
-    def hexdigest(self) -> str:
-        return f"{self.value:08x}"
-
-
-class _Window:
-    """SHA256 of the bytes `begin` to `end` of a stream (end None = to its end)."""
-
-    def __init__(self, begin: int, end: int | None) -> None:
-        self._begin, self._end, self._position = begin, end, 0
-        self.digest = hashlib.sha256()
-
-    def update(self, data: memoryview, /) -> None:
-        low = max(0, self._begin - self._position)
-        high = len(data) if self._end is None else min(len(data), self._end - self._position)
-        if low < high:
-            self.digest.update(data[low:high])
-        self._position += len(data)
-
 
 def hash_file(path: str | Path, mode: str = "full", job: Job = QUIET) -> Hashes:
-    """Hash a file in one read, one thread per digest.
+    """Hash a file, its digests spread over the cores.
 
     `mode` "fast": SHA256, BLAKE3 and what follows from them; "full": all. Raises NotAModelError for a
-    device or a pipe, FileError when the file cannot be read or changes its size meanwhile.
+    device or a pipe, FileError when the file cannot be read or is written to meanwhile.
     """
     path = Path(path)
+    with job.phase("hashing", _size([path]), "bytes") as advance:
+        return _hash_one(path, mode, _cores(), advance)
+
+
+def hash_asset(path: str | Path, mode: str = "full", job: Job = QUIET) -> Hashes:
+    """Hash an asset: a file as `hash_file`; of several files (shards, a folder) the hashes of the list of their hashes.
+
+    The list is what `sha256sum` or `b3sum` prints for the members, named relative to their folder and sorted:
+    "<hex>  <name>\\n" each. Other hashes are None then. Raises what `hash_file` raises.
+    """
+    path = Path(path)
+    files = _members(path)
+    with job.phase("hashing", _size(files), "bytes") as advance:
+        return _hash_files(path, files, mode, _cores(), advance)
+
+
+def hash_many(
+    paths: Iterable[str | Path], mode: str = "full", lanes: int = 0, job: Job = QUIET
+) -> Generator[tuple[Path, Hashes | ModelhubError], None, None]:
+    """Hash assets, `lanes` at once (0: one for every four cores); each is yielded when it is done, in any order.
+
+    An asset that cannot be hashed yields its error. Raises CancelledError when stopped; closing the iterator stops too.
+    """
+    waiting = {path: _members(path) for path in map(Path, paths)}
+    if not waiting:
+        return
+    lanes = min(lanes or max(1, _cores() // 4), len(waiting))
+    with job.phase("hashing", sum(map(_size, waiting.values())), "bytes") as advance:
+        yield from _each(waiting, mode, lanes, _Count(job, advance))
+
+
+def _members(path: Path) -> list[Path]:
+    """The files of an asset; of what is none, the path itself: reading it says what is wrong."""
+    from modelhub.formats.opening import members
+
+    try:
+        return members(path) or [path]
+    except FileError:
+        return [path]
+
+
+def _hash_files(path: Path, files: list[Path], mode: str, threads: int, count: Count) -> Hashes:
+    if files == [path]:
+        return _hash_one(path, mode, threads, count)
+    folder = path if path.is_dir() else path.parent
+    return _of_list({os.path.relpath(file, folder): _hash_one(file, "fast", threads, count) for file in files})
+
+
+def _of_list(found: dict[str, Hashes]) -> Hashes:
+    from blake3 import blake3
+
+    lines = [(Path(name).as_posix(), hashes) for name, hashes in sorted(found.items())]
+    sha256 = hashlib.sha256("".join(f"{hashes.sha256}  {name}\n" for name, hashes in lines).encode()).hexdigest()
+    tree = blake3("".join(f"{hashes.blake3}  {name}\n" for name, hashes in lines).encode()).hexdigest()
+    return Hashes(sha256=sha256, blake3=tree, autov2=sha256[:10])
+
+
+def _each(
+    waiting: dict[Path, list[Path]], mode: str, lanes: int, count: _Count
+) -> Generator[tuple[Path, Hashes | ModelhubError], None, None]:
+    """The answers as they come, with no more than one asset per lane begun."""
+    threads = max(1, _cores() // lanes)
+    left = iter(waiting.items())
+    with ThreadPoolExecutor(lanes) as pool, count:
+        running = {pool.submit(_try, *one, mode, threads, count) for one in islice(left, lanes)}
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= {pool.submit(_try, *one, mode, threads, count) for one in islice(left, len(done))}
+            for future in done:
+                yield future.result()
+
+
+class _Count:
+    """The progress of many files; ends the threads once nobody waits for their answers."""
+
+    def __init__(self, job: Job, advance: Count) -> None:
+        self._job, self._advance = job, advance
+        self._over = False
+
+    def __call__(self, count: int, name: str) -> None:
+        if self._over:
+            raise CancelledError
+        self._advance(count, name)
+
+    def __enter__(self) -> None:
+        self._job.check()
+
+    def __exit__(self, *_: object) -> None:
+        self._over = True
+
+
+def _try(path: Path, files: list[Path], mode: str, threads: int, count: _Count) -> tuple[Path, Hashes | ModelhubError]:
+    try:
+        return path, _hash_files(path, files, mode, threads, count)
+    except FileError as error:
+        return path, error
+
+
+def _hash_one(path: Path, mode: str, threads: int, count: Count) -> Hashes:
     descriptor = open_regular(path)
     try:
-        return _hash(path, descriptor, mode, job)
+        stat = FileStat.of(os.fstat(descriptor))
+        found = _hash(path, descriptor, mode == "full", threads, lambda done: count(done, path.name))
+        _check_unchanged(path, stat, FileStat.of(os.fstat(descriptor)))
+        return found
     except OSError as error:
         raise file_error(error, path) from error
     finally:
         os.close(descriptor)
 
 
-def _hash(path: Path, descriptor: int, mode: str, job: Job) -> Hashes:
+def _hash(path: Path, descriptor: int, full: bool, threads: int, count: Callable[[int], None]) -> Hashes:
     from blake3 import blake3
 
     size = os.fstat(descriptor).st_size
-    full = mode == "full"
     data_start = _data_start(path) if full else None
-    whole, tree, crc = hashlib.sha256(), blake3(), _Crc32()
-    v1, v3 = _Window(_AUTOV1_BEGIN, _AUTOV1_END), _Window(data_start or 0, None)
-    digests: list[_Digest] = [whole, tree]
+    whole, data, tree, crc = hashlib.sha256(), hashlib.sha256(), blake3(), _Crc32()
+    digests = [Digest(whole.update, 1.0), Digest(tree.update, 0.25)]
     if full:
-        digests += [crc, v1, *([v3] if data_start else [])]
-    if _feed(descriptor, path.name, size, digests, job) != size:
-        raise FileError(f"{path} changed its size while it was read.", "Something else writes to it; try again later.")
+        digests.append(Digest(crc.update, 0.35))
+    if data_start:
+        digests.append(Digest(data.update, 1.0, data_start))
+    autov1 = _autov1(descriptor) if full and size >= _AUTOV1_END else None
+    if feed(descriptor, size, digests, threads, count) != size:
+        raise _changed_size(path)
     sha256 = whole.hexdigest()
     return Hashes(
         sha256=sha256,
         blake3=tree.hexdigest(),
-        crc32=crc.hexdigest() if full else None,
-        autov1=v1.digest.hexdigest()[:8] if full and size >= _AUTOV1_END else None,
+        crc32=f"{crc.value:08x}" if full else None,
+        autov1=autov1,
         autov2=sha256[:10],
-        autov3=v3.digest.hexdigest()[:12] if full and data_start and size > data_start else None,
+        autov3=data.hexdigest()[:12] if data_start and size > data_start else None,
     )
+
+
+def _autov1(descriptor: int) -> str:
+    piece = os.pread(descriptor, _AUTOV1_END - _AUTOV1_BEGIN, _AUTOV1_BEGIN)
+    return hashlib.sha256(piece).hexdigest()[:8]
+
+
+def _check_unchanged(path: Path, before: FileStat, after: FileStat) -> None:
+    if before.size != after.size:
+        raise _changed_size(path)
+    if before != after:
+        raise FileError(f"{path} was written to while it was read.", "Try again when that is done.")
+
+
+def _changed_size(path: Path) -> FileError:
+    return FileError(f"{path} changed its size while it was read.", "Something else writes to it; try again later.")
 
 
 def _data_start(path: Path) -> int | None:
@@ -119,20 +223,16 @@ def _data_start(path: Path) -> int | None:
         return None
 
 
-def _feed(descriptor: int, name: str, size: int, digests: list[_Digest], job: Job) -> int:
-    """Give the file to every digest, block by block, the next block read meanwhile; returns the bytes read."""
-    done = 0
-    buffers = [bytearray(_BLOCK), bytearray(_BLOCK)]
-    with job.phase("hashing", size, "bytes") as advance, ThreadPoolExecutor(len(digests)) as pool:
-        running: list[Future[object]] = []
-        for buffer in cycle(buffers):
-            count = os.preadv(descriptor, [buffer], done)
-            for future in running:
-                future.result()
-            if count == 0:
-                return done
-            done += count
-            view = memoryview(buffer)[:count]
-            running = [pool.submit(digest.update, view) for digest in digests]
-            advance(count, name)
-    return done
+def _size(files: Iterable[Path]) -> int:
+    """Bytes of files; 0 for what will turn out not to be one."""
+    total = 0
+    for path in files:
+        with suppress(OSError, ValueError):
+            total += path.stat().st_size
+    return total
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

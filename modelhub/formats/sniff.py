@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from modelhub.errors import file_error
+
+#: How pickles of protocol 0 and 1 begin, which have no magic number: torch's own as text, a name that is called or
+#: remembered, a dict or list that is remembered. Words of a text that begins with "c" or "(" do not continue so.
+_OLD_PICKLE = re.compile(
+    rb"L119547037146038801333356L\n\."
+    rb"|c[A-Za-z_][\w.]*\n[A-Za-z_]\w*\n"
+    rb"(?:q[\0-\x1f]|p\d+\n|\)R|\((?:[dlt][pqR]|[SV][^\n]*\n|X..\0\0|U[\0-\x1f]|c[\w.]+\n))"
+    rb"|\([dl](?:p\d+\n|q[\0-\x1f])|[\]}]q\0",
+    re.DOTALL,
+)
 
 
 def sniff(path: str | Path) -> str:
@@ -27,4 +38,4 @@ def sniff_bytes(front: bytes) -> str:
         return "pickle"
     if front[:1] == b"\x80" and front[1:2] in b"\x02\x03\x04\x05" and len(front) > 2:
         return "pickle"
-    return "unknown"
+    return "pickle" if _OLD_PICKLE.match(front) else "unknown"

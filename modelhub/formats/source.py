@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from modelhub.errors import NotFoundError
 from modelhub.formats.closing import Closing
-from modelhub.formats.header import DTYPE_BITS, Header, TensorInfo
+from modelhub.formats.header import Header, TensorInfo, element_bits
 
 if TYPE_CHECKING:
     import torch
@@ -118,5 +118,5 @@ def _overlay(out: bytearray, offset: int, piece: bytes, at: int) -> None:
 
 
 def element_size(info: TensorInfo) -> int:
-    """Whole bytes per element; 1 for packed sub-byte dtypes, whose bytes are never split into elements."""
-    return max(1, DTYPE_BITS[info.dtype] // 8)
+    """Whole bytes per element; 1 for dtypes packed in bytes or blocks, which are never split into elements."""
+    return max(1, element_bits(info.dtype) // 8)

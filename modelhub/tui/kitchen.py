@@ -15,7 +15,7 @@ from modelhub.jobs import Job
 from modelhub.merge.plan import Plan, plan
 from modelhub.merge.recipe import Recipe, simple_recipe
 from modelhub.merge.recipe_files import write_recipe
-from modelhub.scan import add_written
+from modelhub.scan.adding import add_written
 from modelhub.text import shorten
 from modelhub.tui.library import Library
 

@@ -11,7 +11,8 @@ from layouts_helper import DENOISER, cast, header, layout, moved, names, of_shap
 
 from modelhub.catalog.architectures import architectures, examples
 from modelhub.catalog.identify import identify
-from modelhub.catalog.identity import KINDS, Identity
+from modelhub.catalog.identity import Identity
+from modelhub.catalog.kinds import KINDS
 
 #: Layout: kind, architecture, variant, naming.
 EXPECTED = {

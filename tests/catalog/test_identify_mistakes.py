@@ -211,3 +211,73 @@ def test_a_vision_encoder_without_its_usual_prefix_is_no_text_encoder():
         "encoder.layers.0.mlp.fc1.weight": (3072, 768),
     }
     assert identify(of_shapes(shapes)).kind == "clip-vision"
+
+
+@pytest.mark.parametrize("name", ["v2-1_512-ema-pruned.ckpt", "v2-1_768-v-ema-pruned.ckpt", "model-v_pred.safetensors"])
+def test_the_prediction_of_sd2_is_not_read_off_the_file_name(name):
+    assert identify(header(layout("sd21")), name=name).prediction is None
+
+
+@pytest.mark.parametrize("name", ["vae.safetensors", "kl-f8-anime2.ckpt", "sdxl_vae.safetensors", "ae.safetensors"])
+def test_a_vae_is_not_sd1_because_its_name_says_nothing(name):
+    found = identify(header(layout("vae-sd")), name=name)
+    assert (found.kind, found.architecture) == ("vae", "kl-f8-4ch")
+    assert {"sd1", "sd2", "sdxl"} <= set(found.facts["used_by"])
+
+
+def test_a_unet_of_8_channels_is_the_edit_model_of_its_own_architecture():
+    for name, architecture in (("sd15", "sd1"), ("sdxl", "sdxl")):
+        wide = reshaped(layout(name), DENOISER + "input_blocks.0.0.weight", (320, 8, 3, 3))
+        assert identify(header(wide)).architecture == architecture
+
+
+def test_chroma_and_its_kin_have_the_blocks_of_flux_and_are_not_flux():
+    pooled = ("vector_in.", "guidance_in.", "time_in.")
+    blocks = {name: entry for name, entry in layout("flux-dev").items() if not name.startswith(pooled)}
+    assert identify(header(blocks)).architecture is None
+    chroma = {**blocks, "distilled_guidance_layer.norms.0.scale": ("BF16", (5120,))}
+    assert identify(header(chroma)).architecture == "chroma"
+    narrow = {**blocks, "txt_in.weight": ("BF16", (3072, 3584))}
+    assert identify(header(narrow)).architecture == "longcat-image"
+
+
+def test_a_small_controlnet_without_attention_is_known_by_its_added_embedding():
+    shapes = {"controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3), "add_embedding.linear_1.weight": (1280, 2816)}
+    found = identify(of_shapes(shapes))
+    assert (found.kind, found.architecture, found.variant) == ("controlnet", "sdxl", "small")
+
+
+# The order of questions: kinds that share names with denoisers, denoisers, adapters, the rest.
+
+
+def test_small_kinds_come_before_denoisers():
+    unet = only(layout("sd15"), DENOISER)
+    inner = {name.removeprefix(DENOISER): entry for name, entry in unet.items()}
+    hint = {"zero_convs.0.0.weight": ("F16", (320, 320, 1, 1)), "input_hint_block.0.weight": ("F16", (16, 3, 3, 3))}
+    assert identify(header(inner)).kind == "diffusion-model"
+    assert identify(header({**inner, **hint})).kind == "controlnet"
+
+
+def test_the_longest_prefix_names_the_denoiser():
+    both = {**only(layout("sd15"), DENOISER), **layout("flux-dev")}
+    found = identify(header(both))
+    assert (found.architecture, found.component("denoiser").prefix) == ("sd1", DENOISER)
+
+
+def test_a_denoiser_comes_before_an_adapter():
+    merged = {**only(layout("sd15"), DENOISER), **layout("lora-sd15-kohya")}
+    found = identify(header(merged))
+    assert (found.kind, found.architecture, found.adapter) == ("diffusion-model", "sd1", None)
+
+
+def test_empty_tensors_and_scalars_are_tensors():
+    marked = {**layout("sdxl"), "v_pred": ("F32", (0,)), "alpha": ("F32", ()), "ztsnr": ("F32", (0,))}
+    found = identify(header(marked))
+    assert (found.architecture, found.prediction, found.facts["zero_terminal_snr"]) == ("sdxl", "v", True)
+
+
+def test_the_name_is_weaker_than_metadata_and_metadata_weaker_than_shapes():
+    claims = {"modelspec.architecture": "flux-1-schnell", "modelspec.prediction_type": "epsilon"}
+    found = identify(header({**layout("sdxl"), "v_pred": ("F32", (0,))}, claims), name="pony_flux_inpaint.safetensors")
+    assert (found.architecture, found.variant, found.prediction) == ("sdxl", None, "v")
+    assert len(found.conflicts) == 2

@@ -160,7 +160,7 @@ def test_a_busy_catalog_is_not_called_damaged(catalog: Catalog) -> None:
     number = put(catalog, "/m/a.safetensors")
     other = sqlite3.connect(catalog.folder / "catalog.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    catalog._db.conn.execute("PRAGMA busy_timeout = 1")
+    catalog._connection.execute("PRAGMA busy_timeout = 1")
     with pytest.raises(FileError, match="in use by another program") as caught:
         catalog.rate(number, 3)
     assert caught.value.code == "file" and "Move it away" not in caught.value.hint
@@ -171,11 +171,11 @@ def test_a_busy_catalog_is_not_called_damaged(catalog: Catalog) -> None:
 
 def test_a_full_disk_is_said_and_the_catalog_goes_on(catalog: Catalog) -> None:
     number = put(catalog, "/m/a.safetensors")
-    pages = catalog._db.conn.execute("PRAGMA page_count").fetchone()[0]
-    catalog._db.conn.execute(f"PRAGMA max_page_count = {pages}")
+    pages = catalog._connection.execute("PRAGMA page_count").fetchone()[0]
+    catalog._connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(NoSpaceError, match="does not fit"):
         catalog.note(number, "long " * 100_000)
-    catalog._db.conn.execute(f"PRAGMA max_page_count = {pages + 1000}")
+    catalog._connection.execute(f"PRAGMA max_page_count = {pages + 1000}")
     catalog.note(number, "short")
     with Catalog.open(catalog.folder) as again:
         assert again.get(number).notes == "short", "what is written after a failure is committed"
@@ -191,7 +191,7 @@ def test_a_ref_that_can_be_no_path_is_not_found(catalog: Catalog, ref: str) -> N
 def test_what_a_commit_could_not_write_is_not_left_open(catalog: Catalog) -> None:
     number = put(catalog, "/m/a.safetensors")
     with pytest.raises(FileError), catalog.atomic():
-        catalog._db.conn.execute("PRAGMA defer_foreign_keys = ON")
+        catalog._connection.execute("PRAGMA defer_foreign_keys = ON")
         catalog.tag([number + 1], add=["nobody's"])
     catalog.tag([number], add=["mine"])
     with Catalog.open(catalog.folder) as again:

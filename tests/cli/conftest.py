@@ -18,7 +18,7 @@ import pytest
 from modelhub.catalog.store import Catalog
 from modelhub.cli.console import main
 from modelhub.demo.library import Library, lay_out
-from modelhub.scan import scan
+from modelhub.scan.run import scan
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -113,11 +113,11 @@ def test_what_a_user_says_is_kept(run: Run) -> None:
 )
 def test_a_dry_run_says_what_would_be_and_leaves_it(words: list[str], key: str, value: Any, run: Run) -> None:
     with Catalog.open() as catalog:
-        before = list(catalog._db.conn.iterdump())
+        before = list(catalog._connection.iterdump())
     found = run(*words, "--json")
     assert found.code == 0 and (found.json[0] if key == "tags" else found.json)[key] == value
     with Catalog.open() as catalog:
-        assert list(catalog._db.conn.iterdump()) == before
+        assert list(catalog._connection.iterdump()) == before
     assert run("rate", "#1", "9", "--dry-run").code == 2
     assert run("tag", "#1", "--add", "\n", "--dry-run").code == 2
 

@@ -137,7 +137,7 @@ def test_every_asset_has_the_keys_of_the_contract(run: Run) -> None:
     assert (pickle["format"], pickle["architecture"], pickle["parameters"], pickle["autov3"]) == (
         "pickle",
         None,
-        None,
+        64,
         None,
     )
 
@@ -149,7 +149,7 @@ def test_every_asset_has_the_keys_of_the_contract(run: Run) -> None:
         (["kind:checkpoint", "-name:base"], ["tiny-shapes-pastel.safetensors", "tiny-shapes-stripes.safetensors"]),
         (["-kind:checkpoint", "kind:lora", "OR", "-format:safetensors", "name:sundisc"], ["sundisc.pt", "tiny-shapes-framed-lora.safetensors"]),
         (["kind:checkpoint", "--sort", "name", "--reverse", "--limit", "1", "name:s*"], ["tiny-shapes-stripes.safetensors"]),
-        (["(kind:lora", "OR", "kind:embedding)"], ["sundisc.safetensors", "tiny-shapes-framed-lora.safetensors"]),
+        (["(kind:lora", "OR", "kind:embedding)"], ["sundisc.pt", "sundisc.safetensors", "tiny-shapes-framed-lora.safetensors"]),
         (["size:>20MB", "--sort", "size", "--limit", "2", "--json"], None),
         (["framed lora"], []),
         (["framed-lora", "arch:sd1"], ["tiny-shapes-framed-lora.safetensors"]),

@@ -137,7 +137,7 @@ def test_a_dry_run_writes_nothing(run: Run, library: Library, tmp_path: Path) ->
     goal = tmp_path / "o.safetensors"
     before = state(tmp_path, library.folder)
     with Catalog.open() as catalog:
-        rows = list(catalog._db.conn.iterdump())
+        rows = list(catalog._connection.iterdump())
     words = [
         "merge",
         "weighted-sum",
@@ -155,7 +155,7 @@ def test_a_dry_run_writes_nothing(run: Run, library: Library, tmp_path: Path) ->
     assert f"would write {goal}: 23.8 MB" in run(*words).out
     assert state(tmp_path, library.folder) == before
     with Catalog.open() as catalog:
-        assert list(catalog._db.conn.iterdump()) == rows
+        assert list(catalog._connection.iterdump()) == rows
     assert run("merge", "weighted-sum", *STYLES, "-o", goal).code == 0
     assert goal.stat().st_size == found.json["size"]
 

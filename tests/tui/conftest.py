@@ -16,7 +16,7 @@ from textual.pilot import Pilot
 
 from modelhub.catalog.data import data_path
 from modelhub.catalog.store import Catalog
-from modelhub.scan import scan
+from modelhub.scan.run import scan
 from modelhub.settings import Settings
 from modelhub.tui.app import ModelhubApp
 from modelhub.tui.library import Library

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from modelhub.catalog.store import Catalog
-from modelhub.scan import scan
+from modelhub.scan.run import scan
 
 ROOT = Path(__file__).resolve().parents[2]
 

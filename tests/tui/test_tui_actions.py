@@ -13,7 +13,7 @@ from modelhub.catalog.asset import FileStat
 from modelhub.catalog.identity import Evidence, Identity
 from modelhub.catalog.store import Catalog
 from modelhub.errors import ModelhubError, UsageError
-from modelhub.scan import ScanReport
+from modelhub.scan.report import ScanReport
 from modelhub.settings import Settings
 from modelhub.tui.actions import ACTIONS, SCOPES, bindings
 from modelhub.tui.app import ModelhubApp, run

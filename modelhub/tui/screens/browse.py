@@ -16,6 +16,8 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input
 
 from modelhub.catalog.asset import Asset
+from modelhub.organize import words
+from modelhub.organize.undo import undo
 from modelhub.settings import user_path
 from modelhub.text import one_line, plural, shorten
 from modelhub.tui.actions import bindings
@@ -23,6 +25,7 @@ from modelhub.tui.library import Library, Survey, survey
 from modelhub.tui.narrow import narrow
 from modelhub.tui.screens.dialogs import AskDialog, NoteDialog
 from modelhub.tui.screens.tags import TagChange, TagDialog
+from modelhub.tui.tidy import to_trash, trash_question
 from modelhub.tui.widgets.asset_list import AssetList
 from modelhub.tui.widgets.detail import Detail
 from modelhub.tui.widgets.finder import Finder
@@ -75,6 +78,7 @@ class BrowseScreen(Screen[None]):
         """Something was written about assets."""
 
         says: str
+        seconds: float = 2
 
     def __init__(self, library: Library, settings: Settings) -> None:
         super().__init__()
@@ -259,20 +263,16 @@ class BrowseScreen(Screen[None]):
     def _tagged(self, ids: list[int], change: TagChange | None) -> None:
         if change is not None and (change.add or change.remove):
             self._write(
-                f"Tagged {plural(len(ids), 'asset')}.", lambda catalog: catalog.tag(ids, change.add, change.remove)
+                f"Tagged {plural(len(ids), 'asset')}.",
+                lambda catalog: words.tag(catalog, ids, change.add, change.remove),
             )
 
     def action_rate(self, stars: int) -> None:
         """Give stars."""
         ids = [asset.id for asset in self._targets()]
-
-        def rate(catalog: Catalog) -> None:
-            with catalog.atomic():
-                for number in ids:
-                    catalog.rate(number, stars)
-
         if ids:
-            self._write(f"{'★' * stars or 'No stars'} for {plural(len(ids), 'asset')}.", rate)
+            says = f"{'★' * stars or 'No stars'} for {plural(len(ids), 'asset')}."
+            self._write(says, lambda catalog: words.rate(catalog, ids, stars))
 
     def action_note(self) -> None:
         """Write a note."""
@@ -284,21 +284,43 @@ class BrowseScreen(Screen[None]):
 
         def noted(text: str | None) -> None:
             if text is not None:
-                self._write("Noted.", lambda catalog: catalog.note(number, text))
+                self._write("Noted.", lambda catalog: words.note(catalog, number, text))
 
         self.app.push_screen(NoteDialog(asset.name, asset.notes), noted)
 
     @background("write", exclusive=False)
-    def _write(self, job: WorkerJob, says: str, change: Callable[[Catalog], None]) -> None:
+    def _write(self, job: WorkerJob, says: str, change: Callable[[Catalog], object]) -> None:
         with self.library.open() as catalog:
             change(catalog)
         job.post(self.Changed(says))
+
+    @background("write", exclusive=False)
+    def _tidy(self, job: WorkerJob, change: Callable[[Catalog, WorkerJob], str]) -> None:
+        with self.library.open() as catalog:
+            says = change(catalog, job)
+        job.post(self.Changed(says, seconds=6))
 
     @on(Changed)
     def _changed(self, message: Changed) -> None:
         self.assets.reload()
         self.refresh_all()
-        self.notify(message.says, markup=False, timeout=2)
+        self.notify(message.says, markup=False, timeout=message.seconds)
+
+    def action_trash(self) -> None:
+        """Ask, then to the trash."""
+        targets = self._targets()
+
+        def asked(yes: bool | None) -> None:
+            if yes:
+                self.assets.marks = {}
+                self._tidy(lambda catalog, job: to_trash(catalog, targets, job))
+
+        if targets:
+            self.app.push_screen(trash_question(targets), asked)
+
+    def action_undo(self) -> None:
+        """Take back the latest change."""
+        self._tidy(lambda catalog, job: undo(catalog, job=job))
 
     def action_copy_path(self) -> None:
         """The path to the clipboard."""

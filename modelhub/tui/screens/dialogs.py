@@ -1,4 +1,4 @@
-"""Small dialogs: an error with its next step, a question with one line as its answer, and a note."""
+"""Small dialogs: an error with its next step, a question of yes or no, one with a line as its answer, and a note."""
 
 from __future__ import annotations
 
@@ -39,6 +39,32 @@ class ErrorDialog(ModalScreen[None]):
     @on(Button.Pressed)
     def _close(self) -> None:
         self.dismiss(None)
+
+
+class ConfirmDialog(ModalScreen[bool]):
+    """A title, what would be done, and the word on the button that does it; gives whether it is to be done."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,n,q", "dismiss(False)", "Cancel", show=False, id="confirm.cancel"),
+        Binding("enter,y", "dismiss(True)", "Do it", show=False, priority=True, id="confirm.take"),
+    ]
+
+    def __init__(self, title: str, text: str, button: str) -> None:
+        super().__init__()
+        self._title, self._text, self._button = title, text, button
+
+    def compose(self) -> ComposeResult:
+        """The text above the button."""
+        with Vertical(classes="dialog -wide") as box:
+            box.border_title = self._title
+            yield Static(printable(self._text), markup=False, id="message")
+            with Horizontal(classes="buttons"):
+                yield Button(self._button, variant="primary", compact=True, id="take")
+            yield Static("enter does it · escape leaves", markup=False, classes="keys")
+
+    @on(Button.Pressed)
+    def _take(self) -> None:
+        self.dismiss(True)
 
 
 class AskDialog(ModalScreen[str | None]):

@@ -21,6 +21,10 @@ CONFIDENCE = {
 }
 
 
+#: What to show of the files beside a model.
+_SIDECAR = ("version", "base_model", "creator", "licence", "tags", "negative_words", "weight", "description")
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """A label and a text; `look` is how it is drawn, `cut` keeps it on one line."""
@@ -52,6 +56,7 @@ def sections(asset: Asset) -> Iterator[Section]:
             (Fact("", one_line(", ".join(asset.trigger_words))),) * bool(asset.trigger_words),
             labelled=False,
         ),
+        Section("Beside it", tuple(_pairs({name: asset.sidecar[name] for name in _SIDECAR if name in asset.sidecar}))),
         Section("Components", tuple(_components(asset))),
         Section("Evidence", tuple(_evidence(asset)), labelled=False),
         Section("Adapter", tuple(_pairs(asset.adapter or {}))),
@@ -64,6 +69,8 @@ def sections(asset: Asset) -> Iterator[Section]:
 def _head(asset: Asset) -> Iterator[Fact]:
     yield Fact("", one_line(asset.name), "title")
     yield Fact("", one_line(str(asset.path.parent)), "path")
+    for link in asset.links:
+        yield Fact("", f"also at {one_line(link)}", "path")
     if asset.missing:
         yield Fact("", "✗ The file is gone; its row stays until a scan finds it again.", "bad")
     if asset.problem:
@@ -111,6 +118,8 @@ def _yours(asset: Asset) -> Iterator[Fact]:
     yield Fact("tags", " ".join(f"#{one_line(tag)}" for tag in asset.tags) or "none", "tag" if asset.tags else "muted")
     if asset.notes:
         yield Fact("notes", printable(asset.notes))
+    for name, word in asset.said.items():
+        yield Fact(name, f"{word}, set by you; the file says {asset.found.get(name) or 'unknown'}")
 
 
 def _components(asset: Asset) -> Iterator[Fact]:
@@ -136,7 +145,7 @@ def _short(value: Any) -> str:
         return ", ".join(f"{name} {_short(inner)}" for name, inner in value.items())
     if isinstance(value, str) or not isinstance(value, Iterable):
         return f"{value:g}" if isinstance(value, float) else str(value)
-    return " × ".join(_short(inner) for inner in value)
+    return (" × " if all(type(inner) is int for inner in value) else ", ").join(map(_short, value))
 
 
 def _evidence(asset: Asset) -> Iterator[Fact]:

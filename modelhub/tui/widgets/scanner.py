@@ -10,7 +10,8 @@ from time import monotonic
 from textual import on
 from textual.message import Message
 
-from modelhub.scan import ScanReport, scan
+from modelhub.scan.report import ScanReport
+from modelhub.scan.run import scan
 from modelhub.tui.library import Library
 from modelhub.tui.widgets.status import StatusLine
 from modelhub.tui.work import Done, Progress, WorkerJob, background

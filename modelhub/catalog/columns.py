@@ -1,0 +1,26 @@
+"""Columns of the table `assets` that several readers and writers of it name."""
+
+from __future__ import annotations
+
+import re
+
+HASH_NAMES = ("sha256", "blake3", "crc32", "autov1", "autov2", "autov3")
+
+#: What a query selects so that `from_row` can read it.
+SELECT = (
+    "SELECT assets.*, (SELECT json_group_array(tag) FROM tags WHERE asset_id = assets.id) AS tag_list, "
+    "(SELECT json_group_array(path) FROM links WHERE asset_id = assets.id) AS link_list FROM assets"
+)
+
+#: What the user may say of a file against its bytes.
+OVERRIDABLE = ("kind", "architecture", "variant")
+
+
+def effective(found: dict[str, str | None], said: dict[str, str]) -> dict[str, str | None]:
+    """The columns that hold: the user's word where there is one, else what the bytes say."""
+    return {name: said.get(name) or found.get(name) for name in OVERRIDABLE}
+
+
+def escape_like(text: str) -> str:
+    """`text` as a LIKE pattern that fits only itself; use with ESCAPE '\\'."""
+    return re.sub(r"([\\%_])", r"\\\1", text)

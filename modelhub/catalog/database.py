@@ -1,0 +1,123 @@
+"""The catalog's file: opened in WAL mode, brought up to date by migrations, changed in transactions.
+
+sqlite-utils runs the migrations and is imported only when one is due: it costs more than everything else in `ls`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from modelhub.catalog.data import data_path
+from modelhub.catalog.trouble import catalog_error
+from modelhub.errors import file_error
+from modelhub.formats.closing import Closing
+from modelhub.settings import home
+
+
+class CatalogFile(Closing):
+    """catalog.db: rows out of SQL, and transactions that are whole or nothing. Belongs to one thread."""
+
+    def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
+        self._connection = connection
+        self.folder = folder
+
+    @classmethod
+    def open(cls, folder: Path | None = None) -> Self:
+        """Open or create catalog.db in `folder` (default: `settings.home()`).
+
+        Raises FileError when the folder or the file cannot be used, CorruptFileError when the file is not a catalog.
+        """
+        folder = folder or home()
+        path = folder / "catalog.db"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(path, timeout=30)
+        except OSError as error:
+            raise file_error(error, folder) from error
+        except sqlite3.Error as error:
+            raise catalog_error(error, path) from error
+        connection.row_factory = sqlite3.Row
+        try:
+            _prepare(connection)
+        except sqlite3.Error as error:
+            connection.close()
+            raise catalog_error(error, path) from error
+        return cls(connection, folder)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connection.close()
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Run one statement; for reading, and for changes inside `atomic`."""
+        return self._connection.execute(sql, values)
+
+    def each(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
+        """Run one statement for every row of values; inside `atomic`."""
+        self._connection.executemany(sql, values)
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        """Everything inside is written together or not at all; another writer is waited for, not run into.
+
+        Inside another `atomic` it is part of that one. Raises FileError for what SQLite cannot do.
+        """
+        if self._connection.in_transaction:
+            yield
+            return
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            self._connection.commit()
+        except sqlite3.Error as error:
+            raise catalog_error(error, self.folder / "catalog.db") from error
+        finally:
+            self._connection.rollback()  # does nothing after a commit; a commit that failed must not stay open
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """WAL mode, and all migrations applied; many processes may do this at once."""
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    scripts = sorted(data_path("migrations").glob("*.sql"))
+    if connection.execute("PRAGMA user_version").fetchone()[0] < len(scripts):
+        _migrate(connection, scripts)
+
+
+def _migrate(connection: sqlite3.Connection, scripts: list[Path]) -> None:
+    """`user_version` counts the migrations that were applied, so that a catalog that is up to date is known at once."""
+    from sqlite_utils import Database
+    from sqlite_utils.migrations import Migrations
+
+    connection.execute("PRAGMA journal_mode = WAL")
+    migrations = Migrations("modelhub")
+    for path in scripts:
+        sql = path.read_text(encoding="utf-8")
+
+        def apply(db: Database, sql: str = sql) -> None:
+            for statement in _statements(sql):
+                db.conn.execute(statement)
+
+        migrations(name=path.stem)(apply)
+    connection.execute("BEGIN IMMEDIATE")  # another process may be doing the same
+    try:
+        migrations.apply(Database(connection, execute_plugins=False))  # other people's plugins have no business here
+        connection.execute(f"PRAGMA user_version = {len(scripts)}")
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+def _statements(sql: str) -> Iterator[str]:
+    """The statements of a script one by one: `executescript` would commit the migration's transaction."""
+    text = ""
+    for line in sql.splitlines(keepends=True):
+        text += line
+        if sqlite3.complete_statement(text):
+            yield text
+            text = ""

@@ -1,0 +1,195 @@
+"""Reading the catalog: search, look up by name, path or hash, count. Everything here is one SELECT."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from modelhub.catalog.columns import HASH_NAMES, SELECT, escape_like
+from modelhub.catalog.database import CatalogFile
+from modelhub.errors import NotFoundError, UsageError
+from modelhub.text import is_utf8
+
+if TYPE_CHECKING:
+    from modelhub.catalog.asset import Asset
+    from modelhub.catalog.fields import Condition
+
+#: Sort names to SQL; names are compared without case, and ties go by name.
+SORTS = {
+    "name": "name COLLATE NOCASE", "size": "size", "added": "added", "rating": "rating", "kind": "kind",
+    "architecture": "architecture", "arch": "architecture", "modified": "modified", "path": "path",
+    "params": "parameters", "parameters": "parameters", "dtype": "dtype", "format": "format", "id": "id",
+}  # fmt: skip
+_BIGGEST_FIRST = {"size", "added", "rating", "modified", "params", "parameters"}
+#: Assets in the trash are nobody's concern but the trash's.
+_HERE = "trashed IS NULL"
+_READABLE = "missing = 0 AND problem IS NULL"
+_UNHASHED = "sha256 IS NULL OR blake3 IS NULL"
+#: Rows that are read together.
+_PAGE = 200
+
+
+class FileRow(NamedTuple):
+    """What the catalog knows of one file. The first five are its `Found` state, `rules` what identified it."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    sidecars: int
+    id: int
+    missing: int
+    rules: str
+
+
+class CatalogReader(CatalogFile):
+    """What the catalog knows. Assets in the trash are found by `in_trash` and by their ids alone."""
+
+    def ids(self, query: str = "", sort: str = "name", *, reverse: bool = False) -> list[int]:
+        """The ids of all assets that `query` finds, in order. Raises BadQueryError, UsageError for an unknown sort.
+
+        Sizes, dates and ratings come biggest first, everything else from A to Z; `reverse` turns that round.
+        """
+        if sort not in SORTS:
+            raise UsageError(f"Assets cannot be sorted by '{sort}'.", f"Choose one of: {', '.join(SORTS)}.")
+        where = _where(query)
+        down = (sort in _BIGGEST_FIRST) != reverse
+        ties = "" if sort == "name" else "name COLLATE NOCASE, "
+        way = "DESC" if down else "ASC"
+        order = f"{SORTS[sort]} {way}, {ties}path {way if sort == 'name' else ''}"
+        sql = f"SELECT id FROM assets WHERE {_HERE} AND ({where.sql}) ORDER BY {order}"  # noqa: S608
+        return [row[0] for row in self.rows(sql, where.parameters)]
+
+    def assets(self, ids: Sequence[int]) -> list[Asset]:
+        """The assets of `ids`, in that order; ids that are gone are left out."""
+        return list(self.pages(ids))
+
+    def pages(self, ids: Sequence[int]) -> Iterator[Asset]:
+        """The same one by one, read in pages: the first is there at once."""
+        for start in range(0, len(ids), _PAGE):
+            page = list(ids[start : start + _PAGE])
+            marks = ",".join("?" * len(page))
+            found = {row["id"]: row for row in self.rows(f"{SELECT} WHERE id IN ({marks})", page)}
+            yield from _assets(found[number] for number in page if number in found)
+
+    def find(
+        self, query: str = "", sort: str = "name", *, reverse: bool = False, limit: int | None = None
+    ) -> list[Asset]:
+        """The assets that `query` finds, in order, at most `limit`."""
+        return self.assets(self.ids(query, sort, reverse=reverse)[:limit])
+
+    def get(self, number: int) -> Asset:
+        """The asset of an id. Raises NotFoundError."""
+        found = self.assets([number])
+        if not found:
+            raise NotFoundError(f"There is no asset #{number}.", "List them with `modelhub ls`.")
+        return found[0]
+
+    def whole(self, number: int) -> dict[str, Any]:
+        """The row of an asset with its tags and links as plain values, for `put_back`. Raises NotFoundError."""
+        asset = self.get(number)
+        row = self.rows("SELECT * FROM assets WHERE id = ?", [number]).fetchone()
+        return {"row": dict(row), "tags": asset.tags, "links": asset.links}
+
+    def by_path(self, path: Path) -> Asset | None:
+        """The asset at exactly this path, which may be a link to its content, or None."""
+        if not is_utf8(str(path)):  # no row has a path that is not text
+            return None
+        where = "path = ? OR id = (SELECT asset_id FROM links WHERE path = ?)"
+        row = self.rows(f"{SELECT} WHERE {_HERE} AND ({where}) ORDER BY path <> ?", [str(path)] * 3).fetchone()
+        return next(_assets([row] if row else []), None)
+
+    def named(self, name: str) -> list[Asset]:
+        """The assets whose file name or stem is `name`; exact case first, any case if there is none."""
+        like = f"{SELECT} WHERE {_HERE} AND name LIKE ? ESCAPE '\\' ORDER BY path"
+        rows = self.rows(like, [f"{escape_like(name)}%"])
+        near = [asset for asset in _assets(rows) if name.lower() in (asset.name.lower(), asset.path.stem.lower())]
+        return [asset for asset in near if name in (asset.name, asset.path.stem)] or near
+
+    def hashed(self, digits: str) -> list[Asset]:
+        """The assets of which any hash begins with these lower-case digits."""
+        where = " OR ".join(f"{name} LIKE ?" for name in HASH_NAMES)
+        rows = self.rows(f"{SELECT} WHERE {_HERE} AND ({where}) ORDER BY path", [f"{digits}%"] * len(HASH_NAMES))
+        return list(_assets(rows))
+
+    def unhashed(self, *, full: bool = False) -> list[Asset]:
+        """The readable assets that lack SHA256 or BLAKE3 (`full`: or any hash), the smallest first."""
+        lacks = _UNHASHED + (" OR crc32 IS NULL" if full else "")
+        return list(_assets(self.rows(f"{SELECT} WHERE {_HERE} AND {_READABLE} AND ({lacks}) ORDER BY size")))
+
+    def count_unhashed(self) -> int:
+        """How many readable assets lack SHA256 or BLAKE3."""
+        sql = f"SELECT count(*) FROM assets WHERE {_HERE} AND {_READABLE} AND ({_UNHASHED})"  # noqa: S608
+        return int(self.rows(sql).fetchone()[0])
+
+    def counts(self, column: str, query: str = "") -> dict[str | None, int]:
+        """How many assets each value of `column` (kind, architecture, format, dtype, variant) has, within `query`."""
+        if column not in ("kind", "architecture", "format", "dtype", "variant"):
+            raise UsageError(f"Assets are not counted by '{column}'.")
+        where = _where(query)
+        sql = f"SELECT {column}, count(*) FROM assets WHERE {_HERE} AND ({where.sql}) GROUP BY 1 ORDER BY 2 DESC, 1"  # noqa: S608
+        return {row[0]: row[1] for row in self.rows(sql, where.parameters)}
+
+    def count(self, query: str = "") -> int:
+        """How many assets `query` finds."""
+        where = _where(query)
+        sql = f"SELECT count(*) FROM assets WHERE {_HERE} AND ({where.sql})"  # noqa: S608
+        return int(self.rows(sql, where.parameters).fetchone()[0])
+
+    def tags(self) -> dict[str, int]:
+        """Every tag and how many assets have it, the most used first."""
+        here = f"asset_id IN (SELECT id FROM assets WHERE {_HERE})"  # noqa: S608
+        rows = self.rows(f"SELECT tag, count(*) FROM tags WHERE {here} GROUP BY tag ORDER BY 2 DESC, 1")  # noqa: S608
+        return {row[0]: row[1] for row in rows}
+
+    def roots(self) -> list[Path]:
+        """The folders that are scanned."""
+        return [Path(row[0]) for row in self.rows("SELECT path FROM roots ORDER BY path")]
+
+    def below(self, folder: Path) -> tuple[int, int]:
+        """How many assets lie below a folder, and their bytes together."""
+        like = escape_like(os.path.join(folder, "")) + "%"  # noqa: PTH118 (ends in one separator, also for "/")
+        sql = f"SELECT count(*), coalesce(sum(size), 0) FROM assets WHERE {_HERE} AND path LIKE ? ESCAPE '\\'"  # noqa: S608
+        count, size = self.rows(sql, [like]).fetchone()
+        return count, size
+
+    def in_trash(self) -> list[Asset]:
+        """The assets in the trash; `path` is where each lies now."""
+        return list(_assets(self.rows(f"{SELECT} WHERE trashed IS NOT NULL ORDER BY trashed, path")))
+
+    def stats(self) -> dict[str, FileRow]:
+        """Path to what is known of every asset's file: what a scan compares with the disk."""
+        columns = "path, device, inode, size, modified, sidecar_stamp, id, missing, identified_by"
+        new = tuple.__new__  # quicker than naming the fields: there may be 50,000
+        rows = self._tuples(f"SELECT {columns} FROM assets WHERE {_HERE}")  # noqa: S608
+        return {row[0]: new(FileRow, row[1:]) for row in rows}
+
+    def links(self) -> dict[str, int]:
+        """Path to asset id of every link to a content that is catalogued under another path."""
+        return dict(self._tuples("SELECT path, asset_id FROM links"))
+
+    def samples(self) -> dict[int, tuple[str, bytes]]:
+        """Asset id to how its sample was made and the sample, of every asset that has one."""
+        return {row[0]: (row[1], row[2]) for row in self._tuples("SELECT asset_id, made_by, data FROM samples")}
+
+    def _tuples(self, sql: str) -> sqlite3.Cursor:
+        """Rows as plain tuples: a scan reads all of them each time."""
+        cursor = self._connection.cursor()
+        cursor.row_factory = None
+        return cursor.execute(sql)
+
+
+def _where(query: str) -> Condition:
+    """The condition of a search; imported here because a scan, which starts with this module, has none."""
+    from modelhub.catalog.search import compile_query
+
+    return compile_query(query)
+
+
+def _assets(rows: Iterable[sqlite3.Row]) -> Iterator[Asset]:
+    from modelhub.catalog.asset import from_row
+
+    return map(from_row, rows)

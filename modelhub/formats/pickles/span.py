@@ -1,0 +1,139 @@
+"""Stretches of files: where bytes stand, read only when somebody asks for them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import IO, Protocol
+
+from modelhub.errors import CorruptFileError, FileError, file_error
+from modelhub.formats.closing import Closing
+from modelhub.formats.safetensors import open_regular
+
+
+class Handle(Closing):
+    """An open file that many stretches share; once it is closed, none of them can be read any more."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._descriptor = open_regular(path)
+        self.size = os.fstat(self._descriptor).st_size
+
+    def fill(self, position: int, buffer: memoryview) -> None:
+        """Fill `buffer` from byte `position` on; safe from several threads. Raises FileError."""
+        done = 0
+        while done < len(buffer):
+            try:
+                count = os.preadv(self._descriptor, [buffer[done:]], position + done)
+            except OSError as error:
+                raise file_error(error, self.path) from error
+            if count == 0:
+                raise CorruptFileError(f"{self.path} became shorter while it was read.", "Something else writes to it.")
+            done += count
+
+    def close(self) -> None:
+        """Close the file; closing twice is fine."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class Spool(Closing):
+    """A temporary file without a name, for what has to be unpacked; it holds at most `limit` bytes."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        self.path, self._left, self._used = path, limit, 0
+        self._file: IO[bytes] | None = None
+        self._lock = Lock()
+
+    def keep(self, pieces: Iterable[bytes], most: int) -> Span:
+        """Write `pieces`, at most `most` bytes in all. Raises FileError for more, or when the disk is full."""
+        with self._lock:
+            begin = self._used
+            for piece in pieces:
+                self._allow(len(piece), most - (self._used - begin))
+                self._write(piece)
+            return Span(self, begin, self._used - begin)
+
+    def _allow(self, size: int, most: int) -> None:
+        if size > min(most, self._left):
+            raise FileError(
+                f"{self.path} unpacks to more than a file of its size may hold.", "It may be made to fill the disk."
+            )
+        self._left -= size
+
+    def _write(self, piece: bytes) -> None:
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (closed in close)
+            while piece:
+                done = os.pwrite(self._file.fileno(), piece, self._used)
+                self._used, piece = self._used + done, piece[done:]
+        except OSError as error:
+            raise file_error(error, tempfile.gettempdir()) from error
+
+    def fill(self, position: int, buffer: memoryview) -> None:
+        """Fill `buffer` from byte `position` on; safe from several threads. Raises FileError after `close`."""
+        if not len(buffer):
+            return
+        if self._file is None:
+            raise FileError(f"{self.path} is closed already.", "Open it again.")
+        try:
+            count = os.preadv(self._file.fileno(), [buffer], position)
+        except OSError as error:
+            raise file_error(error, tempfile.gettempdir()) from error
+        if count < len(buffer):
+            raise FileError("The temporary file became shorter while it was read.", "Something else writes to it.")
+
+    def close(self) -> None:
+        """Drop the file; closing twice is fine."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+class Data(Protocol):
+    """Bytes of a known size that may have to be unpacked before they are read."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    def span(self) -> Span:
+        """Where the bytes stand, unpacked if need be."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Span:
+    """`size` bytes of a file from byte `begin` on."""
+
+    file: Handle | Spool
+    begin: int
+    size: int
+
+    def span(self) -> Span:
+        """Itself: nothing has to be unpacked."""
+        return self
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset` on; fewer at the end of the span."""
+        out = bytearray(max(0, min(size, self.size - offset)))
+        self.file.fill(self.begin + offset, memoryview(out))
+        return bytes(out)
+
+    def fill(self, offset: int, buffer: memoryview) -> None:
+        """Fill `buffer` from byte `offset` of the span on, which must hold that many bytes."""
+        if offset < 0 or offset + len(buffer) > self.size:
+            raise IndexError(f"bytes {offset} to {offset + len(buffer)} of {self.size}")
+        self.file.fill(self.begin + offset, buffer)
+
+    def part(self, offset: int, size: int | None = None) -> Span:
+        """The bytes from `offset` on, `size` of them or all; must lie inside."""
+        size = self.size - offset if size is None else size
+        if offset < 0 or size < 0 or offset + size > self.size:
+            raise IndexError(f"bytes {offset} to {offset + size} of {self.size}")
+        return Span(self.file, self.begin + offset, size)

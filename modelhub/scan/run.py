@@ -1,0 +1,243 @@
+"""Scan: walk the folders, know every model by its header, and bring the catalog up to date.
+
+Headers come first and are written in batches, so that a scan that is stopped keeps what it has; unchanged files are
+skipped by (device, inode, size, modified); vanished files stay in the catalog as missing until the user forgets them.
+Hashing comes last, the smallest files first, each stored at once: a scan that is stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelhub.catalog.rules import rules_version
+from modelhub.catalog.store import Catalog
+from modelhub.errors import FileError, ModelhubError, NotFoundError
+from modelhub.formats.naming import check_name
+from modelhub.formats.walk import Found, find_assets
+from modelhub.jobs import QUIET, Job
+from modelhub.scan.report import Problem, ScanReport
+from modelhub.settings import user_path
+
+if TYPE_CHECKING:
+    from modelhub.scan.know import Learned
+
+_BATCH = 128
+#: Files that are walked between two looks at whether to stop.
+_STEP = 50
+
+
+def scan(
+    catalog: Catalog, folders: Iterable[Path] = (), *, hashes: str = "none", workers: int = 2, job: Job = QUIET
+) -> ScanReport:
+    """Index `folders` and remember them; without any, the remembered ones.
+
+    `hashes`: none, fast or full, made after indexing. Raises NotFoundError for a folder that does not exist, FileError
+    for one with a name that is not text, CancelledError when stopped; what was indexed by then is kept.
+    """
+    started = time.monotonic()
+    roots = [_root(Path(folder)) for folder in folders]
+    for root in roots:
+        catalog.add_root(root)
+    roots = roots or catalog.roots()
+    run = _Scan(catalog, ScanReport([str(root) for root in roots]), job)
+    run.index(roots, workers)
+    if hashes != "none":
+        run.hash(hashes, workers)
+    run.report.unhashed = catalog.count_unhashed()
+    run.report.seconds = round(time.monotonic() - started, 3)
+    return run.report
+
+
+def _root(folder: Path) -> Path:
+    folder = Path(os.path.abspath(user_path(folder)))  # noqa: PTH100 (links stay as the user wrote them)
+    if not os.path.isdir(folder):  # noqa: PTH112 (never raises)
+        raise NotFoundError(f"{folder} is not a folder.", "Name the folder that holds the models.")
+    check_name(str(folder))
+    return folder
+
+
+class _Scan:
+    """One scan under way: what the catalog knew before, and what was seen on disk."""
+
+    def __init__(self, catalog: Catalog, report: ScanReport, job: Job) -> None:
+        self.catalog, self.report, self.job = catalog, report, job
+        self.before = catalog.stats()
+        self.rules = rules_version()
+        self.seen: set[str] = set()
+        self.aliases: dict[str, str] = {}  # path of a link to the path that stands for its content
+        self.unread: list[str] = []
+        self.added: list[int] = []
+
+    def index(self, roots: list[Path], workers: int) -> None:
+        """Headers of new and changed files, then what moved and what is gone."""
+        changed = self._changed(self._contents(roots))
+        if changed:
+            self._follow_renames(changed)
+            self._know(changed, workers)
+        self._set_links(roots)
+        self._mark_missing(roots)
+
+    def _contents(self, roots: list[Path]) -> list[Found]:
+        """Every content below the roots once: of several paths that which the catalog knows, else a real file."""
+        chosen: dict[tuple[int, int], Found] = {}
+        with self.job.phase("walking", None, "files") as advance:
+            for number, found in enumerate(find_assets(roots, self._unreadable), 1):
+                if number % _STEP == 0:
+                    advance(_STEP, found.path)
+                other = chosen.setdefault((found.device, found.inode), found)
+                if other is not found:
+                    self._choose(chosen, other, found)
+        self.report.links = len(self.aliases)
+        return list(chosen.values())
+
+    def _choose(self, chosen: dict[tuple[int, int], Found], one: Found, two: Found) -> None:
+        first, second = sorted((one, two), key=lambda found: (found.path not in self.before, found.link))
+        chosen[first.device, first.inode] = first
+        for path, target in list(self.aliases.items()):
+            if target == second.path:
+                self.aliases[path] = first.path
+        self.aliases[second.path] = first.path
+
+    def _changed(self, contents: list[Found]) -> dict[str, Found]:
+        """The files whose rows are not up to date."""
+        changed: dict[str, Found] = {}
+        back = []
+        for found in contents:
+            row = self.before.get(found.path)
+            if row is None or row[:4] != found[1:5] or row.sidecars != found.sidecars or row.rules != self.rules:
+                changed[found.path] = found
+            else:
+                back += [row.id] if row.missing else []
+        self.seen = {found.path for found in contents}
+        self.report.files = len(contents)
+        self.report.unchanged = len(contents) - len(changed)
+        if back:
+            self.catalog.set_missing(back, False)
+        return changed
+
+    def _unreadable(self, error: FileError, path: str) -> None:
+        self.unread.append(path)
+        self._problem(path, error)
+
+    def _problem(self, path: str, error: ModelhubError) -> None:
+        self.report.problems.append(Problem(path, error.code, error.message))
+        self.job.say(error.message, "warning")
+
+    def _follow_renames(self, changed: dict[str, Found]) -> None:
+        """The rows are read again under the lock that moves are written with: another scan may have followed them."""
+        from modelhub.scan.follow import renamed
+
+        with self.catalog.atomic():
+            self.before = self.catalog.stats()
+            moves = renamed(self.before, changed, self.seen)
+            self.catalog.move({self.before[old].id: Path(new) for old, new in moves.items()})
+        self.report.moved += len(moves)
+        moved = {new: self.before.pop(old) for old, new in moves.items()}
+        self.before |= moved
+        for path, row in moved.items():
+            if row.rules == self.rules and row.sidecars == changed[path].sidecars:
+                del changed[path]
+
+    def _know(self, changed: Mapping[str, Found], workers: int) -> None:
+        from modelhub.scan.know import know_all
+
+        wanted = [(path, found.sidecars != 0) for path, found in changed.items()]
+        with (
+            self.job.phase("indexing", len(changed), "files") as advance,
+            closing(know_all(wanted, workers)) as known,
+        ):
+            for batch in _batches(changed.values(), _BATCH):
+                learned = list(islice(known, len(batch)))
+                with self.catalog.atomic():
+                    for found, what in zip(batch, learned, strict=True):
+                        self._record(found, what)
+                        advance(1, found.path)
+
+    def _record(self, found: Found, what: Learned | ModelhubError) -> None:
+        from modelhub.scan.recording import record
+
+        known = self.before.get(found.path)
+        number = record(self.catalog, found, what, self.rules)
+        if isinstance(what, ModelhubError):
+            self._problem(found.path, what)
+        if number is None:
+            self.seen.discard(found.path)
+            return
+        self.report.updated += known is not None
+        self.report.added += known is None
+        if known is None:
+            self.added.append(number)
+
+    def _set_links(self, roots: list[Path]) -> None:
+        """Remember the further paths of contents; a path that had a row of its own hands its words over."""
+        known = self.catalog.links()
+        inside = _inside(roots)
+        gone = [p for p in known if p not in self.aliases and p.startswith(inside) and not os.path.lexists(p)]
+        fresh = {path: target for path, target in self.aliases.items() if path not in known or path in self.before}
+        if not fresh and not gone:
+            return
+        with self.catalog.atomic():
+            rows = self.catalog.stats()
+            for path, target in fresh.items():
+                if path in rows and target in rows:
+                    self.catalog.absorb(rows[target].id, rows[path].id)
+            self.catalog.set_links({p: rows[target].id for p, target in fresh.items() if target in rows}, gone)
+
+    def _mark_missing(self, roots: list[Path]) -> None:
+        """Rows below the scanned folders whose file was not seen, and is not there by a path that the walk left out.
+
+        A folder that could not be read proves nothing. What came back elsewhere is recognised by its hash.
+        """
+        inside = _inside(roots)
+        closed = tuple(f"{path}{os.sep}" for path in self.unread)
+        lost, absent = [], []
+        for path, row in self.before.items():
+            if path in self.seen or path in self.aliases or path in self.unread or path.startswith(closed):
+                continue
+            if row.missing or not os.path.lexists(path) or not os.path.exists(path):  # noqa: PTH110 (never raises)
+                absent.append(row.id)
+                lost += [row.id] if not row.missing and path.startswith(inside) else []
+        if self.added and absent:
+            lost = self._follow_contents(lost, absent)
+        if lost:
+            self.catalog.set_missing(lost)
+        self.report.missing = len(lost)
+
+    def _follow_contents(self, lost: list[int], absent: list[int]) -> list[int]:
+        from modelhub.scan.follow import reappeared
+
+        found = reappeared(self.catalog, absent, self.added, self.job)
+        for old, new in found.items():
+            self.catalog.follow(old, new)
+        self.report.moved += len(found)
+        self.report.added -= len(found)
+        return [number for number in lost if number not in found]
+
+    def hash(self, mode: str, workers: int) -> None:
+        """Hash what has no hash yet; each is stored at once."""
+        wanted = [asset for asset in self.catalog.unhashed(full=mode == "full") if str(asset.path) in self.seen]
+        if not wanted:
+            return
+        from modelhub.scan.hashing import hash_assets
+
+        for path, error in hash_assets(self.catalog, wanted, mode, workers, self.job):
+            self.report.hashed += error is None
+            if error is not None:
+                self._problem(path, error)
+
+
+def _inside(roots: list[Path]) -> tuple[str, ...]:
+    """What the paths below the roots begin with: each ends in one separator, also "/"."""
+    return tuple(os.path.join(root, "") for root in roots)  # noqa: PTH118
+
+
+def _batches(items: Iterable[Found], size: int) -> Iterator[list[Found]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
