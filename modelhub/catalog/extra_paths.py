@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from modelhub.catalog.layouts import extra_keys
 from modelhub.errors import CorruptFileError, FileError, file_error
-from modelhub.formats.safetensors import open_regular
+from modelhub.formats.handle import open_regular
 from modelhub.text import is_utf8
 
 if TYPE_CHECKING:

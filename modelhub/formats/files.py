@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from modelhub.errors import NotAModelError, file_error
-from modelhub.formats.safetensors import SafetensorsFile, open_regular, sniff_hint
+from modelhub.formats.handle import open_regular
+from modelhub.formats.safetensors import SafetensorsFile, sniff_hint
 from modelhub.formats.sniff import sniff_bytes
 from modelhub.formats.source import TensorSource
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from modelhub.errors import CorruptFileError, NotAModelError
 from modelhub.formats.gguf_cursor import BROKEN, Cursor
+from modelhub.formats.handle import Handle
 from modelhub.formats.header import BLOCKS, Header, nbytes
-from modelhub.formats.pickles.span import Handle
 from modelhub.formats.safetensors import sniff_hint
 from modelhub.formats.source import TensorSource
 

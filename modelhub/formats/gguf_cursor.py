@@ -5,7 +5,7 @@ from __future__ import annotations
 from struct import Struct
 
 from modelhub.errors import CorruptFileError
-from modelhub.formats.pickles.span import Handle
+from modelhub.formats.handle import Handle
 
 #: Bytes of key-value pairs and tensor infos; the vocabulary of a large text encoder takes ten million.
 MAX_HEADER = 64_000_000

@@ -17,8 +17,9 @@ from itertools import islice
 from pathlib import Path
 
 from modelhub.errors import CancelledError, FileError, ModelhubError, file_error
+from modelhub.formats.handle import open_regular
 from modelhub.formats.lanes import Digest, feed
-from modelhub.formats.safetensors import open_regular, read_header
+from modelhub.formats.safetensors import read_header
 from modelhub.formats.stat import FileStat
 from modelhub.jobs import QUIET, Job
 

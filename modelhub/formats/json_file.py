@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from modelhub.errors import CorruptFileError, file_error
-from modelhub.formats.safetensors import open_regular
+from modelhub.formats.handle import open_regular
 
 #: The index of a model of 100,000 tensors has ten million bytes.
 MAX_BYTES = 16_000_000

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from collections import Counter
 from math import prod
 from pathlib import Path
 from typing import Any
 
-from modelhub.errors import CorruptFileError, FileError, NotAModelError, file_error
+from modelhub.errors import CorruptFileError, NotAModelError, file_error
+from modelhub.formats.handle import Handle, open_regular
 from modelhub.formats.header import DTYPE_BITS, Header, TensorInfo, nbytes
 from modelhub.formats.quick import quick_header
 from modelhub.formats.source import TensorSource
@@ -42,27 +42,6 @@ def read_header(path: str | Path) -> Header:
         raise file_error(error, path) from error
     finally:
         os.close(descriptor)
-
-
-def open_regular(path: str | Path) -> int:
-    """A descriptor to read a file by; the caller closes it. Never waits, as opening a named pipe would.
-
-    Raises NotAModelError for a device or a pipe, FileError for what cannot be opened, be it for its very name.
-    """
-    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-    try:
-        descriptor = os.open(path, flags)
-    except OSError as error:
-        raise file_error(error, path) from error
-    except ValueError as error:
-        raise FileError(f"{str(path)!r} cannot be the name of a file: {error}.", "Check the path.") from error
-    kind = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(kind):
-        return descriptor
-    os.close(descriptor)
-    if stat.S_ISDIR(kind):
-        raise FileError(f"{path} is a folder, not a file.", "Name a file.")
-    raise NotAModelError(f"{path} is a device, a pipe or a socket.", "Name a regular file.")
 
 
 def _read(descriptor: int, path: str) -> Header:
@@ -251,9 +230,9 @@ class SafetensorsFile(TensorSource):
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._descriptor = open_regular(self.path)
+        self._file = Handle(self.path)
         try:
-            self.header = _read(self._descriptor, str(self.path))
+            self.header = _read(self._file.descriptor, str(self.path))
         except OSError as error:
             self.close()
             raise file_error(error, self.path) from error
@@ -266,26 +245,13 @@ class SafetensorsFile(TensorSource):
         info = self.info(name)
         if offset < 0 or offset + len(buffer) > info.nbytes:
             raise IndexError(f"bytes {offset} to {offset + len(buffer)} of tensor {name!r}, which has {info.nbytes}")
-        self._fill(self.header.data_start + info.begin + offset, buffer)
-
-    def _fill(self, position: int, buffer: memoryview) -> None:
-        done = 0
-        while done < len(buffer):
-            try:
-                count = os.preadv(self._descriptor, [buffer[done:]], position + done)
-            except OSError as error:
-                raise file_error(error, self.path) from error
-            if count == 0:
-                raise CorruptFileError(f"{self.path} became shorter while it was read.", "Something else writes to it.")
-            done += count
+        self._file.fill(self.header.data_start + info.begin + offset, buffer)
 
     def _head(self) -> bytes:
         buffer = bytearray(self.header.data_start)
-        self._fill(0, memoryview(buffer))
+        self._file.fill(0, memoryview(buffer))
         return bytes(buffer)
 
     def close(self) -> None:
         """Close the file; closing twice is fine."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._file.close()

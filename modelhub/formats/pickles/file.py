@@ -6,11 +6,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from modelhub.errors import FileError
+from modelhub.formats.handle import Handle
 from modelhub.formats.header import Header
 from modelhub.formats.pickles.archive import Archive
 from modelhub.formats.pickles.containers import read_archive
 from modelhub.formats.pickles.gather import read_view
-from modelhub.formats.pickles.span import Handle, Span
+from modelhub.formats.pickles.span import Span
 from modelhub.formats.pickles.survey import Survey, quoted
 from modelhub.formats.pickles.tensors import CannotHoldError, View, view_of
 from modelhub.formats.pickles.values import GlobalName, Value

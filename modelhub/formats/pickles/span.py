@@ -10,36 +10,9 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, Protocol
 
-from modelhub.errors import CorruptFileError, FileError, file_error
+from modelhub.errors import FileError, file_error
 from modelhub.formats.closing import Closing
-from modelhub.formats.safetensors import open_regular
-
-
-class Handle(Closing):
-    """An open file that many stretches share; once it is closed, none of them can be read any more."""
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self._descriptor = open_regular(path)
-        self.size = os.fstat(self._descriptor).st_size
-
-    def fill(self, position: int, buffer: memoryview) -> None:
-        """Fill `buffer` from byte `position` on; safe from several threads. Raises FileError."""
-        done = 0
-        while done < len(buffer):
-            try:
-                count = os.preadv(self._descriptor, [buffer[done:]], position + done)
-            except OSError as error:
-                raise file_error(error, self.path) from error
-            if count == 0:
-                raise CorruptFileError(f"{self.path} became shorter while it was read.", "Something else writes to it.")
-            done += count
-
-    def close(self) -> None:
-        """Close the file; closing twice is fine."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+from modelhub.formats.handle import Handle
 
 
 class Spool(Closing):

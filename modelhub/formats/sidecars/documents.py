@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from modelhub.errors import CorruptFileError, file_error
-from modelhub.formats.safetensors import open_regular
+from modelhub.formats.handle import open_regular
 
 #: Real ones have a few hundred kilobytes at most: Civitai's lists of pictures with their prompts.
 MAX_BYTES = 8_000_000

@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from modelhub.errors import ModelhubError
+from modelhub.formats.handle import Handle
 from modelhub.formats.pickles.file import PickleFile
 from modelhub.formats.pickles.opcodes import run
-from modelhub.formats.pickles.span import Handle, Span
+from modelhub.formats.pickles.span import Span
 from modelhub.formats.pickles.survey import Survey
 from modelhub.formats.pickles.values import Made, Table
 
