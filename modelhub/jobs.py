@@ -14,18 +14,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from modelhub.errors import CancelledError
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """What a job has to say at one moment.
 
     `done` and `total` count `unit`s ("bytes", "files", "steps"; total None = not known). `level` is "progress" for the
-    moving bar, else "info" or "warning" with the sentence in `item`. `picture` is an image a live preview may show.
+    moving bar, else "info" or "warning" with the sentence in `item`. `picture` is an image a live preview may show;
+    events are equal whatever their pictures, for arrays do not compare to one answer.
     """
 
     job: str
@@ -35,7 +34,16 @@ class Event:
     unit: str = ""
     item: str = ""
     level: str = "progress"
-    picture: Any = field(default=None, compare=False)  # arrays do not compare to one answer
+    picture: Any = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Event) and self[:-1] == other[:-1]
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self[:-1])
 
 
 Sink = Callable[[Event], None]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from modelhub.errors import UsageError, file_error
 
@@ -26,8 +25,7 @@ def user_path(text: str | Path) -> Path:
     return Path(os.path.expanduser(text))  # noqa: PTH111
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What settings.toml may hold; every value has a default that works.
 
     `hash`: none, fast (SHA256 and BLAKE3) or full, done by `scan`. `threads`: workers of hashing and merging, 0 = as
@@ -77,8 +75,8 @@ def save_settings(settings: Settings, folder: Path | None = None) -> Path:
     import tomli_w
 
     path = (folder or home()) / "settings.toml"
-    default = Settings()
-    changed = {f.name: v for f in fields(Settings) if (v := getattr(settings, f.name)) != getattr(default, f.name)}
+    default = Settings()._asdict()
+    changed = {name: value for name, value in settings._asdict().items() if value != default[name]}
     temporary = path.with_suffix(".toml.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +90,7 @@ def save_settings(settings: Settings, folder: Path | None = None) -> Path:
 
 
 def _checked(name: str, value: Any, path: Path) -> Any:
-    known = {f.name: type(getattr(Settings(), f.name)) for f in fields(Settings)}
+    known = {name: type(value) for name, value in Settings()._asdict().items()}
     if name not in known:
         raise UsageError(f"{path}: there is no setting '{name}'.", f"Settings are: {', '.join(known)}.")
     if type(value) is not known[name]:

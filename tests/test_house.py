@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -277,3 +278,21 @@ def test_no_trace_of_the_machine_it_was_built_on():
 def test_traces_are_recognised(line: str, is_trace: bool):
     fill = "url" if "index-" in line else "ple" if line.endswith("sim{}") else "work"
     assert bool(_TRACES.search(line.format(fill))) is is_trace
+
+
+@pytest.mark.parametrize(
+    ("command", "needless"),
+    [
+        ("scan", {"dataclasses", "shutil", "tomllib", "modelhub.catalog.identify", "modelhub.catalog.search"}),
+        ("ls", {"shutil", "tomllib", "modelhub.catalog.identify", "modelhub.catalog.search"}),
+    ],
+)
+def test_what_is_done_often_starts_with_few_modules(tmp_path: Path, command: str, needless: set[str]):
+    """A scan that finds nothing new and a list of all models load no module that only other commands need."""
+    code = f"import sys; from modelhub.cli.console import main; main(sys.argv[1:]); print(*{needless!r} & set(sys.modules))"
+    words = ["scan", str(tmp_path)] if command == "scan" else ["ls"]
+    env = {**os.environ, "MODELHUB_HOME": str(tmp_path / "home")}
+    for _ in range(2):  # the first makes the catalog
+        done = subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == ""

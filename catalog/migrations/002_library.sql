@@ -30,8 +30,18 @@ CREATE INDEX assets_in_order ON assets (name COLLATE NOCASE, path, trashed) WHER
 CREATE INDEX assets_on_disk
 ON assets (path, device, inode, size, modified, sidecar_stamp, missing, identified_by, trashed) WHERE trashed IS NULL;
 
+-- What hashing has still to do: counted by every scan, and that from the index alone.
+CREATE INDEX assets_unhashed ON assets (size, missing, trashed, problem, sha256, blake3)
+WHERE trashed IS NULL AND missing = 0 AND problem IS NULL AND (sha256 IS NULL OR blake3 IS NULL);
+
+-- The highest id that was ever given: the journal names assets by their ids, so none is given twice.
+CREATE TABLE numbers (
+    name TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE journal (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     at REAL NOT NULL,
     action TEXT NOT NULL,
     summary TEXT NOT NULL,

@@ -16,6 +16,8 @@ from modelhub.text import one_line, shorten
 #: Of names that come from the file, so many are kept, each of so many columns.
 _FIRST = 3
 _EMBEDDINGS = 20
+#: Of different ranks, those that most modules have; resized adapters have some dozens.
+_RANKS = 200
 _COLUMNS = 120
 _LABELS = ("attention", "conv", "te1", "te2", "te3", "norm", "other")
 
@@ -93,7 +95,7 @@ def _count(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
     sums: Counter[str] = Counter()
     for name, count in pairs:
         sums[name] += count
-    return dict(sums.most_common())
+    return dict(sums.most_common(_RANKS))
 
 
 def _has_kernel(kind: Kind) -> bool:

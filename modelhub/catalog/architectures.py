@@ -92,7 +92,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """One file of the catalog: how to recognise an architecture, and what to know of it."""
+    """One file of the catalog: how to recognise an architecture, and what to know of it.
+
+    `released` are tensors and the sizes that they have in released models: with others a match is one of structure.
+    """
 
     id: str
     title: str
@@ -104,6 +107,7 @@ class Architecture:
     prediction: str | None = None
     used_by: tuple[str, ...] = ()
     signatures: tuple[Signature, ...] = ()
+    released: Mapping[str, tuple[Dims, ...]] = field(default_factory=dict)
     variants: tuple[Variant, ...] = ()
     adapters: tuple[Condition, ...] = ()
     measures: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
@@ -172,6 +176,7 @@ def _architecture(table: Mapping[str, Any]) -> Architecture:
         **{name: table[name] for name in _PLAIN if name in table},
         used_by=_names(table.get("used_by", ())),
         signatures=tuple(map(_signature, table.get("signature", ()))),
+        released={name: tuple(map(_dims, choices)) for name, choices in table.get("released", {}).items()},
         variants=tuple(map(_variant, table.get("variants", ()))),
         adapters=tuple(map(condition, table.get("adapter", ()))),
         measures=_measures(table.get("measures", {})),

@@ -76,6 +76,12 @@ class Asset:
         return self.stat.size
 
     @property
+    def preview(self) -> Path | None:
+        """The picture beside the model that sidecars name."""
+        name = self.sidecar.get("preview")
+        return self.path.parent / name if name else None
+
+    @property
     def sha256(self) -> str | None:
         """SHA256 of the file if it is known."""
         return self.hashes["sha256"]

@@ -1,8 +1,9 @@
-"""Columns of the table `assets` that several readers and writers of it name."""
+"""Columns of the table `assets` that several readers and writers of it name, and what selects its rows."""
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 HASH_NAMES = ("sha256", "blake3", "crc32", "autov1", "autov2", "autov3")
 
@@ -14,6 +15,17 @@ SELECT = (
 
 #: What the user may say of a file against its bytes.
 OVERRIDABLE = ("kind", "architecture", "variant")
+
+
+class Condition(NamedTuple):
+    """A condition on the table `assets` and the values of its question marks."""
+
+    sql: str
+    parameters: tuple[str | int | float, ...]
+
+
+#: What all assets fulfil.
+ALWAYS = Condition("1", ())
 
 
 def effective(found: dict[str, str | None], said: dict[str, str]) -> dict[str, str | None]:

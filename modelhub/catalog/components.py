@@ -6,14 +6,14 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from itertools import islice
 from typing import Any
 
 from modelhub.catalog.architectures import Architecture, Signature, with_role
 from modelhub.catalog.data import data_path
 from modelhub.catalog.identity import Component, Evidence
-from modelhub.catalog.match import Names, View, show_dims
+from modelhub.catalog.match import Misfit, Names, View, misfits, show_dims
 from modelhub.catalog.weights import Weights
 
 #: Evidence of one signature that is worth keeping.
@@ -22,7 +22,7 @@ _PROOFS = 6
 _MOST_PARTS = 32
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Match:
     """An architecture, the signature that proved it, and the prefix below which it did."""
 
@@ -31,14 +31,24 @@ class Match:
     view: View
 
     @property
+    def confidence(self) -> str:
+        """How sure: that of the signature, or structure if the sizes are no released model's."""
+        return "structure" if self._misfits else self.signature.confidence
+
+    @property
     def evidence(self) -> tuple[Evidence, ...]:
         """What proved it; for a structure also each width that is not the released model's."""
         layout = f" ({self.signature.layout})" if self.signature.layout else ""
-        word = "structure of" if self.signature.confidence == "structure" else "signature of"
+        word = "structure of" if self.confidence == "structure" else "signature of"
         rule = f"{word} {self.architecture.id}{layout}"
         proof = self.signature.condition.proof(self.view)[:_PROOFS]
         found = [Evidence(rule, name, shape) for name, shape in proof] or [Evidence(rule)]
-        return (*found, *(self._widths() if self.signature.confidence == "structure" else ()))
+        return (*found, *(self._widths() if self.confidence == "structure" else ()))
+
+    @cached_property
+    def _misfits(self) -> dict[str, Misfit]:
+        """Tensors with none of the sizes that released models have, by name."""
+        return misfits(self.view, self.architecture.released)
 
     def _widths(self) -> Iterable[Evidence]:
         released = [
@@ -46,9 +56,10 @@ class Match:
             for one in self.architecture.signatures
             if one.confidence == "header" and one.layout == self.signature.layout
         ]
-        misfits = {name: (shape, dims) for one in released for name, shape, dims in one.condition.misfits(self.view)}
-        for name, (shape, dims) in misfits.items():
-            yield Evidence("widths differ", name, f"{list(shape)}, released models have {show_dims(dims)}")
+        other = {name: (shape, (dims,)) for one in released for name, shape, dims in one.condition.misfits(self.view)}
+        for name, (shape, choices) in {**other, **self._misfits}.items():
+            wanted = " or ".join(map(show_dims, choices))
+            yield Evidence("widths differ", name, f"{list(shape)}, released models have {wanted}")
 
 
 def best(views: Sequence[View], role: str) -> Match | None:

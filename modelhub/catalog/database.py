@@ -6,6 +6,7 @@ sqlite-utils runs the migrations and is imported only when one is due: it costs 
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,14 @@ from typing import Any, Self
 
 from modelhub.catalog.data import data_path
 from modelhub.catalog.trouble import catalog_error
-from modelhub.errors import file_error
+from modelhub.errors import FileError, file_error
 from modelhub.formats.closing import Closing
 from modelhub.settings import home
+
+#: The folder beside the catalog that `rm` moves files to.
+HOME_TRASH = "trash"
+#: Seconds to wait for another program that writes.
+_PATIENCE = 30
 
 
 class CatalogFile(Closing):
@@ -29,24 +35,33 @@ class CatalogFile(Closing):
     def open(cls, folder: Path | None = None) -> Self:
         """Open or create catalog.db in `folder` (default: `settings.home()`).
 
-        Raises FileError when the folder or the file cannot be used, CorruptFileError when the file is not a catalog.
+        Raises FileError when the folder or the file cannot be used, or is of a newer modelhub, CorruptFileError when
+        the file is not a catalog.
         """
         folder = folder or home()
         path = folder / "catalog.db"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(path, timeout=30)
+            connection = sqlite3.connect(path, timeout=_PATIENCE)
         except OSError as error:
             raise file_error(error, folder) from error
         except sqlite3.Error as error:
             raise catalog_error(error, path) from error
         connection.row_factory = sqlite3.Row
         try:
-            _prepare(connection)
+            _prepare(connection, path)
         except sqlite3.Error as error:
             connection.close()
             raise catalog_error(error, path) from error
+        except FileError:
+            connection.close()
+            raise
         return cls(connection, folder)
+
+    @property
+    def trash(self) -> Path:
+        """The trash beside the catalog; it need not exist."""
+        return self.folder.absolute() / HOME_TRASH
 
     def close(self) -> None:
         """Close the database."""
@@ -79,12 +94,21 @@ class CatalogFile(Closing):
             self._connection.rollback()  # does nothing after a commit; a commit that failed must not stay open
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
-    """WAL mode, and all migrations applied; many processes may do this at once."""
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """WAL mode, and all migrations applied; many processes may do this at once.
+
+    Raises FileError for a catalog of a newer version.
+    """
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = NORMAL")
     scripts = sorted(data_path("migrations").glob("*.sql"))
-    if connection.execute("PRAGMA user_version").fetchone()[0] < len(scripts):
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(scripts):
+        raise FileError(
+            f"{path} was written by a newer modelhub: it has version {version}, and this one knows {len(scripts)}.",
+            "Update modelhub, or set MODELHUB_HOME to another folder.",
+        )
+    if version < len(scripts):
         _migrate(connection, scripts)
 
 
@@ -93,7 +117,7 @@ def _migrate(connection: sqlite3.Connection, scripts: list[Path]) -> None:
     from sqlite_utils import Database
     from sqlite_utils.migrations import Migrations
 
-    connection.execute("PRAGMA journal_mode = WAL")
+    _use_wal(connection)
     migrations = Migrations("modelhub")
     for path in scripts:
         sql = path.read_text(encoding="utf-8")
@@ -111,6 +135,19 @@ def _migrate(connection: sqlite3.Connection, scripts: list[Path]) -> None:
         connection.rollback()
         raise
     connection.commit()
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Turn WAL mode on. SQLite does not wait by itself when another process does the same at that moment."""
+    give_up = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
 
 
 def _statements(sql: str) -> Iterator[str]:

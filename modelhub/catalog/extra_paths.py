@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 #: Real files have a few kilobytes; brackets in brackets take time that grows with their square.
 MAX_BYTES = 32_000
 _HINT = "Compare it with the extra_model_paths.yaml.example that comes with ComfyUI."
+_MAX_PATH = 4096
 _TRUE = ("true", "yes", "on", "1")
 
 Folder = tuple[str | None, Path]
@@ -55,7 +56,7 @@ def _root(text: str, path: str | Path) -> Node | None:
         return yaml.compose(text, Loader=yaml.SafeLoader)
     except RecursionError as error:
         raise CorruptFileError(f"{path} is nested too deeply.", _HINT) from error
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise CorruptFileError(f"{path} is not valid YAML: {_words(error)}.", _HINT) from error
 
 
@@ -97,14 +98,24 @@ def _text(node: Node, what: str, path: str | Path) -> str:
 def _section(name: str, section: MappingNode, path: str | Path) -> list[tuple[bool, Folder]]:
     values = {key: _text(value, f"'{key}' of section '{name}'", path) for key, value in _entries(section, name, path)}
     default = values.pop("is_default", "").strip().lower() in _TRUE
-    base = os.path.expandvars(os.path.expanduser(values.pop("base_path", "").strip()))  # noqa: PTH111
+    base = _expanded(values.pop("base_path", "").strip(), path)
     start = os.path.join(os.path.dirname(os.path.abspath(path)), base)  # noqa: PTH100, PTH118, PTH120
     kinds = extra_keys()
     lines = ((key, line.strip()) for key, value in values.items() for line in value.split("\n"))
     return [(default, (kinds.get(key), _joined(start, line, path))) for key, line in lines if line]
 
 
+def _expanded(base: str, path: str | Path) -> str:
+    """A base path with `~` and variables filled in, which takes time that grows with the square of its length."""
+    _check(base, path)
+    return os.path.expandvars(os.path.expanduser(base))  # noqa: PTH111
+
+
+def _check(text: str, path: str | Path) -> None:
+    if len(text) > _MAX_PATH or "\0" in text or not is_utf8(text):
+        raise FileError(f"{path} holds a path that no file system can have: {text[:200]!r}.", _HINT)
+
+
 def _joined(start: str, line: str, path: str | Path) -> Path:
-    if "\0" in start + line or not is_utf8(start + line):
-        raise FileError(f"{path} holds a path that no file system can have: {line!r}.", _HINT)
+    _check(os.path.join(start, line), path)  # noqa: PTH118
     return Path(os.path.normpath(os.path.join(start, line)))  # noqa: PTH118

@@ -5,19 +5,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
-from modelhub.catalog.columns import escape_like
+from modelhub.catalog.columns import Condition, escape_like
 from modelhub.catalog.kinds import KINDS
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A condition on the table `assets` and the values of its question marks."""
-
-    sql: str
-    parameters: tuple[str | int | float, ...]
-
 
 _UNITS = {
     "": 1,
@@ -64,7 +54,7 @@ def meant(word: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches
 
     near = get_close_matches(word.lower(), known, 1)
-    return f"; did you mean '{near[0]}'?" if near else ""
+    return f"; did you mean '{near[0]}'" if near else ""
 
 
 def _number(column: str, units: dict[str, int]) -> Callable[[str], Condition]:

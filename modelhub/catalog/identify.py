@@ -28,6 +28,7 @@ from modelhub.catalog.packing import packing
 from modelhub.catalog.upscalers import scale
 from modelhub.catalog.weights import Weights
 from modelhub.formats.header import Header
+from modelhub.text import plural, shorten
 
 #: Of all tensors, the share that must belong to adapter modules.
 _MOSTLY = 0.5
@@ -86,7 +87,7 @@ def _of_match(found: Match, kind: str) -> Identity:
         variant=_pick((variant.variant for variant in true), one.variant),
         prediction=_pick((variant.prediction for variant in true), one.prediction),
         layout=layout,
-        confidence=found.signature.confidence,
+        confidence=found.confidence,
         evidence=(*found.evidence, *(proof for variant in true[:3] for proof in _why(variant, found.view))),
         facts=facts,
     )
@@ -153,7 +154,17 @@ def _remainder(names: Names, parts: tuple[Part, ...], weights: Weights) -> Ident
         if whole is not None:
             return _whole(whole)
         matches = [found for role in _INSIDE if (found := find_inside(names, role, ""))][:1]
-    return _parts(matches, weights) if matches else Identity()
+    return _parts(matches, weights) if matches else Identity(evidence=(_nothing(names),))
+
+
+def _nothing(names: Names) -> Evidence:
+    """Why a file is unknown: what it has in place of anything known."""
+    first = next(iter(names.ordered), None)
+    if first is None:
+        return Evidence("no tensors")
+    others = len(names.shapes) - 1
+    found = f"{list(names.shapes[first][:8])}" + (f" and {plural(others, 'other tensor')}" if others else "")
+    return Evidence("no rule fits", shorten(first[:1000], 120), found)
 
 
 def _parts(matches: list[Match], weights: Weights) -> Identity:

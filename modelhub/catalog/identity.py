@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+#: Characters of each word of a piece of evidence.
+_MOST = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -13,6 +16,13 @@ class Evidence:
     rule: str
     tensor: str = ""
     found: str = ""
+
+    def __post_init__(self) -> None:
+        """Cut what a file made long: names in a header may have millions of characters, and evidence goes into rows."""
+        for name in self.__slots__:
+            text: str = getattr(self, name)
+            if len(text) > _MOST:
+                object.__setattr__(self, name, text[: _MOST - 1] + "…")
 
 
 @dataclass(frozen=True, slots=True)

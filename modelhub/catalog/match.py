@@ -14,6 +14,8 @@ from functools import cache, cached_property
 
 Shape = tuple[int, ...]
 Dims = tuple[int | None, ...]
+#: The shape of a tensor, and those that it should have one of.
+Misfit = tuple[Shape, tuple[Dims, ...]]
 
 
 #: Longer numbers are not block indices, and Python refuses to read very long ones.
@@ -161,6 +163,21 @@ def _fits(view: View, pattern: str, dims: Dims) -> bool:
 def same_shape(shape: Shape, dims: Dims) -> bool:
     """Whether `shape` is `dims`, where None is any size."""
     return len(shape) == len(dims) and all(want is None or size == want for size, want in zip(shape, dims, strict=True))
+
+
+def misfits(view: View, released: Mapping[str, tuple[Dims, ...]]) -> dict[str, Misfit]:
+    """The tensors of `released` that exist with none of the sizes given for them.
+
+    A matrix of one column has no size: bitsandbytes packs weights so, and theirs is lost.
+    """
+    there = ((name, view.names.shapes.get(view.prefix + name), choices) for name, choices in released.items())
+    return {
+        view.prefix + name: (shape, choices)
+        for name, shape, choices in there
+        if shape is not None
+        and (len(shape), shape[-1:]) != (2, (1,))
+        and not any(same_shape(shape, dims) for dims in choices)
+    }
 
 
 def show_dims(dims: Iterable[int | None]) -> str:

@@ -54,7 +54,7 @@ class Opener(Closing):
         hashes = hash_asset(path, "fast", self._job)
         self._known[stat] = hashes.sha256
         if asset is not None and asset.stat == stat == stat_of(path):
-            self._catalog.set_hashes(asset.id, hashes)
+            self._catalog.set_hashes(asset.id, hashes, stat)
         return hashes.sha256
 
     def close(self) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from modelhub.catalog.columns import HASH_NAMES, SELECT, escape_like
+from modelhub.catalog.columns import ALWAYS, HASH_NAMES, SELECT, Condition, escape_like
 from modelhub.catalog.database import CatalogFile
 from modelhub.errors import NotFoundError, UsageError
+from modelhub.formats.naming import shard_name
 from modelhub.text import is_utf8
 
 if TYPE_CHECKING:
     from modelhub.catalog.asset import Asset
-    from modelhub.catalog.fields import Condition
 
 #: Sort names to SQL; names are compared without case, and ties go by name.
 SORTS = {
@@ -32,8 +33,12 @@ _UNHASHED = "sha256 IS NULL OR blake3 IS NULL"
 _PAGE = 200
 
 
+#: What a walk and the catalog both know of a file: path, device, inode, size, modified, sidecars.
+State = tuple[str, int, int, int, int, int | None]
+
+
 class FileRow(NamedTuple):
-    """What the catalog knows of one file. The first five are its `Found` state, `rules` what identified it."""
+    """What the catalog knows of one file. The first five are its state, `rules` what identified it."""
 
     device: int
     inode: int
@@ -103,17 +108,27 @@ class CatalogReader(CatalogFile):
         return next(_assets([row] if row else []), None)
 
     def named(self, name: str) -> list[Asset]:
-        """The assets whose file name or stem is `name`; exact case first, any case if there is none."""
+        """The assets whose file name or stem is `name`; exact case first, any case if there is none.
+
+        The stem of a set of shards is what stands before their numbers.
+        """
         like = f"{SELECT} WHERE {_HERE} AND name LIKE ? ESCAPE '\\' ORDER BY path"
         rows = self.rows(like, [f"{escape_like(name)}%"])
-        near = [asset for asset in _assets(rows) if name.lower() in (asset.name.lower(), asset.path.stem.lower())]
-        return [asset for asset in near if name in (asset.name, asset.path.stem)] or near
+        near = [asset for asset in _assets(rows) if name.lower() in map(str.lower, _names(asset))]
+        return [asset for asset in near if name in _names(asset)] or near
 
     def hashed(self, digits: str) -> list[Asset]:
         """The assets of which any hash begins with these lower-case digits."""
         where = " OR ".join(f"{name} LIKE ?" for name in HASH_NAMES)
         rows = self.rows(f"{SELECT} WHERE {_HERE} AND ({where}) ORDER BY path", [f"{digits}%"] * len(HASH_NAMES))
         return list(_assets(rows))
+
+    def trained_on(self, asset: Asset) -> Asset | None:
+        """The asset that an adapter was trained on, by the hash that its trainer wrote down."""
+        digest = str((asset.facts.get("training") or {}).get("base_hash", "")).lower()
+        if not re.fullmatch(r"[0-9a-f]{8,64}", digest):
+            return None
+        return next((found for found in self.hashed(digest) if found.id != asset.id), None)
 
     def unhashed(self, *, full: bool = False) -> list[Asset]:
         """The readable assets that lack SHA256 or BLAKE3 (`full`: or any hash), the smallest first."""
@@ -167,6 +182,15 @@ class CatalogReader(CatalogFile):
         rows = self._tuples(f"SELECT {columns} FROM assets WHERE {_HERE}")  # noqa: S608
         return {row[0]: new(FileRow, row[1:]) for row in rows}
 
+    def states(self, rules: str) -> set[State]:
+        """The state of every file that is not missing; without the last value if other rules identified it.
+
+        Read in half the time of `stats`: mostly a scan finds that nothing has changed.
+        """
+        stamp = "CASE WHEN identified_by = ? THEN sidecar_stamp END"
+        columns = f"path, device, inode, size, modified, {stamp}"
+        return set(self._tuples(f"SELECT {columns} FROM assets WHERE {_HERE} AND missing = 0", [rules]))  # noqa: S608
+
     def links(self) -> dict[str, int]:
         """Path to asset id of every link to a content that is catalogued under another path."""
         return dict(self._tuples("SELECT path, asset_id FROM links"))
@@ -175,15 +199,22 @@ class CatalogReader(CatalogFile):
         """Asset id to how its sample was made and the sample, of every asset that has one."""
         return {row[0]: (row[1], row[2]) for row in self._tuples("SELECT asset_id, made_by, data FROM samples")}
 
-    def _tuples(self, sql: str) -> sqlite3.Cursor:
+    def _tuples(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Rows as plain tuples: a scan reads all of them each time."""
         cursor = self._connection.cursor()
         cursor.row_factory = None
-        return cursor.execute(sql)
+        return cursor.execute(sql, values)
+
+
+def _names(asset: Asset) -> tuple[str, ...]:
+    shard = shard_name(asset.name)
+    return (asset.name, asset.path.stem, *([shard.stem] if shard else []))
 
 
 def _where(query: str) -> Condition:
-    """The condition of a search; imported here because a scan, which starts with this module, has none."""
+    """The condition of a search; its language is imported only when something is asked for."""
+    if not query.strip():
+        return ALWAYS
     from modelhub.catalog.search import compile_query
 
     return compile_query(query)

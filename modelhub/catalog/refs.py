@@ -14,8 +14,8 @@ from modelhub.settings import user_path
 from modelhub.text import is_utf8, plural
 
 
-def resolve(catalog: CatalogReader, ref: str) -> Asset:
-    """The one asset that `ref` names.
+def resolve(catalog: CatalogReader, ref: str, *, strict: bool = False) -> Asset:
+    """The one asset that `ref` names; of several with the same bytes any will do, unless `strict`: to change only one.
 
     Raises NotFoundError (with the way to index a file that exists but is not catalogued), or AmbiguousError with the
     candidates.
@@ -24,7 +24,7 @@ def resolve(catalog: CatalogReader, ref: str) -> Asset:
     if not found:
         raise _not_found(ref)
     present = [asset for asset in found if not asset.missing] or found
-    if len(present) > 1 and not _same_content(present):
+    if len(present) > 1 and (strict or not _same_content(present)):
         lines = "\n".join(f"  #{asset.id}  {asset.path}" for asset in present[:10])
         raise AmbiguousError(f"'{ref}' names {plural(len(present), 'asset')}:\n{lines}", "Name one by its #id or path.")
     return present[0]
@@ -62,6 +62,8 @@ def _not_found(ref: str) -> NotFoundError:
         return NotFoundError(
             f"{ref} exists, and is not in the catalog.", "Index its folder with `modelhub scan FOLDER`."
         )
+    if ref.isdecimal() and len(ref) < 7:
+        return NotFoundError(f"Nothing is named '{ref}'.", f"The asset with that number is '#{ref}', in quotes.")
     return NotFoundError(
         f"Nothing is named '{ref}'.", "A name, stem, #id, path or hash is expected; `modelhub ls` lists what there is."
     )

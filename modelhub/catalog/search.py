@@ -8,9 +8,11 @@ Terms side by side are joined by AND. A mistake is shown with a caret under it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from modelhub.catalog.fields import FIELDS, Condition, condition, meant
+from modelhub.catalog.columns import ALWAYS, Condition
+from modelhub.catalog.fields import FIELDS, condition, meant
+from modelhub.catalog.kinds import KINDS
 from modelhub.errors import BadQueryError
 
 _TOKEN = re.compile(
@@ -29,8 +31,7 @@ _TOKEN = re.compile(
 _MAX_LENGTH, _MAX_TOKENS, _MAX_DEPTH = 10_000, 500, 15
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(NamedTuple):
     kind: str
     text: str
     at: int
@@ -41,7 +42,7 @@ def compile_query(text: str) -> Condition:
     """The SQL condition on `assets` that `text` stands for, with its parameters. Raises BadQueryError with a caret."""
     tokens = _tokens(text)
     if not tokens:
-        return Condition("1", ())
+        return ALWAYS
     parser = _Parser(text, tokens)
     found = parser.either()
     if parser.rest:
@@ -78,11 +79,12 @@ def _token(text: str, match: re.Match[str]) -> _Token:
     return _Token("field", match.group("field"), match.start("field"), match.group("value") or "")
 
 
-def _mistake(text: str, at: int, what: str) -> BadQueryError:
+_SIGNS = 'Words and field:value stand side by side; -word means not, (a OR b) either, "two words" a phrase.'
+
+
+def _mistake(text: str, at: int, what: str, hint: str = _SIGNS) -> BadQueryError:
     line = text.replace("\n", " ").replace("\t", " ")
-    return BadQueryError(
-        f"The search cannot be read: {what}.\n  {line}\n  {' ' * at}^", f"Fields are: {', '.join(FIELDS)}."
-    )
+    return BadQueryError(f"The search cannot be read: {what}.\n  {line}\n  {' ' * at}^", hint)
 
 
 def _unquote(text: str) -> str:
@@ -155,13 +157,15 @@ class _Parser:
     def _term(self, token: _Token) -> Condition:
         field = token.text if token.kind == "field" else ""
         if field and field.lower() not in FIELDS:
-            raise _mistake(self.text, token.at, f"there is no field '{field}'{meant(field, FIELDS)}")
+            what = f"there is no field '{field}'{meant(field, FIELDS)}"
+            raise _mistake(self.text, token.at, what, f"Fields are: {', '.join(FIELDS)}.")
         value = _unquote(token.value if field else token.text)
         try:
             return condition(field.lower(), value)
         except ValueError as error:
             at = token.at + (len(field) + 1 if field else 0)
-            raise _mistake(self.text, at, str(error)) from None
+            kinds = f"Kinds are: {', '.join(KINDS)}." if field.lower() in ("kind", "type") else _SIGNS
+            raise _mistake(self.text, at, str(error), kinds) from None
 
 
 def _join(parts: list[Condition], word: str) -> Condition:

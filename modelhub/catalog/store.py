@@ -94,9 +94,11 @@ class Catalog(CatalogReader):
             if known is None:
                 return self._insert({"path": str(path), "added": time.time(), **row, **_stat_columns(stat)})
             row |= effective(json.loads(row["found"]), json.loads(known["said"]))
-            if FileStat(*tuple(known)[2:]) != stat:
-                row |= {**dict.fromkeys(HASH_NAMES), "verified": None, **_stat_columns(stat)}
+            before = FileStat(*tuple(known)[2:])
+            if before != stat._replace(device=before.device):  # disks get other numbers when they are plugged in again
+                row |= {**dict.fromkeys(HASH_NAMES), "verified": None}
                 self.rows("DELETE FROM samples WHERE asset_id = ?", [known["id"]])
+            row |= _stat_columns(stat)
             self._update(known["id"], row)
             return int(known["id"])
 
@@ -112,20 +114,26 @@ class Catalog(CatalogReader):
     def follow(self, old: int, new: int) -> None:
         """The content of a missing asset was found again as a new one: the old asset goes on in its place."""
         with self.atomic():
-            row = dict(self.rows("SELECT * FROM assets WHERE id = ?", [new]).fetchone())
+            row = self._row(new)
             kept = {name: value for name, value in row.items() if name not in _OLD_ONES}
-            self.rows("UPDATE links SET asset_id = ? WHERE asset_id = ?", [old, new])
             self.absorb(old, new)
-            self._update(old, {**kept, "missing": 0})
+            mine = self._row(old)
+            hashes = {name: mine[name] or row[name] for name in HASH_NAMES}
+            says = effective(json.loads(row["found"]), json.loads(mine["said"]))
+            self._update(old, {**kept, **hashes, **says, "missing": 0})
 
     def absorb(self, number: int, other: int) -> None:
-        """`other` is the content of `number` under another path: its words are joined to those of `number`."""
+        """`other` is the content of `number` under another path: words and links are joined to those of `number`."""
         with self.atomic():
-            one, two = (self.rows("SELECT * FROM assets WHERE id = ?", [i]).fetchone() for i in (number, other))
+            one, two = self._row(number), self._row(other)
             notes = "\n".join(dict.fromkeys(text for text in (one["notes"], two["notes"]) if text))
+            said = {**json.loads(two["said"]), **json.loads(one["said"])}
+            says = effective(json.loads(one["found"]), said)
             self.rows("INSERT OR IGNORE INTO tags SELECT ?, tag FROM tags WHERE asset_id = ?", [number, other])
+            self.rows("UPDATE links SET asset_id = ? WHERE asset_id = ?", [number, other])
             self.remove([other])
-            self._update(number, {"rating": max(one["rating"], two["rating"]), "notes": notes})
+            rating = max(one["rating"], two["rating"])
+            self._update(number, {"rating": rating, "notes": notes, "said": json.dumps(said), **says})
 
     def set_links(self, links: Mapping[str, int], gone: Iterable[str] = ()) -> None:
         """Paths that are links to the contents of assets, and paths that no longer are."""
@@ -155,6 +163,7 @@ class Catalog(CatalogReader):
     def remove(self, ids: Iterable[int]) -> None:
         """Forget assets: rows, tags, notes, ratings. Files are not touched."""
         with self.atomic():
+            self.rows(_KEEP_HIGHEST)
             self.each("DELETE FROM assets WHERE id = ?", [(number,) for number in ids])
 
     def put_back(self, whole: Mapping[str, Any]) -> int:
@@ -176,16 +185,28 @@ class Catalog(CatalogReader):
         with self.atomic():
             self.each("UPDATE assets SET missing = ? WHERE id = ?", [(int(missing), i) for i in ids])
 
-    def set_hashes(self, number: int, hashes: Hashes) -> None:
-        """Store digests; None leaves what is there."""
-        self._update(number, {name: value for name, value in hashes.as_dict().items() if value is not None})
+    def set_hashes(self, number: int, hashes: Hashes, stat: FileStat | None = None) -> bool:
+        """Store digests; None leaves what is there. With `stat`, only if the asset still is what was hashed."""
+        with self.atomic():
+            there = self.rows("SELECT device, inode, size, modified FROM assets WHERE id = ?", [number]).fetchone()
+            if stat is not None and (there is None or FileStat(*there) != stat):
+                return False
+            self._update(number, {name: value for name, value in hashes.as_dict().items() if value is not None})
+            return True
 
     def set_sample(self, number: int, made_by: str, data: bytes) -> None:
         """A few numbers of a content, kept until the file changes; `made_by` says how they were chosen."""
         with self.atomic():
             self.rows("INSERT OR REPLACE INTO samples VALUES (?, ?, ?)", [number, made_by, data])
 
+    def _row(self, number: int) -> dict[str, Any]:
+        row = self.rows("SELECT * FROM assets WHERE id = ?", [number]).fetchone()
+        if row is None:
+            raise NotFoundError(f"There is no asset #{number}.", "List them with `modelhub ls`.")
+        return dict(row)
+
     def _insert(self, row: dict[str, Any]) -> int:
+        row = {"id": self.rows(_NEXT).fetchone()[0], **row}
         names, marks = ", ".join(row), ", ".join("?" * len(row))
         cursor = self.rows(f"INSERT INTO assets ({names}) VALUES ({marks})", list(row.values()))  # noqa: S608
         return int(cursor.lastrowid or 0)
@@ -200,6 +221,12 @@ class Catalog(CatalogReader):
             raise NotFoundError(f"There is no asset #{number}.", "List them with `modelhub ls`.")
 
 
+#: The journal names assets by id: one that was given is never given again.
+_HIGHEST = (
+    "max(coalesce((SELECT max(id) FROM assets), 0), coalesce((SELECT value FROM numbers WHERE name = 'asset'), 0))"
+)
+_NEXT = f"SELECT {_HIGHEST} + 1"
+_KEEP_HIGHEST = f"INSERT OR REPLACE INTO numbers VALUES ('asset', {_HIGHEST})"  # noqa: S608
 #: What an asset keeps when its content is found again in another file.
 _OLD_ONES = {"id", "added", "rating", "notes", "said", "kind", "architecture", "variant", "verified", "trashed"}
 _OLD_ONES |= {*HASH_NAMES}
@@ -212,7 +239,9 @@ def _override(name: str, word: str) -> str:
     if name not in ("kind", "architecture", "variant"):
         raise UsageError(f"'{name}' cannot be set.", "Set kind, architecture or variant.")
     if name == "kind" and word and word not in KINDS:
-        raise UsageError(f"There is no kind '{word}'.", f"Kinds are: {', '.join(KINDS)}.")
+        from modelhub.catalog.fields import meant
+
+        raise UsageError(f"There is no kind '{word}'{meant(word, KINDS)}.", f"Kinds are: {', '.join(KINDS)}.")
     if word and not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,40}", word):
         raise UsageError(f"{word[:100]!r} cannot be {name}.", "Use a short word such as sdxl.")
     return word

@@ -7,8 +7,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelhub.cli.catalog_commands import counted_words, evidence_lines, fact_words
 from modelhub.cli.context import Bold, Context
+from modelhub.cli.identity_words import (
+    adapter_words,
+    component_words,
+    counted_words,
+    evidence_lines,
+    fact_rows,
+    say_what_it_is,
+)
 from modelhub.cli.options import REF_HELP, command
 from modelhub.cli.table import facts, wrapped
 from modelhub.errors import CancelledError, ModelhubError, UsageError
@@ -91,12 +98,21 @@ def add(commands: Commands) -> None:
 
 
 def _identify(context: Context) -> int:
+    from modelhub.formats.shards import indexed_by
     from modelhub.scan.know import know
 
-    def one(path: Path) -> dict[str, Any]:
-        return {"path": str(path), **know(path).identity.as_dict()}
+    unknown = False
 
-    return _each_file(context, one, lambda found: _identity_lines(found))
+    def one(path: Path) -> dict[str, Any]:
+        nonlocal unknown
+        identity = know(indexed_by(path) or path).identity
+        unknown |= identity.kind == "unknown" and identity.fingerprint is not None
+        return {"path": str(path), **identity.as_dict()}
+
+    code = _each_file(context, one, _identity_lines)
+    if unknown:
+        context.say(say_what_it_is("REF"))
+    return code
 
 
 def _each_file(context: Context, work: Any, lines: Any) -> int:
@@ -120,14 +136,17 @@ def _each_file(context: Context, work: Any, lines: Any) -> int:
             answers.append(
                 {"path": str(path), "error": {"code": error.code, "message": error.message, "hint": error.hint}}
             )
-    context.answer(answers, lambda: (line for found in answers for line in ("", *_or_error(found, lines))))
+    context.answer(answers, lambda: (line for at, found in enumerate(answers) for line in _apart(at, found, lines)))
     return code
 
 
-def _or_error(found: dict[str, Any], lines: Any) -> Iterator[str]:
+def _apart(at: int, found: dict[str, Any], lines: Any) -> Iterator[str]:
+    """The lines of one answer or error, with an empty line before all but the first."""
+    yield from [""] if at else ()
     if "error" in found:
         yield Bold(one_line(found["path"]))
         yield from wrapped(f"error: {found['error']['message']}", 7)
+        yield from wrapped(f"       {found['error']['hint']}", 7) if found["error"]["hint"] else ()
     else:
         yield from lines(found)
 
@@ -135,10 +154,6 @@ def _or_error(found: dict[str, Any], lines: Any) -> Iterator[str]:
 def _identity_lines(found: dict[str, Any]) -> Iterator[str]:
     yield Bold(one_line(found["path"]))
     structure = " ~ (by structure)" if found["confidence"] == "structure" and found["architecture"] else ""
-    parts = ", ".join(
-        " ".join(filter(None, (part["role"], part["architecture"], f"({human_count(part['parameters'])})")))
-        for part in found["components"]
-    )
     pairs = [
         ("kind", found["kind"]),
         ("architecture", (found["architecture"] or "unknown") + structure),
@@ -147,11 +162,11 @@ def _identity_lines(found: dict[str, Any]) -> Iterator[str]:
         ("layout", found["layout"] or ""),
         ("prediction", found["prediction"] or ""),
         ("parameters", human_count(found["parameters"]) if found["parameters"] else ""),
-        ("components", parts),
+        ("components", component_words(found["components"])),
         ("dtypes", counted_words(found["dtypes"])),
-        ("adapter", fact_words(found["adapter"])),
+        ("adapter", adapter_words(found["adapter"])),
         ("trigger words", ", ".join(found["trigger_words"])),
-        ("facts", fact_words(found["facts"])),
+        *fact_rows(found["facts"]),
         ("confidence", found["confidence"]),
         ("fingerprint", found["fingerprint"] or ""),
     ]
@@ -201,13 +216,19 @@ def _tag(context: Context) -> int:
     if not args.add and not args.remove:
         raise UsageError("Nothing to add or remove.", "Use --add TAG or --remove TAG.")
     with Catalog.open() as catalog:
-        ids = [resolve(catalog, ref).id for ref in args.refs]
+        ids = [resolve(catalog, ref, strict=True).id for ref in args.refs]
         with _kept(catalog, dry_run=args.dry_run):
             words.tag(catalog, ids, args.add, args.remove)
             assets = catalog.assets(ids)
     data = [{"id": a.id, "path": str(a.path), "tags": a.tags} for a in assets]
-    context.answer(data, lambda: (f"{one_line(a.name)}: {' '.join(a.tags) or '(no tags)'}" for a in assets))
+    context.answer(data, lambda: (f"{one_line(a.name)}: {', '.join(a.tags) or '(no tags)'}" for a in assets))
+    _say_dry(context)
     return 0
+
+
+def _say_dry(context: Context) -> None:
+    if context.args.dry_run:
+        context.say("so it would be; nothing was changed")
 
 
 def _rate(context: Context) -> int:
@@ -224,12 +245,13 @@ def _change(context: Context, field: str, value: Any) -> int:
     from modelhub.organize import words
 
     with Catalog.open() as catalog:
-        asset = resolve(catalog, context.args.ref)
+        asset = resolve(catalog, context.args.ref, strict=True)
         with _kept(catalog, dry_run=context.args.dry_run):
             words.rate(catalog, [asset.id], value) if field == "rating" else words.note(catalog, asset.id, value)
             asset = catalog.get(asset.id)
     data = {"id": asset.id, "path": str(asset.path), field: getattr(asset, field)}
     context.answer(data, lambda: [f"{one_line(asset.name)}: {one_line(str(getattr(asset, field))) or '(none)'}"])
+    _say_dry(context)
     return 0
 
 
@@ -246,7 +268,7 @@ def _set(context: Context) -> int:
     if "" in given.values():
         raise UsageError("An empty word says nothing.", "Use auto to take a word back.")
     with Catalog.open() as catalog:
-        ids = [resolve(catalog, ref).id for ref in args.refs]
+        ids = [resolve(catalog, ref, strict=True).id for ref in args.refs]
         ids = _same_layout(catalog, ids) if args.same_layout else ids
         with _kept(catalog, dry_run=args.dry_run):
             entry = words.override(catalog, ids, said)
@@ -257,9 +279,23 @@ def _set(context: Context) -> int:
         for a in assets
     ]
     context.answer(data, lambda: map(_set_line, assets))
+    _say_unknown(context, said.get("architecture", ""))
+    _say_dry(context)
     if entry is not None and not args.dry_run:
         context.say(f"undo: modelhub undo {entry}")
     return 0
+
+
+def _say_unknown(context: Context, word: str) -> None:
+    """A word of the user's own is kept, but it may be a slip of the pen."""
+    from modelhub.catalog.architectures import architectures
+    from modelhub.catalog.fields import meant
+
+    if not word:
+        return
+    known = {one.id for one in architectures()}
+    if word.strip().lower() not in known:
+        context.say(f"no architecture that modelhub knows is called '{word}'{meant(word, known)}")
 
 
 def _same_layout(catalog: Catalog, ids: list[int]) -> list[int]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from modelhub.catalog.asset import Asset
 from modelhub.cli.context import Bold, Context
+from modelhub.cli.identity_words import architecture_words, say_what_it_is
 from modelhub.cli.options import REF_HELP, command
-from modelhub.cli.table import facts, table, wrapped
-from modelhub.text import human_count, human_size, one_line, plural, shorten
+from modelhub.cli.table import table
+from modelhub.text import human_size, one_line, plural
 
 if TYPE_CHECKING:
+    from modelhub.catalog.asset import Asset
     from modelhub.cli.options import Commands
     from modelhub.scan.report import ScanReport
 
@@ -73,7 +73,7 @@ def _limit(text: str) -> int:
 
 def _scan(context: Context) -> int:
     from modelhub.catalog.store import Catalog
-    from modelhub.errors import UsageError
+    from modelhub.errors import CancelledError, UsageError
     from modelhub.scan.elsewhere import with_elsewhere
     from modelhub.scan.run import scan
     from modelhub.settings import load_settings
@@ -84,7 +84,11 @@ def _scan(context: Context) -> int:
             raise UsageError("No folder is remembered yet.", "Name one: `modelhub scan ~/models`.")
         mode = context.args.hash or settings.hash
         folders = with_elsewhere(context.args.folders, context.job)
-        report = scan(catalog, folders, hashes=mode, workers=settings.workers, job=context.job)
+        try:
+            report = scan(catalog, folders, hashes=mode, workers=settings.workers, job=context.job)
+        except CancelledError:
+            hint = "The next scan goes on there."
+            raise CancelledError("Stopped; what was indexed and hashed is kept.", hint) from None
     context.answer(report.as_dict(), lambda: _scan_lines(report))
     return 0
 
@@ -102,7 +106,7 @@ def _scan_lines(report: ScanReport) -> Iterator[str]:
     words = ", ".join(f"{count:,} {word}" for count, word in counted if count)
     yield f"{plural(report.files, 'file')} in {report.seconds:.2f} s{': ' + words if words else ''}"
     if report.unhashed and report.added:
-        yield f"{plural(report.unhashed, 'file')} not hashed; `modelhub scan --hash fast` does it, in several goes"
+        yield f"{plural(report.unhashed, 'file')} not hashed; `modelhub scan --hash fast` does it, and can be stopped"
     if report.problems:
         yield f"{plural(len(report.problems), 'problem')}; `modelhub ls problem:yes` lists the files"
 
@@ -148,123 +152,23 @@ def asset_rows(assets: Iterable[Asset]) -> Iterator[str]:
         )
         for a in assets
     )
-    lines = table(head, rows, right=(5,))
+    lines = table(head, rows, right=(5,), names=1)
     yield Bold(next(lines))
     yield from lines
-
-
-def architecture_words(asset: Asset) -> str:
-    """The architecture with its variant; `~` says that only the structure fits."""
-    if asset.architecture is None:
-        return "-"
-    return (
-        asset.architecture
-        + (f" {asset.variant}" if asset.variant else "")
-        + (" ~" if asset.confidence == "structure" else "")
-    )
 
 
 def _show(context: Context) -> int:
     from modelhub.catalog.reading import CatalogReader
     from modelhub.catalog.refs import resolve
+    from modelhub.cli.asset_words import asset_lines
 
     with CatalogReader.open() as catalog:
         asset = resolve(catalog, context.args.ref)
-    context.answer(asset.as_dict(), lambda: _asset_lines(asset))
+        base = catalog.trained_on(asset)
+    context.answer(asset.as_dict(), lambda: asset_lines(asset, base))
+    if asset.kind == "unknown" and asset.fingerprint:
+        context.say(say_what_it_is(f"'#{asset.id}'"))
     return 0
-
-
-def _asset_lines(asset: Asset) -> Iterator[str]:
-    yield Bold(one_line(asset.title or asset.name))
-    yield from facts(_asset_facts(asset))
-    for conflict in asset.conflicts:
-        yield from wrapped(f"contradiction: {one_line(conflict)}", 2)
-    if asset.problem:
-        yield from wrapped(f"problem: {one_line(asset.problem)}", 2)
-    yield from evidence_lines(asset.evidence)
-
-
-def _asset_facts(asset: Asset) -> list[tuple[str, str]]:
-    """Names and values; only notes may have several lines."""
-    pairs = [
-        ("id", f"#{asset.id}"),
-        ("path", str(asset.path) + (" (missing)" if asset.missing else "")),
-        ("also at", "  ".join(asset.links)),
-        ("size", f"{human_size(asset.size)} ({asset.size:,} bytes)"),
-        ("kind", asset.kind),
-        ("architecture", architecture_words(asset)),
-        ("set by you", override_words(asset)),
-        ("format", asset.format),
-        ("layout", asset.layout or ""),
-        ("prediction", asset.prediction or ""),
-        ("dtypes", counted_words(asset.dtypes)),
-        ("parameters", human_count(asset.parameters) if asset.parameters else ""),
-        ("components", ", ".join(f"{p['role']} ({human_count(p['parameters'])})" for p in asset.components)),
-        ("adapter", fact_words(asset.adapter)),
-        ("trigger words", ", ".join(asset.trigger_words)),
-        ("facts", fact_words(asset.facts)),
-        ("tags", " ".join(asset.tags)),
-        ("rating", "★" * asset.rating),
-        ("source", asset.source or ""),
-        *sidecar_facts(asset.sidecar),
-        ("confidence", asset.confidence),
-        *((name, value or "") for name, value in asset.hashes.items()),
-        ("verified", time.strftime("%Y-%m-%d %H:%M", time.localtime(asset.verified)) if asset.verified else ""),
-        ("fingerprint", asset.fingerprint or ""),
-    ]
-    return [*((name, one_line(value)) for name, value in pairs), ("notes", asset.notes)]
-
-
-def override_words(asset: Asset) -> str:
-    """What the user set against the bytes, with what these say."""
-    return ", ".join(
-        f"{name} {word} (the file says {asset.found.get(name) or 'unknown'})" for name, word in asset.said.items()
-    )
-
-
-#: What to show of a sidecar, and as what.
-_SIDECAR = {
-    "version": "version", "base_model": "declared base", "creator": "creator", "licence": "licence",
-    "tags": "sidecar tags", "negative_words": "negative words", "weight": "preferred weight", "preview": "preview",
-    "description": "description",
-}  # fmt: skip
-
-
-def sidecar_facts(sidecar: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What the files beside a model say of it."""
-    for name, shown in _SIDECAR.items():
-        if name in sidecar:
-            yield shown, shorten(_value_words(sidecar[name]).replace("\n", " "), 300)
-
-
-def counted_words(counts: dict[str, int]) -> str:
-    """Dtypes with the number of their elements: `F16 11.8M, I64 77`."""
-    return ", ".join(f"{name} {human_count(count)}" for name, count in counts.items())
-
-
-def fact_words(facts: Mapping[str, Any] | None) -> str:
-    """Facts as `name value` pairs; those that say nothing are left out."""
-    said = {name: _value_words(value) for name, value in (facts or {}).items() if value not in (0, False)}
-    return ", ".join(f"{name.replace('_', ' ')} {words}" for name, words in said.items() if words)
-
-
-def _value_words(value: Any) -> str:
-    if value is None or value is True:
-        return "yes" if value else ""
-    if isinstance(value, dict):
-        return " + ".join(f"{name} ({count})" for name, count in value.items() if count)
-    if isinstance(value, list | tuple):
-        return " ".join(map(str, value))
-    return str(value)
-
-
-def evidence_lines(evidence: list[dict[str, str]]) -> Iterator[str]:
-    """Why: a line per rule that fired, with the tensor and what was found there."""
-    if evidence:
-        yield "why:"
-    for item in evidence:
-        what = "  ".join(one_line(part) for part in (item["tensor"], item["found"]) if part)
-        yield from wrapped(f"  {one_line(item['rule'])}{': ' + what if what else ''}", 4, whole=False)
 
 
 def _tags(context: Context) -> int:

@@ -112,7 +112,8 @@ def _dupes_lines(report: DupesReport) -> Iterator[str]:
         yield Bold(f"no duplicates among {plural(report.assets, 'asset')}")
         return
     yield Bold(f"{plural(others, 'duplicate')} of {plural(report.assets, 'asset')}: {human_size(report.saves)} to save")
-    yield "nothing was deleted; the rm lines move files to the trash, and `modelhub undo` brings them back"
+    end = "nothing was deleted; the rm lines move files to the trash, and `modelhub undo` brings them back"
+    yield from wrapped(end, 0)
 
 
 def _group_lines(group: Group) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from modelhub import __version__
 from modelhub.cli.context import Context, print_json
+from modelhub.cli.options import HelpFormatter
 from modelhub.cli.progress import reporting_job
 from modelhub.cli.stopping import stoppable
 from modelhub.cli.streams import colours, prepare_streams, settle_streams
@@ -43,7 +44,8 @@ class _Parser(argparse.ArgumentParser):
         if value is not None:
             kind = {"int": "a whole number", "float": "a number"}[value[2]]
             message = f"{value[1]} must be {kind}, not {value[3]}"
-        self._refuse(f"{message[:1].upper()}{message[1:]}.")
+        missing = message.startswith("the following arguments are required") and "REF" in message
+        self._refuse(f"{message[:1].upper()}{message[1:]}.", " In a shell, '#id' needs its quotes." if missing else "")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse does it, for the words in order; words that nothing is known of are an error at once."""
@@ -67,8 +69,8 @@ class _Parser(argparse.ArgumentParser):
             self._refuse(f"'{words[0]}' stands before the command, or there is none.")
         self._refuse(f"There is no command '{words[0]}'.{_meant(words[0], commands)}")
 
-    def _refuse(self, message: str) -> NoReturn:
-        raise UsageError(message, f"See `{self.prog} --help`.")
+    def _refuse(self, message: str, hint: str = "") -> NoReturn:
+        raise UsageError(message, f"See `{self.prog} --help`.{hint}")
 
 
 def _meant(word: str, known: Iterable[str]) -> str:
@@ -97,7 +99,7 @@ def build_parser(command: str = "") -> argparse.ArgumentParser:
         "modelhub",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"modelhub {__version__}")

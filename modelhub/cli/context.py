@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from modelhub.cli.progress import Bar, JsonLines
 from modelhub.cli.streams import colours, is_unicode
+from modelhub.cli.table import wrapped
 from modelhub.errors import file_error
 from modelhub.jobs import Job
 from modelhub.text import printable
+
+#: Characters that a terminal obeys or hides, and halves of characters; JSON itself escapes only those below space.
+_UNSEEN = re.compile("[\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
 
 
 class Bold(str):
     """A line that is bold on a terminal, plain elsewhere."""
 
 
-@dataclass(frozen=True)
 class Context:
     """One call of one command. `progress` shows the events of `job`; it makes way for every line of the answer."""
 
-    args: Namespace
-    job: Job
-    progress: Bar | JsonLines
+    def __init__(self, args: Namespace, job: Job, progress: Bar | JsonLines) -> None:
+        self.args, self.job, self.progress = args, job, progress
 
     @property
     def json(self) -> bool:
@@ -72,7 +74,9 @@ class Context:
         """Talk: a line on stderr, not with --json."""
         if not self.json:
             self.progress.close()
-            print(printable(message), file=sys.stderr)
+            for text in printable(message).split("\n"):
+                for line in wrapped(text, 0, stream=sys.stderr):
+                    print(line, file=sys.stderr)
 
 
 @contextmanager
@@ -99,4 +103,5 @@ def print_json(data: Any) -> None:
 
 
 def _json(data: Any) -> str:
-    return json.dumps(data, indent=2, ensure_ascii=not is_unicode(sys.stdout), default=str)
+    text = json.dumps(data, indent=2, ensure_ascii=not is_unicode(sys.stdout), default=str)
+    return _UNSEEN.sub(lambda char: f"\\u{ord(char[0]):04x}", text)

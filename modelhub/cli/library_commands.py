@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from modelhub.cli.context import Bold, Context
 from modelhub.cli.options import REF_HELP, command
 from modelhub.cli.table import facts, table, wrapped
+from modelhub.errors import FileExistsAlreadyError
 from modelhub.text import one_line, shorten
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def add(commands: Commands) -> None:
     example = "modelhub sidecars my-lora --export lora-manager"
     parser = command(commands, "sidecars", _sidecars, help, example, reads=False)
     parser.add_argument("refs", metavar="REF", nargs="+", help=REF_HELP)
-    parser.add_argument("--export", choices=CONVENTIONS, help="write this kind of file, e.g. --export a1111")
+    kinds = f"write this kind of file: {', '.join(CONVENTIONS)}, e.g. --export a1111"
+    parser.add_argument("--export", metavar="KIND", choices=CONVENTIONS, help=kinds)
     parser.add_argument("--force", action="store_true", help="change a file that exists; what is foreign in it stays")
 
 
@@ -46,6 +48,8 @@ def _folders(context: Context) -> int:
             catalog.remove_root(user_path(context.args.forget).absolute(), dry_run=context.args.dry_run)
         rows = [_folder(catalog, root) for root in catalog.roots()]
     context.answer(rows, lambda: _folder_lines(rows))
+    if context.args.forget is not None and context.args.dry_run:
+        context.say(f"would scan {context.args.forget} no more; nothing was changed")
     if not rows:
         context.say("No folder is remembered. Index one with `modelhub scan FOLDER`.")
     return 0
@@ -116,9 +120,20 @@ def _export(context: Context, asset: Asset) -> dict[str, Any]:
 
     args = context.args
     path = sidecar_path(asset.path, args.export)
+    if args.dry_run and path.exists() and not args.force:
+        raise _exists(path)
     if not args.dry_run:
-        path = export_sidecar(_known(read_sidecars(asset.path), asset), asset.path, args.export, force=args.force)
+        try:
+            path = export_sidecar(_known(read_sidecars(asset.path), asset), asset.path, args.export, force=args.force)
+        except FileExistsAlreadyError:
+            raise _exists(path) from None
     return {"id": asset.id, "path": str(asset.path), "written": str(path), "dry_run": args.dry_run}
+
+
+def _exists(path: Path) -> FileExistsAlreadyError:
+    return FileExistsAlreadyError(
+        f"{path} exists already.", "Use --force to change it: what only other programs have in it stays."
+    )
 
 
 def _known(found: SidecarFacts, asset: Asset) -> SidecarFacts:

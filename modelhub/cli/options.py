@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from modelhub.cli.context import Context
+from modelhub.cli.streams import columns
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 REF_HELP = "an asset: its path, file name, stem, '#id' in quotes, or six or more digits of a hash"
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Help with its lines as they are written; only those that are too long for the terminal are broken."""
+
+    def __init__(self, prog: str) -> None:
+        # argparse makes one for every option, and would ask shutil, which loads all its compressors, for the width
+        super().__init__(prog, width=columns(sys.stdout) - 2)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        import textwrap
+
+        lines = (textwrap.wrap(line, width) if len(line) > width else [line] for line in text.splitlines())
+        return "".join(f"{indent}{line}\n" for broken in lines for line in broken)
 
 
 def command(
@@ -23,7 +39,7 @@ def command(
         help=help[:1].lower() + help[1:].rstrip("."),
         description=help,
         epilog=f"example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     parser.set_defaults(run=run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from modelhub.cli.context import Bold, Context
 from modelhub.cli.options import REF_HELP, command
 from modelhub.cli.streams import live
-from modelhub.cli.table import table
-from modelhub.errors import CancelledError, UsageError
+from modelhub.cli.table import table, wrapped
+from modelhub.errors import CancelledError, NotFoundError, UsageError
 from modelhub.text import human_size, one_line, plural
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def add(commands: Commands) -> None:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--symlink", action="store_true", help="symbolic links (the default where they can be made)")
     how.add_argument("--hardlink", action="store_true", help="hard links, which survive when the library is moved")
-    parser.add_argument("--sidecars", action="store_true", help="link previews and other sidecars, too")
+    parser.add_argument("--sidecars", action="store_true", help="link the preview pictures beside models, too")
 
 
 # -- rm ----------------------------------------------------------------------------------------------------------------
@@ -84,7 +85,7 @@ def _assets(catalog: Catalog, refs: Sequence[str]) -> list[Asset]:
     from modelhub.catalog.refs import resolve
     from modelhub.settings import user_path
 
-    assets = [resolve(catalog, ref) for ref in refs]
+    assets = [resolve(catalog, ref, strict=True) for ref in refs]
     for ref, asset in zip(refs, assets, strict=True):
         if str(user_path(ref).absolute()) in asset.links:
             raise UsageError(
@@ -98,7 +99,7 @@ def _rm_lines(report: TrashReport) -> Iterator[str]:
     done = "moved to the trash" if report.entry else "would move to the trash"
     yield Bold(f"{done}: {plural(len(report.assets), 'asset')}, {plural(len(report.files), 'file')}")
     for old, new in report.files:
-        yield f"  {one_line(str(old))}" + (f"  →  {one_line(str(new))}" if new else "")
+        yield from wrapped(f"  {one_line(str(old))}" + (f"  →  {one_line(str(new))}" if new else ""), 6)
     yield from _shared_lines(report.shared)
     yield f"emptying the trash would free {human_size(report.freed)}"
     yield from _undo_line(report.entry)
@@ -135,7 +136,7 @@ def _mv_lines(report: MoveReport) -> Iterator[str]:
     if report.files:
         yield Bold(f"{done}: {plural(len(report.assets), 'asset')}, {plural(len(report.files), 'file')}")
     for old, new in report.files:
-        yield f"  {one_line(str(old))}  →  {one_line(str(new))}"
+        yield from wrapped(f"  {one_line(str(old))}  →  {one_line(str(new))}", 6)
     for path in report.links:
         yield f"  link follows: {one_line(str(path))}"
     yield from _shared_lines(report.shared)
@@ -200,16 +201,17 @@ def _trash(context: Context) -> int:
         if not args.empty:
             before = time.time() - (days or 0) * 86400
             found = [one for one in contents(catalog) if one.at <= before]
-            context.answer([one.as_dict() for one in found], lambda: _trash_lines(found))
+            none = "The trash is empty." if days is None else "Nothing has been in the trash for so long."
+            context.answer([one.as_dict() for one in found], lambda: _trash_lines(found) if found else [none])
             return 0
         found = select(catalog, older_than_days=days)
         size = sum(one.freed for one in found)
         if not args.dry_run and found:
             _confirm(context, f"Delete {_counted(found)} for good, and free {human_size(size)}?")
             size = empty(catalog, found, context.job)
-    done = "would delete" if args.dry_run else "deleted"
+    done, freed = ("would delete", "free") if args.dry_run else ("deleted", "freed")
     data = {"entries": [one.as_dict() for one in found], "freed": size, "deleted": not args.dry_run}
-    context.answer(data, lambda: [f"{done} {_counted(found)}; {human_size(size)} freed"])
+    context.answer(data, lambda: [f"{done} {_counted(found)}, and {freed} {human_size(size)}"])
     return 0
 
 
@@ -231,9 +233,6 @@ def _confirm(context: Context, question: str) -> None:
 
 
 def _trash_lines(found: Sequence[Trashed]) -> Iterator[str]:
-    if not found:
-        yield "The trash is empty."
-        return
     rows = [
         (
             str(one.entry),
@@ -260,7 +259,7 @@ def _forget(context: Context) -> int:
 
     args = context.args
     if bool(args.refs) == args.missing:
-        raise UsageError("Name what to forget, or give --missing.", "modelhub ls missing:yes lists what is missing.")
+        raise UsageError("Name what to forget, or give --missing.", "`modelhub ls missing:yes` lists what is missing.")
     with Catalog.open() as catalog:
         found = _gone(catalog) if args.missing else _assets(catalog, args.refs)
         entry = forget(catalog, found, dry_run=args.dry_run)
@@ -294,7 +293,10 @@ def _link(context: Context) -> int:
     from modelhub.settings import user_path
 
     args = context.args
-    layout = recognise(user_path(args.target))
+    target = user_path(args.target)
+    if not target.is_dir():
+        raise NotFoundError(f"{one_line(str(target))} is not a folder.", "Name the folder of a program that is there.")
+    layout = recognise(target)
     if layout is None:
         raise UsageError(
             f"{one_line(str(args.target))} is not the folder of a program that is known, or of several.",
@@ -313,11 +315,15 @@ def _link(context: Context) -> int:
     def lines() -> Iterator[str]:
         done = "would link" if args.dry_run else "linked"
         yield Bold(f"{done} {plural(len(plan.new), 'file')} into {layout.title}, {one_line(str(layout.root))}")
-        yield from _link_lines(plan.links)
+        yield from _link_lines(plan.links, layout.title)
         yield from _undo_line(entry)
 
     context.answer(data, lines)
     return 0
+
+
+#: Files that are named where a count would do.
+_NAMED = 10
 
 
 def _path(path: Path | None) -> str | None:
@@ -325,16 +331,23 @@ def _path(path: Path | None) -> str | None:
 
 
 _STATUS = {
-    "there": "there already",
     "taken": "not linked, another file has that name",
-    "no-folder": "not linked, the program has no folder for it",
     "missing": "not linked, the file is missing",
     "unlinkable": "not linked, a folder cannot be linked hard",
 }
 
 
-def _link_lines(links: Sequence[Link]) -> Iterator[str]:
+def _link_lines(links: Sequence[Link], title: str) -> Iterator[str]:
+    """What is linked, and why other files are not; those that there is nothing to say of are only counted."""
     for one in links:
-        where = "" if one.target is None else f"  →  {one_line(str(one.target))}"
-        what = f"  ({_STATUS[one.status]})" if one.status in _STATUS else ""
-        yield f"  {one_line(str(one.source))}{where}{what}"
+        if one.status not in ("there", "no-folder"):
+            where = "" if one.target is None else f"  →  {one_line(str(one.target))}"
+            what = f"  ({_STATUS[one.status]})" if one.status in _STATUS else ""
+            yield from wrapped(f"  {one_line(str(one.source))}{where}{what}", 6)
+    counts = Counter(one.status for one in links)
+    if counts["there"]:
+        yield f"  {plural(counts['there'], 'file')} there already"
+    if counts["no-folder"]:
+        names = [one_line(one.source.name) for one in links if one.status == "no-folder"]
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        yield from wrapped(f"  not linked, {title} has no folder for them: {', '.join(names[:_NAMED])}{more}", 6)

@@ -12,31 +12,39 @@ from modelhub.text import one_line, pad, printable, width
 
 #: Columns of a terminal that a column is shortened to at most, and that it should have not to be left out.
 _LEAST, _USEFUL = 8, 12
+#: The same of file names, which say most, and the ending that they can do without.
+_NAME, _ENDING = 24, ".safetensors"
 _GAP = 2
 #: Rows that decide the widths.
 _FIRST = 200
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> Iterator[str]:
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = (), names: int = -1
+) -> Iterator[str]:
     """The lines of a table; columns whose index is in `right` are right-aligned, the last ones go where room is short.
 
     Values that all rows have may be named first, those that few have last: an empty last column takes no room. The
-    first rows decide the widths, so that a long table begins at once.
+    first rows decide the widths, so that a long table begins at once. In the column `names`, file names that are too
+    long go without .safetensors before they are cut: what is left still names the file.
     """
     cells = ([one_line(cell) for cell in row] for row in chain([head], rows))
     first = list(islice(cells, _FIRST))
     widths = [max(width(row[column]) for row in first) for column in range(len(head))]
     if live(sys.stdout):
-        widths = _fitted(widths, columns(sys.stdout))
+        widths = _fitted(widths, columns(sys.stdout), names)
     for row in chain(first, cells):
+        if 0 <= names < len(widths) and width(row[names]) > widths[names]:
+            row[names] = row[names].removesuffix(_ENDING)
         shown = zip(row, widths, strict=False)
         yield (" " * _GAP).join(pad(c, w, right=i in right) for i, (c, w) in enumerate(shown)).rstrip()
 
 
-def _fitted(widths: list[int], room: int) -> list[int]:
+def _fitted(widths: list[int], room: int, names: int = -1) -> list[int]:
     """`widths` made smaller until all fit in `room` columns; the last are left out when even that is not enough."""
     widths = list(widths)
-    while len(widths) > 1 and _total([min(size, _USEFUL) for size in widths]) > room:
+    useful = [min(size, _NAME if at == names else _USEFUL) for at, size in enumerate(widths)]
+    while len(widths) > 1 and _total(useful[: len(widths)]) > room:
         widths.pop()
     while _total(widths) > room and max(widths) > _LEAST:
         widths[widths.index(max(widths))] -= 1
@@ -66,22 +74,22 @@ def wrapped(text: str, indent: int, *, whole: bool = True, stream: TextIO | None
     if not live(stream) or width(text) <= room or indent >= room:
         yield text
         return
-    line, rest = text[:indent], text[indent:].split(" ")
+    head = indent if text[:indent].endswith(" ") else len(text) - len(text.lstrip())
+    line, rest, gap = text[:head], text[head:].split(" "), ""
     while rest:
         word = rest.pop(0)
-        gap = "" if len(line) <= indent else " "
         if not gap and not word.strip():
             continue
         free = room - width(line) - len(gap)
         if width(word) <= free or (whole and not gap):
-            line += gap + word
+            line, gap = line + gap + word, " "
         elif whole or width(word) <= room - indent:
             yield line
-            line, rest = " " * indent, [word, *rest]
+            line, rest, gap = " " * indent, [word, *rest], ""
         else:
             cut = _characters(word, free) or (1 if not gap else 0)
             yield line + gap + word[:cut] if cut else line
-            line, rest = " " * indent, [word[cut:], *rest]
+            line, rest, gap = " " * indent, [word[cut:], *rest], ""
     yield line
 
 

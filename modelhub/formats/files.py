@@ -7,7 +7,7 @@ from pathlib import Path
 
 from modelhub.errors import NotAModelError, file_error
 from modelhub.formats.handle import open_regular
-from modelhub.formats.safetensors import SafetensorsFile, sniff_hint
+from modelhub.formats.safetensors import SafetensorsFile, sniff_hint, sniff_word
 from modelhub.formats.sniff import sniff_bytes
 from modelhub.formats.source import TensorSource
 
@@ -45,7 +45,10 @@ def open_file(path: str | Path, form: str = "") -> TensorSource:
         from modelhub.formats.pickles.file import PickleFile
 
         return PickleFile(path)
-    raise NotAModelError(f"{path} is of no format that holds weights.", sniff_hint(_front(path)))
+    front = _front(path)
+    what = sniff_word(front)
+    why = f"is {what}, which holds no weights" if what else "is of no format that holds weights"
+    raise NotAModelError(f"{path} {why}.", sniff_hint(front))
 
 
 def _front(path: str | Path) -> bytes:

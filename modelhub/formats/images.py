@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from modelhub.errors import CorruptFileError, UsageError, file_error
+from modelhub.formats.handle import open_regular
 from modelhub.formats.writer import check_place, replacing, write_all
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 PARAMETERS = "parameters"
 #: More pixels than any picture that modelhub makes; a small file can claim thousands of times as many.
 MAX_PIXELS = 64_000_000
+#: A picture that is only looked at may have so many: unpacked it takes 128 MB, and a copy as much.
+_MAX_THUMBNAIL = 32_000_000
+_MAX_BYTES = 100_000_000
 _FORMATS = ("PNG", "JPEG", "WEBP")
 
 
@@ -77,8 +82,23 @@ def load_pixels(path: str | Path) -> npt.NDArray[np.uint8]:
         return np.array(image.convert("RGB"), dtype=np.uint8)
 
 
+def load_thumbnail(path: str | Path, side: int) -> npt.NDArray[np.uint8]:
+    """The pixels [H, W, 3] of a picture, of a GIF its first, made smaller so that neither H nor W is above `side`.
+
+    Raises as `read_parameters` does.
+    """
+    import numpy as np
+
+    with _opened(path, (*_FORMATS, "GIF")) as image:
+        image.draft("RGB", (side, side))
+        _check_size(image, str(path), _MAX_THUMBNAIL)
+        small = image if image.mode == "RGB" else image.convert("RGB")
+        small.thumbnail((side, side))
+        return np.array(small, dtype=np.uint8)
+
+
 @contextmanager
-def _opened(path: str | Path) -> Iterator[Picture]:
+def _opened(path: str | Path, formats: tuple[str, ...] = _FORMATS) -> Iterator[Picture]:
     from PIL import Image, UnidentifiedImageError
 
     shown = str(path)
@@ -95,12 +115,12 @@ def _opened(path: str | Path) -> Iterator[Picture]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=_FORMATS) as image:
+            with _file(path) as file, Image.open(file, formats=formats) as image:
                 _check_size(image, shown)
                 yield image
     except (UnidentifiedImageError, Image.DecompressionBombError, *broken) as error:
         raise CorruptFileError(
-            f"{shown} is not a picture that can be read: {error}.", "Download or copy it again."
+            f"{shown} is not a picture that can be read: {str(error).rstrip('.')}.", "Download or copy it again."
         ) from error
     except OSError as error:
         if error.errno is not None:
@@ -108,8 +128,17 @@ def _opened(path: str | Path) -> Iterator[Picture]:
         raise CorruptFileError(f"{shown} is a damaged picture: {error}.", "Download or copy it again.") from error
 
 
-def _check_size(image: Picture, path: str) -> None:
-    if image.width * image.height > MAX_PIXELS:
+def _file(path: str | Path) -> IO[bytes]:
+    """A regular file of bounded size; a pipe would be waited for."""
+    file = os.fdopen(open_regular(path), "rb")
+    if (size := os.fstat(file.fileno()).st_size) > _MAX_BYTES:
+        file.close()
+        raise CorruptFileError(f"{path} has {size:,} bytes, more than a picture needs.", "Make it smaller.")
+    return file
+
+
+def _check_size(image: Picture, path: str, most: int = MAX_PIXELS) -> None:
+    if image.width * image.height > most:
         raise CorruptFileError(
             f"{path} claims to be {image.width} by {image.height} pixels, more than modelhub unpacks.",
             "If it is genuine, scale it down first.",

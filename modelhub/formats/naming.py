@@ -15,7 +15,7 @@ MODEL_SUFFIXES = frozenset({".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pt
 NO_SIDECARS = frozenset({".onnx", ".engine", ".part", ".aria2", ".downloading", ".crdownload", ".tmp"})
 #: The file that makes a folder a diffusers pipeline.
 INDEX = "model_index.json"
-_NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})((?:\.[\w-]+)?\.(?:safetensors|sft|bin))", re.DOTALL | re.ASCII)
+_NAME = r"(?sa)(.+)-(\d{5})-of-(\d{5})((?:\.[\w-]+)?\.(?:safetensors|sft|bin))"  # compiled when there is one
 
 
 def is_model_name(name: str) -> bool:
@@ -56,7 +56,7 @@ class ShardName(NamedTuple):
 
 def shard_name(name: str) -> ShardName | None:
     """The parts of a file name, None if it is not that of a shard."""
-    match = _NAME.fullmatch(name) if "-of-" in name else None
+    match = re.fullmatch(_NAME, name) if "-of-" in name else None
     if match is None:
         return None
     stem, number, total, ending = match.groups()

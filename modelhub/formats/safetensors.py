@@ -62,7 +62,9 @@ def _check_front(front: bytes, size: int, path: str) -> None:
         raise CorruptFileError(f"{path} has {size} bytes, too few for a safetensors header.", _BROKEN)
     length = int.from_bytes(front[:8], "little")
     if front[8:9] != b"{":
-        raise NotAModelError(f"{path} is not a safetensors file: no header begins at byte 8.", sniff_hint(front))
+        what = sniff_word(front)
+        why = f"it is {what}" if what else "no header begins at byte 8"
+        raise NotAModelError(f"{path} is not a safetensors file: {why}.", sniff_hint(front))
     if length > size - 8:
         raise CorruptFileError(
             f"{path} is cut short: its header says {length} bytes, and {size - 8} follow.", "Download or copy it again."
@@ -77,6 +79,12 @@ def sniff_hint(front: bytes) -> str:
         if front.startswith(magic):
             return f"By its first bytes it is {what}."
     return "Its first bytes are no model format that modelhub knows."
+
+
+def sniff_word(front: bytes) -> str:
+    """What a file that begins with `front` is, in a few words for the message of an error; empty if unknown."""
+    found = next((what for magic, what in _MAGIC if front.startswith(magic)), "")
+    return found.partition(",")[0].partition(":")[0]
 
 
 _MAGIC = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,26 @@ _AGAIN = "Download or copy the files of this model again."
 def shard_files(path: str | Path) -> tuple[Path, ...]:
     """All files of the set that a shard belongs to, in order; the file itself where it belongs to none.
 
-    Raises CorruptFileError that names those that are missing, FileError when the folder cannot be listed.
+    Raises CorruptFileError that names those that are missing, FileError when there is no such folder.
     """
     path = Path(path)
     shard = shard_name(path.name)
     if shard is None:
         return (path,)
-    there = _there(path.parent)
-    missing = [number for number in range(1, shard.total + 1) if shard.of(number) not in there]
-    _refuse_missing(path, map(shard.of, missing[:3]), len(missing))
+    try:
+        path.parent.stat()
+    except OSError as error:
+        raise file_error(error, path) from error
+    _refuse_missing(path, map(shard.of, range(1, shard.total + 1)))
     return tuple(path.with_name(shard.of(number)) for number in range(1, shard.total + 1))
+
+
+def indexed_by(path: Path) -> Path | None:
+    """The first shard of the set whose index `path` is, by their names. Raises FileError."""
+    if not path.name.endswith(".json"):
+        return None
+    shards = ((name, shard_name(name)) for name in sorted(_there(path.parent)))
+    return next((path.with_name(name) for name, one in shards if one and path.name in one.index_names), None)
 
 
 class ShardedFile(Combined):
@@ -70,13 +81,11 @@ def _check_index(path: Path, owners: dict[str, str]) -> None:
     """Every tensor that the index lists must be in the file that it names."""
     shard = shard_name(path.name)
     indexes = [path.with_name(name) for name in shard.index_names] if shard else []
-    there = _there(path.parent)
     for index in indexes:
-        if index.name not in there:
+        if not os.path.lexists(index):
             continue
         listed = _weight_map(index)
-        missing = sorted(set(listed.values()) - there)
-        _refuse_missing(index, missing[:3], len(missing))
+        _refuse_missing(index, sorted(set(listed.values())))
         for name, file in listed.items():
             if (
                 owners.get(name, "" if claims_safetensors(file) else file) != file
@@ -101,7 +110,13 @@ def _there(folder: Path) -> set[str]:
         raise file_error(error, folder) from error
 
 
-def _refuse_missing(path: Path, first: Iterable[str], count: int) -> None:
-    if count:
-        names = ", ".join(name[:200] for name in first) + (f" and {count - 3} more" if count > 3 else "")
-        raise CorruptFileError(f"{path} is one of several files, and there is no {names}.", _AGAIN)
+def _refuse_missing(path: Path, names: Iterable[str]) -> None:
+    """Refuse a set when some of `names` are not beside `path`; asked one by one, until enough are known to say so.
+
+    A listing for every set would take a folder of many sets the square of their number.
+    """
+    folder = str(path.parent)
+    missing = list(islice((name for name in names if not os.path.lexists(os.path.join(folder, name))), 4))  # noqa: PTH118
+    if missing:
+        shown = ", ".join(name[:200] for name in missing[:3]) + (" and more" if len(missing) > 3 else "")
+        raise CorruptFileError(f"{path} is one of several files, and there is no {shown}.", _AGAIN)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
-_HALF = 2**63
+#: From here on, SQLite's signed 64 bits cannot hold an unsigned number.
+HALF = 2**63
 
 
-@dataclass(frozen=True, slots=True)
-class FileStat:
+class FileStat(NamedTuple):
     """What tells one content of a file from another without reading it."""
 
     device: int
@@ -25,4 +25,4 @@ class FileStat:
 
 def signed(number: int) -> int:
     """An unsigned number of 64 bits as the signed one of the same bits; one that is signed already stays."""
-    return number if number < _HALF else number - 2 * _HALF
+    return number if number < HALF else number - 2 * HALF

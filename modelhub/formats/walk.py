@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Container, Iterable, Iterator
+from contextlib import suppress
 from functools import cached_property
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 from unicodedata import normalize
@@ -13,7 +15,7 @@ from zlib import crc32
 
 from modelhub.errors import FileError, file_error
 from modelhub.formats.naming import INDEX, MODEL_SUFFIXES, NO_SIDECARS, ShardName, check_name, shard_name
-from modelhub.formats.stat import FileStat, signed
+from modelhub.formats.stat import HALF, FileStat, signed
 
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules"})
 _SKIPPED_PREFIXES = (".", "tmpinstall_")
@@ -27,8 +29,8 @@ class Found(NamedTuple):
 
     Of a set of shards, `path`, `device` and `inode` are of the first that is there; of a diffusers folder (`folder`),
     those of the folder; `size` counts its weight files, `modified` is the latest of these and the configs, in ns.
-    `link`: the path is a symbolic link. `sidecars` changes when the files beside the asset that go with it change in
-    name, size or time; 0 for none.
+    `sidecars` changes when the files beside the asset that go with it change in name, size or time; 0 for none.
+    `link`: the path is a symbolic link.
     """
 
     path: str
@@ -36,23 +38,30 @@ class Found(NamedTuple):
     inode: int
     size: int
     modified: int
+    sidecars: int
     link: bool
     folder: bool
-    sidecars: int
+
+    @property
+    def state(self) -> tuple[str, int, int, int, int, int]:
+        """All that a row of the catalog knows of the file too: while that is equal, there is nothing to read."""
+        return self[:6]
 
     @property
     def stat(self) -> FileStat:
         """What the catalog compares."""
-        return FileStat(self.device, self.inode, self.size, self.modified)
+        return FileStat(*self[1:5])
 
 
-def find_assets(roots: list[Path], on_error: OnError) -> Iterator[Found]:
+def find_assets(roots: list[Path], on_error: OnError, but: Iterable[Path] = ()) -> Iterator[Found]:
     """Yield every asset below `roots` once: a file, a set of shards, a folder with a model_index.json.
 
     Links are followed, each folder is walked once. Below a diffusers folder nothing else is looked for; models that lie
     directly in it are assets of their own. What cannot be read goes to `on_error` with its path, and the walk goes on.
+    Folders in `but` are left out.
     """
     visits = _Visits(roots, on_error)
+    visits.leave_out(but)
     for visit, stat, entries in visits:
         folder = _Folder(entries, on_error)
         if folder.is_diffusers:
@@ -82,6 +91,13 @@ class _Visits:
         """Walk these next, in their order."""
         self._waiting += reversed(list(visits))
 
+    def leave_out(self, folders: Iterable[Path]) -> None:
+        """Do not walk these, whatever name leads to them."""
+        for folder in folders:
+            with suppress(OSError):
+                stat = folder.stat()
+                self._seen.add((stat.st_dev, stat.st_ino))
+
     def __iter__(self) -> Iterator[tuple[_Visit, os.stat_result, list[Entry]]]:
         while self._waiting:
             visit = self._waiting.pop()
@@ -90,15 +106,14 @@ class _Visits:
                 if (stat.st_dev, stat.st_ino) in self._seen:
                     continue
                 self._seen.add((stat.st_dev, stat.st_ino))
-                entries = sorted(os.scandir(visit.path), key=_name)
+                entries = sorted(os.scandir(visit.path), key=_by_name)
             except OSError as error:
                 self._on_error(file_error(error, visit.path), visit.path)
                 continue
             yield visit, stat, entries
 
 
-def _name(entry: Entry) -> str:
-    return entry.name
+_by_name = attrgetter("name")
 
 
 class _Folder:
@@ -130,7 +145,8 @@ class _Folder:
         """The model files that can be had, with their stat."""
         for entry in self._models:
             try:
-                check_name(entry.path)
+                if not entry.path.isascii():
+                    check_name(entry.path)
                 if entry.is_file():
                     yield entry, entry.stat()
                 elif entry.is_symlink():
@@ -182,8 +198,11 @@ class _Folder:
 
 
 def _file_asset(entry: Entry, stat: os.stat_result, sidecars: int) -> Found:
-    device, inode = signed(stat.st_dev), signed(stat.st_ino)
-    return Found(entry.path, device, inode, stat.st_size, stat.st_mtime_ns, entry.is_symlink(), False, sidecars)
+    device, inode = stat.st_dev, stat.st_ino
+    if device >= HALF or inode >= HALF:
+        device, inode = signed(device), signed(inode)
+    state = (entry.path, device, inode, stat.st_size, stat.st_mtime_ns, sidecars, entry.is_symlink(), False)
+    return tuple.__new__(Found, state)  # quicker than naming the fields: there may be 50,000
 
 
 def _folder_asset(visit: _Visit, own: os.stat_result, on_error: OnError) -> Iterator[Found]:
@@ -197,8 +216,7 @@ def _folder_asset(visit: _Visit, own: os.stat_result, on_error: OnError) -> Iter
     except FileError as error:
         on_error(error, visit.path)
     else:
-        place = (visit.path, stat.device, stat.inode, stat.size, stat.modified)
-        yield Found(*place, visit.link, True, _stamp(visit.beside))
+        yield Found(visit.path, *stat, _stamp(visit.beside), visit.link, True)
 
 
 def _stamp(entries: Iterable[Entry]) -> int:

@@ -104,21 +104,23 @@ def _check_there(catalog: Catalog, asset: Asset) -> None:
 
 
 def _models(catalog: Catalog, asset: Asset, links: bool) -> tuple[list[Path], list[Path]]:
+    own = _members(catalog, asset, asset.path)
     there = [Path(path) for path in asset.links if os.path.lexists(path)] if links else []
-    return _members(catalog, asset), there
+    others = [member for path in there for member in _members(catalog, asset, path)]
+    return own, [path for path in dict.fromkeys(others) if path not in own]
 
 
-def _members(catalog: Catalog, asset: Asset) -> list[Path]:
-    """The asset's path and, for a shard, the others of its set that are there, with their index.
+def _members(catalog: Catalog, asset: Asset, path: Path) -> list[Path]:
+    """A path of the asset and, for a shard, the others of its set that are there, with their index.
 
     Names alone tell: a set that is not whole goes, too, and no index can point at files that are not of the set.
     """
-    shard = None if asset.path.is_dir() else shard_name(asset.path.name)
+    shard = None if path.is_dir() else shard_name(path.name)
     if shard is None:
-        return [asset.path]
+        return [path]
     names = {shard.of(number) for number in range(1, shard.total + 1)} | {*shard.index_names}
-    there = sorted(names.intersection(os.listdir(asset.path.parent)) - {asset.path.name})  # noqa: PTH208
-    return [asset.path, *(path for path in map(asset.path.with_name, there) if _is_part(catalog, path, asset))]
+    there = sorted(names.intersection(os.listdir(path.parent)) - {path.name})  # noqa: PTH208
+    return [path, *(other for other in map(path.with_name, there) if _is_part(catalog, other, asset))]
 
 
 def _is_part(catalog: Catalog, path: Path, asset: Asset) -> bool:

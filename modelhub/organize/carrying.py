@@ -107,6 +107,8 @@ def back(pairs: Sequence[Pair], *, copies: bool = False) -> tuple[list[Pair], li
 def _is_same(old: Path, new: Path, copies: bool) -> bool:
     if old.is_symlink() and new.is_symlink():
         return os.path.realpath(old) == os.path.realpath(new)
+    if old.is_dir() and new.is_dir() and not new.is_symlink() and not os.listdir(new):  # noqa: PTH208
+        return True  # made for a folder that a killed process did not get to rename
     a, b = os.lstat(old), os.lstat(new)
     return (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino) or (copies and same_content(old, new))
 

@@ -20,6 +20,7 @@ from modelhub.jobs import QUIET, Job
 from modelhub.organize.compare import Weights, compare, prefixes
 from modelhub.organize.relation import choose, proof, relate, why_kept
 from modelhub.organize.sketch import SKETCH_VERSION, candidates, sketch
+from modelhub.organize.verify import ROT
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +102,14 @@ class _Search:
         self.report = DupesReport()
 
     def take(self, assets: Iterable[Asset]) -> None:
-        """The assets whose files are there and as they were scanned; of one inode the first."""
+        """The assets whose files are there, undamaged and as they were scanned; of one inode the first."""
         inodes = set()
         for asset in assets:
             self.job.check()
             if asset.missing:
+                continue
+            if asset.problem_code == ROT:  # its hash is that of what it was: the sound copy would seem needless
+                self._skip(asset, f"{asset.path} is damaged, as verify found; its copies may be what is left of it.")
                 continue
             inode = (asset.stat.device, asset.stat.inode)
             if inode not in inodes and self._is_unchanged(asset):
@@ -148,7 +152,7 @@ class _Search:
                 if isinstance(found, ModelhubError):
                     self._skip(asset, found.message)
                 elif found.sha256 and self._is_unchanged(asset):
-                    self.catalog.set_hashes(asset.id, found)
+                    self.catalog.set_hashes(asset.id, found, asset.stat)
                     known[asset.id] = found.sha256
         return known
 

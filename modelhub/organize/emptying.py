@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from modelhub.catalog import journal
+from modelhub.catalog.database import HOME_TRASH
 from modelhub.catalog.journal import Entry
 from modelhub.catalog.store import Catalog
-from modelhub.errors import FileError, UsageError, file_error
+from modelhub.errors import FileError, NotFoundError, UsageError, file_error
 from modelhub.jobs import QUIET, Job
 from modelhub.organize.belongings import freed
 from modelhub.organize.entries import pairs_of
-from modelhub.organize.places import DISK_TRASH, HOME_TRASH
+from modelhub.organize.places import DISK_TRASH
 from modelhub.organize.renaming import remove
 from modelhub.organize.trash import drop_folders
 from modelhub.text import one_line
@@ -93,11 +95,19 @@ def empty(catalog: Catalog, what: Iterable[Trashed], job: Job = QUIET) -> int:
                 _delete(path)
                 advance(1)
             drop_folders(list(dict.fromkeys(path.parent for path in one.files)))
-            with catalog.atomic():
-                catalog.remove(one.assets)
-                journal.forget(catalog, one.entry)
-            gained += one.freed
+            gained += one.freed if _settle(catalog, one) else 0
     return gained
+
+
+def _settle(catalog: Catalog, one: Trashed) -> bool:
+    """Rows and entry go; False if another process has brought the files back meanwhile, or was quicker."""
+    with catalog.atomic(), suppress(NotFoundError):
+        if journal.get(catalog, one.entry).undone is not None:
+            return False
+        catalog.remove(asset.id for asset in catalog.in_trash() if asset.id in one.assets)
+        journal.forget(catalog, one.entry)
+        return True
+    return False
 
 
 def _delete(path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from modelhub.catalog.asset import Asset
 from modelhub.catalog.store import Catalog
 from modelhub.errors import FileError, FileExistsAlreadyError, NoSpaceError, UsageError, file_error
 from modelhub.formats.naming import check_name, is_model_name
+from modelhub.formats.opening import stat_of
 from modelhub.formats.stat import FileStat
 from modelhub.jobs import QUIET, Job
 from modelhub.organize.belongings import Belongings, belongings, files_of
@@ -211,13 +212,19 @@ def _hashes(kits: Iterable[Belongings]) -> dict[Path, str]:
 
 
 def settle(catalog: Catalog, moved: Iterable[tuple[int, Path]]) -> None:
-    """Rows follow their files, by id; the stat of one that was copied is another."""
+    """Rows follow their files, by id. Raises NotFoundError for a row that is gone.
+
+    A copy has another stat, and its source is still there. One that was written to since it was scanned keeps the old
+    stat, so that the next scan reads it and its hashes go.
+    """
     with catalog.atomic():
         for number, path in moved:
+            before = catalog.get(number)
             clear_row(catalog, path, number)
             catalog.move({number: path})
-            if path.is_file():
-                catalog.set_stat(number, FileStat.of(path.stat()))
+            with suppress(FileError):
+                if before.path != path and stat_of(before.path) == before.stat:
+                    catalog.set_stat(number, stat_of(path))
 
 
 def remove_sources(copied: Iterable[Path]) -> None:

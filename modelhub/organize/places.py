@@ -8,20 +8,21 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from modelhub.catalog.database import HOME_TRASH
 from modelhub.catalog.store import Catalog
 from modelhub.errors import FileError
 from modelhub.organize.renaming import probe, reaches
 from modelhub.text import one_line
 
-#: The trash in the home folder, and one on another file system: hidden, so that scans leave it out.
-HOME_TRASH, DISK_TRASH = "trash", ".modelhub-trash"
+#: The trash on another file system than the catalog's: hidden, so that scans leave it out.
+DISK_TRASH = ".modelhub-trash"
 
 
 class Places:
     """The trash for each folder, found once."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self._home = catalog.folder.absolute() / HOME_TRASH
+        self._home = catalog.trash
         self._roots = catalog.roots()
         self._found: dict[Path, Path] = {}
 

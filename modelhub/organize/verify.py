@@ -118,15 +118,15 @@ class _Run:
             self._say(asset, "unreadable", found.message)
             return
         self.report.bytes += asset.size
-        if not self._is_current(asset):
-            self._say(asset, "changed", f"{asset.path} was scanned anew meanwhile; verify again.")
-            return
         problem = _rot(asset, found)
-        if problem:
-            self.catalog.set_problem(asset.id, ROT, problem)
-            self._say(asset, "rot", problem)
-            return
         with self.catalog.atomic():
+            if not self._is_current(asset):
+                self._say(asset, "changed", f"{asset.path} was changed or scanned anew meanwhile; verify again.")
+                return
+            if problem:
+                self.catalog.set_problem(asset.id, ROT, problem)
+                self._say(asset, "rot", problem)
+                return
             self.catalog.set_hashes(asset.id, found)
             self.catalog.set_verified(asset.id, time.time())
         notes = tuple(_declared(asset, found))
@@ -134,7 +134,12 @@ class _Run:
         self._say(asset, "ok" if known else "unhashed", "" if known else "It had no hash; it has one now.", notes)
 
     def _is_current(self, asset: Asset) -> bool:
-        """Whether the catalog still says of the file what it said at the beginning."""
+        """Whether the file still is what was scanned, and the catalog says of it what it said at the beginning."""
+        try:
+            if stat_of(asset.path) != asset.stat:
+                return False
+        except FileError:
+            return False
         now = self.catalog.assets([asset.id])
         return bool(now) and (now[0].stat, now[0].hashes, now[0].path) == (asset.stat, asset.hashes, asset.path)
 

@@ -47,8 +47,8 @@ def _listing(folder: Path, folders: tuple[str, ...], changed: int) -> dict[str, 
 
 
 def _plain(facts: SidecarFacts) -> dict[str, Any]:
-    """The facts as JSON can hold them, without those that are not there."""
-    plain = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(facts).items()}
+    """The facts as JSON can hold them, without those that are not there; the picture by name, for it moves along."""
+    plain = {name: value.name if isinstance(value, Path) else value for name, value in asdict(facts).items()}
     return {name: value for name, value in plain.items() if value not in (None, "", [], (), {})}
 
 

@@ -6,8 +6,6 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from modelhub.catalog.extra_paths import extra_folders
-from modelhub.catalog.layouts import recognise
 from modelhub.errors import FileError
 from modelhub.jobs import QUIET, Job
 from modelhub.settings import user_path
@@ -31,7 +29,12 @@ def with_elsewhere(folders: Iterable[Path], job: Job = QUIET) -> list[Path]:
 
 def _extras(folder: Path, job: Job) -> list[Path]:
     file = folder / _EXTRA
-    layout = recognise(folder) if os.path.isfile(file) else None  # noqa: PTH113 (never raises)
+    if not os.path.isfile(file):  # noqa: PTH113 (never raises)
+        return []
+    from modelhub.catalog.extra_paths import extra_folders  # few folders have such a file
+    from modelhub.catalog.layouts import recognise
+
+    layout = recognise(folder)
     if layout is None or layout.id != "comfyui":
         return []
     try:

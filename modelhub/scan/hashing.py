@@ -29,10 +29,10 @@ def hash_assets(
 
 
 def _keep(catalog: Catalog, asset: Asset, hashes: Hashes) -> ModelhubError | None:
-    """Store the hashes, unless the file is no longer the one that was indexed."""
+    """Store the hashes, unless the file or the row is no longer the one that was indexed."""
     try:
         if stat_of(asset.path) == asset.stat:
-            catalog.set_hashes(asset.id, hashes)
+            catalog.set_hashes(asset.id, hashes, asset.stat)
     except FileError as error:
         return error
     return None

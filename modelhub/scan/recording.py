@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ _OF_CONTENT = (CorruptFileError, NotAModelError, UnsafePickleError)
 
 def record(catalog: Catalog, found: Found, what: Learned | ModelhubError, rules: str) -> int | None:
     """Insert or update the row of a file; returns its id, or None for a file that is gone again."""
-    if isinstance(what, VanishedError):
+    if isinstance(what, VanishedError) or not os.path.lexists(found.path):
         return None
     if isinstance(what, ModelhubError):
         rules = rules if isinstance(what, _OF_CONTENT) else ""  # another error may pass unseen by size and time

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """A file or folder that could not be read, with the error's code and sentence."""
 
     path: str
@@ -15,26 +13,19 @@ class Problem:
     message: str
 
 
-@dataclass
 class ScanReport:
     """What a scan found: counts of assets, the problems, and the seconds it took.
 
     `links` are further paths of contents that are counted once, `unhashed` assets that no hash is known of.
     """
 
-    roots: list[str]
-    files: int = 0
-    added: int = 0
-    updated: int = 0
-    moved: int = 0
-    missing: int = 0
-    unchanged: int = 0
-    links: int = 0
-    hashed: int = 0
-    unhashed: int = 0
-    problems: list[Problem] = field(default_factory=list)
-    seconds: float = 0.0
+    def __init__(self, roots: list[str]) -> None:
+        self.roots = roots
+        self.files = self.added = self.updated = self.moved = self.missing = self.unchanged = 0
+        self.links = self.hashed = self.unhashed = 0
+        self.problems: list[Problem] = []
+        self.seconds = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """The report as the command line's contract has it."""
-        return asdict(self)
+        return {**vars(self), "problems": [problem._asdict() for problem in self.problems]}

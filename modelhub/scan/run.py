@@ -11,10 +11,12 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modelhub.catalog.reading import FileRow
 from modelhub.catalog.rules import rules_version
 from modelhub.catalog.store import Catalog
 from modelhub.errors import FileError, ModelhubError, NotFoundError
@@ -67,42 +69,58 @@ class _Scan:
 
     def __init__(self, catalog: Catalog, report: ScanReport, job: Job) -> None:
         self.catalog, self.report, self.job = catalog, report, job
-        self.before = catalog.stats()
         self.rules = rules_version()
         self.seen: set[str] = set()
-        self.aliases: dict[str, str] = {}  # path of a link to the path that stands for its content
+        self.aliases: dict[str, str] = {}
+        self.doubles: dict[str, str] = {}
         self.unread: list[str] = []
-        self.added: list[int] = []
+        self.added: dict[int, int] = {}  # id to size
+
+    @cached_property
+    def before(self) -> dict[str, FileRow]:
+        """The rows that there were; most scans find nothing new, and do without."""
+        return self.catalog.stats()
 
     def index(self, roots: list[Path], workers: int) -> None:
         """Headers of new and changed files, then what moved and what is gone."""
-        changed = self._changed(self._contents(roots))
+        walk = self._walk(roots)
+        if self._all_known(walk, roots):
+            self.seen = {found.path for found in walk}
+            self.report.files = self.report.unchanged = len(walk)
+            self._set_links(roots)
+            return
+        changed = self._changed(self._contents(walk))
         if changed:
             self._follow_renames(changed)
             self._know(changed, workers)
         self._set_links(roots)
         self._mark_missing(roots)
 
-    def _contents(self, roots: list[Path]) -> list[Found]:
-        """Every content below the roots once: of several paths that which the catalog knows, else a real file."""
-        chosen: dict[tuple[int, int], Found] = {}
-        with self.job.phase("walking", None, "files") as advance:
-            for number, found in enumerate(find_assets(roots, self._unreadable), 1):
-                if number % _STEP == 0:
-                    advance(_STEP, found.path)
-                other = chosen.setdefault((found.device, found.inode), found)
-                if other is not found:
-                    self._choose(chosen, other, found)
-        self.report.links = len(self.aliases)
-        return list(chosen.values())
+    def _all_known(self, walk: list[Found], roots: list[Path]) -> bool:
+        """Whether every file is a row as it is and a content of its own, and every row below the roots was found."""
+        known = self.catalog.states(self.rules)
+        found = {one.state for one in walk}
+        if not found <= known or len({(one.device, one.inode) for one in walk}) < len(walk):
+            return False
+        inside = _inside(roots)
+        return len(known) == len(found) or not any(state[0].startswith(inside) for state in known - found)
 
-    def _choose(self, chosen: dict[tuple[int, int], Found], one: Found, two: Found) -> None:
-        first, second = sorted((one, two), key=lambda found: (found.path not in self.before, found.link))
-        chosen[first.device, first.inode] = first
-        for path, target in list(self.aliases.items()):
-            if target == second.path:
-                self.aliases[path] = first.path
-        self.aliases[second.path] = first.path
+    def _contents(self, walk: list[Found]) -> list[Found]:
+        """Every content once; the other names that lead to it are kept for later."""
+        from modelhub.scan.contents import Contents
+
+        contents = Contents(walk, self.before)
+        self.aliases, self.doubles = contents.aliases, contents.doubles
+        self.report.links = len(self.aliases)
+        return list(contents.standing.values())
+
+    def _walk(self, roots: list[Path]) -> list[Found]:
+        walked: list[Found] = []
+        with self.job.phase("walking", None, "files") as advance:
+            for batch in _batches(find_assets(roots, self._unreadable, [self.catalog.trash]), _STEP):
+                walked += batch
+                advance(len(batch), batch[-1].path)
+        return walked
 
     def _changed(self, contents: list[Found]) -> dict[str, Found]:
         """The files whose rows are not up to date."""
@@ -110,7 +128,7 @@ class _Scan:
         back = []
         for found in contents:
             row = self.before.get(found.path)
-            if row is None or row[:4] != found[1:5] or row.sidecars != found.sidecars or row.rules != self.rules:
+            if row is None or row[:5] != found[1:6] or row.rules != self.rules:
                 changed[found.path] = found
             else:
                 back += [row.id] if row.missing else []
@@ -135,7 +153,7 @@ class _Scan:
 
         with self.catalog.atomic():
             self.before = self.catalog.stats()
-            moves = renamed(self.before, changed, self.seen)
+            moves = renamed(self.before, changed, self.seen, self.aliases)
             self.catalog.move({self.before[old].id: Path(new) for old, new in moves.items()})
         self.report.moved += len(moves)
         moved = {new: self.before.pop(old) for old, new in moves.items()}
@@ -172,22 +190,27 @@ class _Scan:
         self.report.updated += known is not None
         self.report.added += known is None
         if known is None:
-            self.added.append(number)
+            self.added[number] = found.size
 
     def _set_links(self, roots: list[Path]) -> None:
         """Remember the further paths of contents; a path that had a row of its own hands its words over."""
         known = self.catalog.links()
         inside = _inside(roots)
         gone = [p for p in known if p not in self.aliases and p.startswith(inside) and not os.path.lexists(p)]
-        fresh = {path: target for path, target in self.aliases.items() if path not in known or path in self.before}
-        if not fresh and not gone:
+        fresh = {path: target for path, target in self.aliases.items() if not self._is_known_link(known, path, target)}
+        if not fresh and not gone and not self.doubles:
             return
         with self.catalog.atomic():
             rows = self.catalog.stats()
-            for path, target in fresh.items():
+            for path, target in (*fresh.items(), *self.doubles.items()):
                 if path in rows and target in rows:
                     self.catalog.absorb(rows[target].id, rows[path].id)
+            gone += [path for path in self.doubles if path in known]
             self.catalog.set_links({p: rows[target].id for p, target in fresh.items() if target in rows}, gone)
+
+    def _is_known_link(self, known: Mapping[str, int], path: str, target: str) -> bool:
+        row = self.before.get(target)
+        return row is not None and known.get(path) == row.id and path not in self.before
 
     def _mark_missing(self, roots: list[Path]) -> None:
         """Rows below the scanned folders whose file was not seen, and is not there by a path that the walk left out.
@@ -195,29 +218,44 @@ class _Scan:
         A folder that could not be read proves nothing. What came back elsewhere is recognised by its hash.
         """
         inside = _inside(roots)
+        lost: dict[str, FileRow] = {}
+        absent: dict[str, FileRow] = {}
+        for path, row in self._unseen():
+            if row.missing or not os.path.exists(path):  # noqa: PTH110 (never raises)
+                absent[path] = row
+                if not row.missing and path.startswith(inside):
+                    lost[path] = row
+        followed = self._follow_contents(lost, absent) if absent and (self.added or lost) else set()
+        gone = {path: row.id for path, row in lost.items() if row.id not in followed}
+        if gone:
+            with self.catalog.atomic():  # what another process moved meanwhile is not lost
+                now = self.catalog.stats()
+                gone = {path: number for path, number in gone.items() if path in now and now[path].id == number}
+                self.catalog.set_missing(gone.values())
+        self.report.missing = len(gone)
+
+    def _unseen(self) -> Iterator[tuple[str, FileRow]]:
         closed = tuple(f"{path}{os.sep}" for path in self.unread)
-        lost, absent = [], []
         for path, row in self.before.items():
-            if path in self.seen or path in self.aliases or path in self.unread or path.startswith(closed):
-                continue
-            if row.missing or not os.path.lexists(path) or not os.path.exists(path):  # noqa: PTH110 (never raises)
-                absent.append(row.id)
-                lost += [row.id] if not row.missing and path.startswith(inside) else []
-        if self.added and absent:
-            lost = self._follow_contents(lost, absent)
-        if lost:
-            self.catalog.set_missing(lost)
-        self.report.missing = len(lost)
+            here = path in self.seen or path in self.aliases or path in self.doubles
+            if not here and path not in self.unread and not path.startswith(closed):
+                yield path, row
 
-    def _follow_contents(self, lost: list[int], absent: list[int]) -> list[int]:
-        from modelhub.scan.follow import reappeared
+    def _follow_contents(self, lost: Mapping[str, FileRow], absent: Mapping[str, FileRow]) -> set[int]:
+        """The ids of absent assets that go on as others: as new ones or, lost just now, as copies that were known."""
+        from modelhub.scan.follow import reappeared, survivors, take_over
 
-        found = reappeared(self.catalog, absent, self.added, self.job)
-        for old, new in found.items():
-            self.catalog.follow(old, new)
-        self.report.moved += len(found)
-        self.report.added -= len(found)
-        return [number for number in lost if number not in found]
+        sizes = set(self.added.values())
+        gone = [row.id for row in absent.values() if row.size in sizes]
+        found = reappeared(self.catalog, gone, self.added, self.job) if gone else {}
+        left = {row.id: row.size for row in lost.values() if row.id not in found}
+        sizes = set(left.values())
+        copies = [row.id for path, row in self.before.items() if row.size in sizes and path not in absent]
+        found |= survivors(self.catalog, left, copies, self.job) if copies else {}
+        followed = {old for old, new in found.items() if take_over(self.catalog, old, new)}
+        self.report.moved += len(followed)
+        self.report.added -= sum(found[old] in self.added for old in followed)
+        return followed
 
     def hash(self, mode: str, workers: int) -> None:
         """Hash what has no hash yet; each is stored at once."""

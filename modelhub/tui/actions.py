@@ -58,8 +58,9 @@ ACTIONS: tuple[Action, ...] = (
         for n, what in enumerate(("Take the stars away.", *(f"Give {n} star{'s' * (n > 1)}." for n in range(1, 6))))
     ),
     Action("browse", "note", "n", "Note", "Write a note on the asset under the cursor."),
+    Action("browse", "set_kind", "i", "Set kind", "Say what kind and architecture a file is, or take that back."),
     Action("browse", "trash", "x,delete", "Trash", "Move what is marked, or under the cursor, to the trash."),
-    Action("browse", "undo", "u", "Undo", "Take back the latest change of files, tags, stars or notes."),
+    Action("browse", "undo", "u", "Undo", "Take back the latest change of files, tags, stars, notes or kinds."),
     Action("browse", "rescan", "R", "Rescan", "Bring the catalog up to date with the remembered folders."),
     Action("browse", "add_folder", "a", "Add folder", "Scan a folder and remember it."),
     Action("browse", "copy_path", "y", "Copy path", "Copy the path of the asset under the cursor."),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -55,7 +54,7 @@ class ModelhubApp(App[int], inherit_bindings=False):
     def _keep_theme(self, theme: str) -> None:
         """Write a theme that was chosen to settings.toml, beside what stands there by now."""
         try:
-            save_settings(replace(load_settings(self.library.folder), theme=theme), self.library.folder)
+            save_settings(load_settings(self.library.folder)._replace(theme=theme), self.library.folder)
         except ModelhubError as error:
             self.push_screen(ErrorDialog(error))
 

@@ -20,11 +20,22 @@ class Library:
         """Open or create the catalog; raises what `Catalog.open` raises."""
         self._catalog = Catalog.open(folder)
         self.folder = self._catalog.folder
+        self._version = 0
+        self.changed()
 
     def page(self, ids: Sequence[int]) -> list[Asset]:
         """The assets of a page of ids. Raises FileError when the database cannot be read."""
         with readable(self.folder):
             return self._catalog.assets(ids)
+
+    def changed(self) -> bool:
+        """Whether anybody wrote to the catalog since this was asked last."""
+        try:
+            version = int(self._catalog.rows("PRAGMA data_version").fetchone()[0])
+        except sqlite3.Error:
+            return False
+        before, self._version = self._version, version
+        return version != before
 
     @contextmanager
     def open(self) -> Iterator[Catalog]:

@@ -95,7 +95,7 @@ def test_the_vote_counts_as_measured(case):
 
 @pytest.mark.parametrize(
     ("deepest", "also"),
-    [(9, ["kolors"]), (8, ["kolors"]), (3, ["ssd-1b", "kolors"]), (1, ["vega", "ssd-1b", "kolors"])],
+    [(9, []), (8, []), (3, ["ssd-1b"]), (1, ["vega", "ssd-1b"])],
 )
 @pytest.mark.parametrize("dialect", ["kohya, native names", "kohya, diffusers names"])
 def test_smaller_models_of_the_shape_of_sdxl_are_mentioned(deepest, also, dialect):
@@ -109,8 +109,27 @@ def test_smaller_models_of_the_shape_of_sdxl_are_mentioned(deepest, also, dialec
     assert any("maybe SSD-1B" in one.found for one in found.evidence) == ("ssd-1b" in also)
 
 
-def test_text_encoders_rule_kolors_out():
-    assert identify(header(layout(SDXL))).adapter["also"] == []
+def test_kolors_is_mentioned_only_where_something_speaks_for_it():
+    denoiser = {name: entry for name, entry in layout(SDXL).items() if name.startswith("lora_unet_")}
+    silent = identify(header(denoiser), name="style.safetensors")
+    assert (silent.architecture, silent.adapter["also"], silent.facts.get("name_hints")) == ("sdxl", [], None)
+    named = identify(header(denoiser), name="kolors-style.safetensors")
+    assert (named.architecture, named.facts["name_hints"]) == ("sdxl", ["kolors"])
+    claimed = identify(header(denoiser, {"modelspec.architecture": "kolors/lora"}))
+    assert (claimed.architecture, claimed.confidence) == ("kolors", "metadata")
+
+
+def test_smaller_models_of_the_shape_of_flux_are_mentioned_only_for_their_blocks():
+    def touched(*modules: str) -> list[str]:
+        pairs = [(f"transformer.{module}.lora_{side}.weight", side) for module in modules for side in "AB"]
+        found = identify(of_shapes({name: (8, 3072) if side == "A" else (3072, 8) for name, side in pairs}))
+        assert found.architecture == "flux1"
+        return [one for one in found.adapter["also"] if one != "chroma"]
+
+    deep = "transformer_blocks.18.attn.to_q"
+    assert touched("transformer_blocks.4.attn.to_q") == ["longcat-image", "ovis", "flux2"]
+    assert touched("transformer_blocks.9.attn.to_q", "single_transformer_blocks.19.attn.to_q") == ["longcat-image"]
+    assert touched("transformer_blocks.4.attn.to_q", deep) == touched("single_transformer_blocks.7.attn.to_q") == []
 
 
 def test_chroma_is_mentioned_where_no_modulation_tells():

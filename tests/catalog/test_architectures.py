@@ -35,7 +35,7 @@ def test_an_example_is_identified_as_its_own_architecture(wanted, index):
 CONTAINED = {
     ("chroma", "flux1"), ("ovis", "flux1"), ("longcat-image", "flux1"), ("ltx-video-2", "ltx-video"), ("t5xxl", "t5"),
     ("wan22-vae", "wan-qwen-vae"), ("flux2-vae", "ae-16ch"), ("clip-g", "clip-l"), ("openclip-h", "clip-l"),
-    ("anima", "cosmos-predict2"),
+    ("anima", "cosmos-predict2"), ("allegro", "pixart"),
 }  # fmt: skip
 
 

@@ -147,3 +147,16 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path):
         extra_folders(tmp_path / "pipe.yaml")
     with pytest.raises(FileError, match="does not exist"):
         extra_folders(tmp_path / "gone.yaml")
+
+
+@pytest.mark.parametrize("base", ["~a\\0b", "~\\uD800", "\\uD800", "$HOME" * 6000, "x" * 5000])
+def test_a_base_path_that_cannot_be_is_said_and_not_looked_up(write, base: str):
+    begun = time.process_time()
+    with pytest.raises(FileError, match="no file system can have"):
+        extra_folders(write(f'a: {{base_path: "{base}", loras: x}}'))
+    assert time.process_time() - begun < 1
+
+
+def test_a_letter_beyond_all_letters_is_no_yaml(write):
+    with pytest.raises(CorruptFileError, match="not valid YAML"):
+        extra_folders(write('"\\UFFFFFFFF": {loras: x}'))

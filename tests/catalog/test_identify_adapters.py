@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from layouts_helper import adapter, header, layout, of_shapes
 
@@ -127,3 +129,14 @@ def test_partners_are_needed():
     assert read_adapter({"m.on_input": (), "m.weight": (8,)}).modules[0].algorithm == "ia3"
     assert read_adapter({"m.lora_up.weight": (8, 4)}).modules[0].incomplete
     assert read_adapter({"m.w_norm": (8,), "m.b_norm": (8,)}) is None
+
+
+def test_what_goes_into_a_row_is_bounded_whatever_the_file_holds():
+    long = "x" * 1_000_000
+    many = {f"a{n}.lora_A.weight": (n + 1, 3) for n in range(5000)} | {
+        f"a{n}.lora_B.weight": (3, n + 1) for n in range(5000)
+    }
+    for shapes in ({f"{long}.lora_A.weight": (4, 8), f"{long}.lora_B.weight": (8, 4)}, many):
+        found = identify(of_shapes(shapes))
+        assert found.kind == "lora"
+        assert len(json.dumps(found.as_dict())) < 10_000

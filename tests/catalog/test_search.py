@@ -115,6 +115,15 @@ def test_a_mistake_is_shown_with_a_caret(query: str, column: int, what: str) -> 
     assert caret == "  " + " " * column + "^"
 
 
+@pytest.mark.parametrize(
+    ("query", "hint"), [("colour:red", "Fields are: kind"), ("kind:loras", "Kinds are: checkpoint"), ("(a", "phrase")]
+)
+def test_the_hint_fits_the_mistake(query: str, hint: str) -> None:
+    with pytest.raises(BadQueryError) as caught:
+        compile_query(query)
+    assert hint in caught.value.hint and "?." not in caught.value.message
+
+
 @given(st.text(alphabet='abOR AND:-()"\\*%_>=<09é\n', max_size=30) | st.text(max_size=30))
 def test_any_text_is_a_query_or_a_mistake(catalog: Catalog, text: str) -> None:
     try:

@@ -116,6 +116,13 @@ def test_not_a_database_is_an_error_and_is_not_touched(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_catalog_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
+    with Catalog.open(tmp_path) as catalog, catalog.atomic():
+        catalog.rows("PRAGMA user_version = 999")
+    with pytest.raises(FileError, match="newer modelhub"):
+        Catalog.open(tmp_path)
+
+
 def test_many_processes_may_create_the_catalog_at_once(tmp_path: Path) -> None:
     code = "import sys; from pathlib import Path; from modelhub.catalog.store import Catalog; Catalog.open(Path(sys.argv[1])).add_root(Path(sys.argv[2]))"
     running = [
@@ -196,3 +203,9 @@ def test_what_a_commit_could_not_write_is_not_left_open(catalog: Catalog) -> Non
     catalog.tag([number], add=["mine"])
     with Catalog.open(catalog.folder) as again:
         assert again.tags() == {"mine": 1}
+
+
+def test_a_set_of_shards_is_named_by_what_stands_before_the_numbers(catalog: Catalog) -> None:
+    number = put(catalog, "/m/big-00001-of-00002.safetensors")
+    assert resolve(catalog, "big").id == resolve(catalog, "BIG").id == number
+    assert resolve(catalog, "big-00001-of-00002").id == number

@@ -127,3 +127,14 @@ def test_a_catalog_of_the_first_version_is_brought_up_to_date(tmp_path: Path) ->
         assert catalog.ids('"fine one"') == catalog.ids("anime") == [3]
         catalog.tag([3], remove=["anime"])
         assert catalog.ids("anime") == []
+
+
+def test_an_id_is_given_once_for_the_journal_names_assets_by_it(catalog: Catalog) -> None:
+    one, two = add(catalog, "a.pt"), add(catalog, "b.pt")
+    whole = catalog.whole(two)
+    catalog.remove([two])
+    three = add(catalog, "c.pt")
+    assert three > two > one
+    assert catalog.put_back(whole) == two
+    catalog.remove([two, three])
+    assert add(catalog, "d.pt") > three

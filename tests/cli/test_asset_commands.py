@@ -43,8 +43,54 @@ def test_several_files_are_answered_one_by_one(run: Run, demo_library: Library, 
     }
     told = run("identify", text, demo_library.embedding)
     assert told.code == 3 and "error: " in told.out and "embedding" in told.out
+    assert told.out.startswith(str(text)) and "no model format" in told.out, "the hint is told, too"
     assert run("identify", cut, "--json").error["code"] == "corrupt-file"
     assert "is cut short" in run("identify", cut).err
+
+
+def test_what_is_unknown_says_why_and_how_to_name_it(run: Run, make_file: Callable[..., Path]) -> None:
+    path = make_file("models/strange.safetensors", {"strange.a": np.ones((2, 3)), "strange.b": np.ones(1)})
+    found = run("identify", path, "--json")
+    assert found.json["kind"] == "unknown" and len(found.json["fingerprint"]) == 32 and not found.err
+    assert list(found.json["evidence"][0].values()) == ["no rule fits", "strange.a", "[2, 3] and 1 other tensor"]
+    assert "modelhub set REF --kind" in run("identify", path).err
+    run("scan", path.parent)
+    told = run("show", "strange")
+    assert "no rule fits: strange.a  [2, 3]" in told.out and "modelhub set '#1' --kind" in told.err
+    assert run("set", "#1", "--kind", "lora", "--architecture", "sdlx").err.startswith(
+        "no architecture that modelhub knows is called 'sdlx'; did you mean 'sdxl'"
+    )
+    assert "modelhub set" not in run("show", "strange").err
+
+
+def test_the_facts_of_a_training_are_words(run: Run, make_file: Callable[..., Path]) -> None:
+    names = [f"lora_unet_down_blocks_{n}_attentions_0_proj_in" for n in range(3)]
+    tensors = {f"{name}.lora_{end}.weight": np.ones(shape) for name in names for end, shape in
+               (("down", (4, 64)), ("up", (64, 4)))}  # fmt: skip
+    comment = "a comment that is rather long, with many words, {and} more of them"
+    frequency = {"10_dog": {"1girl": 120, "long hair, blonde": 30}}
+    metadata = {
+        "ss_network_module": "networks.lora", "ss_network_dim": "4", "ss_training_comment": comment,
+        "ss_tag_frequency": json.dumps(frequency),
+    }  # fmt: skip
+    path = make_file("models/dog.safetensors", tensors, metadata)
+    run("scan", path.parent)
+    for words in (("identify", path), ("show", "dog")):
+        rows = dict(line.split("  ", 1) for line in run(*words).out.splitlines() if "  " in line.strip())
+        assert rows["adapter"].strip().startswith("lora of rank 4; 3 modules: ")
+        assert rows["training"].strip() == "trainer sd-scripts, network module networks.lora, dim 4"
+        assert rows["training tags"].strip() == "1girl (120), long hair, blonde (30)"
+        assert rows["comment"].strip() == comment
+
+
+def test_the_index_of_shards_is_the_whole_model(run: Run, make_file: Callable[..., Path]) -> None:
+    for number in (1, 2):
+        shard = make_file(f"models/big-0000{number}-of-00002.safetensors", {f"t{number}": np.ones(3)})
+    weight_map = {f"t{number}": f"big-0000{number}-of-00002.safetensors" for number in (1, 2)}
+    index = shard.parent / "big.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": weight_map}))
+    found, whole = run("identify", index, "--json").json, run("identify", shard, "--json").json
+    assert found["parameters"] == 6 and {**found, "path": ""} == {**whole, "path": ""}
 
 
 def test_hash(run: Run, demo_library: Library) -> None:

@@ -46,6 +46,16 @@ def test_verify_in_words(models, run):
     assert "b.safetensors has other bytes" in third.out and "half.safetensors does not exist" in third.out
 
 
+def test_a_rotten_file_is_not_the_one_to_keep(models, run):
+    run("verify")
+    _flip(models / "a.safetensors")
+    assert run("verify").code == 3
+    told = run("dupes")
+    assert "a.safetensors is damaged" in told.out and "the same bytes" not in told.out
+    number = next(a["id"] for a in run("ls", "--json").json if a["path"] == str(models / "copy of a.safetensors"))
+    assert f"'#{number}'" not in told.out
+
+
 def test_verify_chooses(models, run):
     run("verify", "--json")
     assert [r["path"] for r in run("verify", "b", "--json").json["results"]] == [str(models / "b.safetensors")]

@@ -79,6 +79,7 @@ MISTAKES = [
     (["preview", "#1", "-p", "x", "-o", "{tmp}/x.png", "--steps", "0"], "usage", 2),
     (["preview", "#1", "-p", "x", "-o", "{tmp}/x.png", "--sampler", "Heun"], "not-found", 2),
     (["identify", "{tmp}/nowhere.safetensors"], "vanished", 3),
+    (["show", "12"], "not-found", 2),
     (["identify", "{tmp}/text.safetensors"], "not-a-model", 3),
     (["hash", "{tmp}"], "file", 3),
     (["merge", "{tmp}/missing.toml", "-o", "{tmp}/o.safetensors"], "vanished", 3),
@@ -245,6 +246,14 @@ def test_closed_and_full_streams(finish: Run, tmp_path: Path) -> None:
         with Path("/dev/full").open("w") as full:
             found = finish("ls", "--json", stdout=full)
         assert found.code == 3 and "Traceback" not in found.err and "Exception ignored" not in found.err
+
+
+def test_json_holds_nothing_that_a_terminal_obeys(finish: Run, tmp_path: Path, make_file: Any) -> None:
+    name = "\x1b[2J \x9b31m \u202e \x7f \u200b.safetensors"
+    make_file(name, {"emb_params": np.zeros((1, 768), np.float32)})
+    found = finish("identify", tmp_path / name, "--json")
+    assert all(char.isprintable() or char == "\n" for char in found.out)
+    assert Path(json.loads(found.out)["path"]).name == name
 
 
 @pytest.mark.usefixtures("home")

@@ -98,3 +98,16 @@ def test_an_export_holds_the_users_words_and_the_computed_hash(convention: str, 
 
 def test_the_conventions_that_can_be_chosen_are_those_that_can_be_written() -> None:
     assert set(CONVENTIONS) == set(WRITABLE)
+
+
+def test_a_lora_names_the_checkpoint_of_the_library_that_it_was_trained_on(make_file: MakeFile, run: Run) -> None:
+    base = make_file("library/the base.safetensors", EMBEDDING)
+    digest = hashlib.sha256(base.read_bytes()).hexdigest()
+    parts = {"down.weight": np.zeros((4, 320), np.float32), "up.weight": np.zeros((320, 4), np.float32)}
+    module = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q.lora_"
+    tensors = {module + part: value for part, value in parts.items()}
+    make_file("library/lora.safetensors", tensors, {"ss_new_sd_model_hash": digest, "ss_network_dim": "4"})
+    run("scan", base.parent)
+    assert "trained on" not in run("show", "lora").out, "nobody knows the hash of the base yet"
+    run("scan", "--hash", "fast")
+    assert "the base.safetensors, by its hash" in run("show", "lora").out

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from modelhub.catalog.identity import Identity
@@ -57,6 +58,16 @@ def test_rm_says_what_moved_where_to_and_how_to_undo(run: Run, models: Path, hom
     assert "2 files back in place" in run("undo").out
     assert names(models) == ["a.preview.png", "a.safetensors", "b.safetensors", "c.safetensors"]
     assert "empty" in run("trash").out
+
+
+def test_what_changes_one_of_two_copies_must_say_which(run: Run, make_file: Any) -> None:
+    first, second = (make_file(f"{folder}/a.safetensors", {"t": np.ones(3)}) for folder in ("one", "two"))
+    run("scan", first.parent, second.parent, "--hash", "fast")
+    assert run("show", "a").code == 0, "the same bytes: any will do"
+    for words in (["rm", "a"], ["mv", "a", second.parent], ["tag", "a", "--add", "x"], ["rate", "a", "3"]):
+        told = run(*words)
+        assert told.code == 2 and str(first) in told.err and str(second) in told.err
+    assert run("rm", second).code == 0 and first.exists() and not second.exists()
 
 
 def test_rm_json_and_dry_run(run: Run, models: Path, home: Path) -> None:
@@ -158,6 +169,7 @@ def test_emptying_asks_or_wants_to_be_told(run: Run, models: Path) -> None:
         assert told.code == 2 and "--yes" in told.out + told.err
     assert "would delete 1 asset, 2 files" in run("trash", "--empty", "--dry-run").out
     assert "deleted 0 assets" in run("trash", "--empty", "--older-than", "1").out
+    assert "is empty" not in run("trash", "--older-than", "1").out
     assert run("trash", "--older-than", "-1").code == 2 and run("trash", "--older-than", "nan").code == 2
     assert len(run("trash", "--json").json) == 1 and run("trash", "--older-than", "1", "--json").json == []
     told = run("trash", "--empty", "--yes", "--json").json
@@ -222,7 +234,8 @@ def test_link_and_take_back(run: Run, models: Path, tmp_path: Path) -> None:
     told = run("link", root, "a.safetensors", "--sidecars")
     assert "linked 2 files into ComfyUI" in told.out and "undo: modelhub undo 1" in told.out
     assert names(root / "models/loras") == ["a.preview.png", "a.safetensors"]
-    assert "there already" in run("link", root, "a.safetensors").out
+    assert "1 file there already" in run("link", root, "a.safetensors").out
+    assert run("link", root / "nowhere", "--json").error["code"] == "not-found"
     assert run("link", root, "--symlink", "--hardlink").code == 2 and run("link", root, "no:field").code == 2
     run("undo")
     assert names(root / "models/loras") == [] and len(names(models)) == 4

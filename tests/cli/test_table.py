@@ -65,6 +65,27 @@ def test_wrapping_keeps_every_word_and_the_width(text: str, indent: int, columns
     assert " ".join(line[indent:] for line in gentle).split() == text.split()
 
 
+@pytest.mark.usefixtures("terminal")
+def test_a_first_line_may_begin_left_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "16")
+    for text in ("  no rule fits it at all", "  a rule fits it at all", "  rules that fit are many"):
+        lines = list(wrapped(text, 4, whole=False))
+        assert " ".join(" ".join(lines).split()) == text.strip()
+        assert [len(line) - len(line.lstrip()) for line in lines] == [2, *[4] * (len(lines) - 1)]
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_file_name_goes_without_its_ending_before_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [("#1", "a-rather-long-name.safetensors", "checkpoint", "1 B", "x" * 12), ("#2", "b.ckpt", "vae", "2 B", "")]
+    head = ("ID", "NAME", "KIND", "SIZE", "TAGS")
+    monkeypatch.setenv("COLUMNS", "50")
+    first, one, two = table(head, rows, names=1)
+    assert one.split() == ["#1", "a-rather-long-name", "checkpoint", "1", "B"] and "TAGS" not in first
+    assert two.split()[1] == "b.ckpt"
+    monkeypatch.setenv("COLUMNS", "90")
+    assert "a-rather-long-name.safetensors" in list(table(head, rows, names=1))[1]
+
+
 def test_nothing_is_wrapped_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "20")
     assert not sys.stdout.isatty()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -12,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from modelhub.errors import CorruptFileError, FileExistsAlreadyError, UsageError, VanishedError
-from modelhub.formats.images import load_pixels, read_parameters, save_png
+from modelhub.errors import CorruptFileError, FileExistsAlreadyError, ModelhubError, UsageError, VanishedError
+from modelhub.formats.images import load_pixels, load_thumbnail, read_parameters, save_png
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (7, 5, 3), dtype=np.uint8)
 
@@ -129,3 +130,21 @@ def test_damage_is_an_error_of_ours_or_harmless(
             read(path)
         except CorruptFileError as error:
             assert str(path) in error.message
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
+def test_thumbnails_keep_the_shape_and_fit(tmp_path, kind):
+    path = tmp_path / "picture"
+    Image.new("RGB", (900, 300), (250, 10, 20)).save(path, kind)
+    pixels = load_thumbnail(path, 90)
+    assert pixels.shape == (30, 90, 3) and abs(pixels.astype(int) - (250, 10, 20)).max() <= 4
+    assert load_thumbnail(path, 2000).shape == (300, 900, 3)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    path = tmp_path / "picture.png"
+    os.mkfifo(path)
+    with pytest.raises(ModelhubError, match="a pipe"):
+        load_thumbnail(path, 90)
+    with pytest.raises(ModelhubError, match="a pipe"):
+        read_parameters(path)

@@ -84,7 +84,7 @@ def test_a_set_of_pickles_is_a_pickle(tmp_path: Path):
         ("a.safetensors", b"\0" * 64, NotAModelError, "unfinished download"),
         ("a.ckpt", b"<html><body>" * 30, NotAModelError, "web page"),
         ("a.ckpt", b"", NotAModelError, "no format"),
-        ("a.bin", b"\0" * 64, NotAModelError, "no format"),
+        ("a.bin", b"\0" * 64, NotAModelError, "a run of zeros, which holds no weights"),
         ("a.gguf", b"version https://git-lfs", NotAModelError, "Git LFS"),
         ("a.safetensors", b"GGUF" + bytes(40), NotAModelError, "GGUF"),
         ("a.ckpt", (10**6).to_bytes(8, "little") + b"{}", CorruptFileError, "cut short"),

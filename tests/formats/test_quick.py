@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import struct
+from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 
 from modelhub.errors import CorruptFileError
 from modelhub.formats import safetensors
@@ -70,6 +74,60 @@ def test_whatever_is_changed_it_never_disagrees(tensors, metadata, spaced, data)
         )
         text = text[:begin] + put + text[begin + length :]
     agrees(text.encode(), header.data_size)
+
+
+TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|[\[\]{}:,]|\w+|\s+')
+WORDS = """
+    1e3 -0 01 0.0 +1 99999999999999999999 9223372036854775807 18446744073709551616 true null NaN 0 1 2 ٣ { } [ ] , : []
+    {} "" "U8" "F16" "a" "\\u0061" "\\ud83d" "__metadata__" "dtype" "shape" "data_offsets"
+"""
+ODD_TOKENS = st.sampled_from([*WORDS.split(), *" \t\n\r\xa0\ufeff\0\u2028"])
+
+
+@st.composite
+def changed_tokens(draw, text: str) -> str:
+    """A header in which some tokens are others, are gone, doubled or exchanged, or are numbers that are off by little."""
+    tokens = TOKEN.findall(text)
+    for _ in range(draw(st.integers(1, 3))):
+        one, two = sorted((draw(st.integers(0, len(tokens) - 1)), draw(st.integers(0, len(tokens) - 1))))
+        how = draw(st.sampled_from(["put", "remove", "double", "exchange", "shift"]))
+        if how == "put":
+            tokens[one] = draw(ODD_TOKENS)
+        elif how == "remove":
+            tokens[one] = ""
+        elif how == "double":
+            tokens[one:one] = tokens[one:two]
+        elif how == "exchange":
+            tokens[one], tokens[two] = tokens[two], tokens[one]
+        elif tokens[one].isdecimal():
+            tokens[one] = str(int(tokens[one]) + draw(st.sampled_from([-1, 1, 8])))
+    return "".join(tokens)
+
+
+def of_the_library(
+    path: Path, text: bytes, data_size: int
+) -> tuple[dict[str, tuple[str, tuple[int, ...]]], dict[str, str]]:
+    path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(data_size))
+    with safe_open(path, "np") as file:
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+        said = file.metadata() or {}
+        return {name: (one.get_dtype(), tuple(one.get_shape())) for name, one in slices.items()}, said
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(TENSORS, METADATA, st.booleans(), st.data())
+def test_whatever_is_changed_what_is_read_is_what_the_library_reads(tmp_path, tensors, metadata, spaced, data):
+    header = Header.of(((name, *entry) for name, entry in tensors.items()), metadata)
+    text = data.draw(changed_tokens(spelled(header, spaced).decode())).encode("utf-8", "replace")
+    size = max(0, header.data_size + data.draw(st.sampled_from([0, 0, 0, 1, -1])))
+    if text.startswith(b"{"):
+        agrees(text, size)
+    try:
+        found = safetensors.parse_header(text, size)
+    except CorruptFileError:
+        return
+    ours = {name: (info.dtype, info.shape) for name, info in found.tensors.items()}
+    assert (ours, dict(found.metadata)) == of_the_library(tmp_path / "x", text, size)
 
 
 ENTRY = '"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,17 +108,27 @@ def test_missing_shards_are_named(split):
     paths = split(7)
     for gone in (0, 2, 3, 4, 6):
         paths[gone].unlink()
-    with pytest.raises(
-        CorruptFileError, match=r"00001-of-00007.*00003-of-00007.*00004-of-00007\S* and 2 more"
-    ) as caught:
+    with pytest.raises(CorruptFileError, match=r"00001-of-00007.*00003-of-00007.*00004-of-00007\S* and more") as caught:
         ShardedFile(paths[1])
     assert str(paths[1]) in caught.value.message
 
 
 def test_a_shard_that_claims_thousands_is_refused_at_once(make_file: MakeFile):
     path = make_file("x-00001-of-99999.safetensors", {"a": np.ones(1)})
-    with pytest.raises(CorruptFileError, match="and 99995 more"):
+    with pytest.raises(CorruptFileError, match="and more"):
         shard_files(path)
+
+
+def test_a_folder_of_many_sets_is_not_listed_for_each_of_them(make_file: MakeFile, monkeypatch: pytest.MonkeyPatch):
+    paths = [make_file(f"x{n}-00001-of-99999.safetensors", {"a": np.ones(1)}) for n in range(20)]
+    asked = []
+    real = os.path.lexists
+    monkeypatch.setattr(os, "listdir", None)
+    monkeypatch.setattr(os.path, "lexists", lambda path: asked.append(path) or real(path))
+    for path in paths:
+        with pytest.raises(CorruptFileError):
+            shard_files(path)
+    assert len(asked) <= 5 * len(paths)
 
 
 def test_a_tensor_in_two_shards_is_refused(make_file: MakeFile):

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from modelhub.catalog import journal
+from modelhub.catalog.identity import Identity
 from modelhub.errors import (
     CancelledError,
     CorruptFileError,
@@ -24,6 +25,7 @@ from modelhub.errors import (
     VanishedError,
 )
 from modelhub.formats.hashes import Hashes
+from modelhub.formats.opening import stat_of
 from modelhub.formats.stat import FileStat
 from modelhub.jobs import Job
 from modelhub.organize import copying
@@ -188,6 +190,38 @@ def test_shards_keep_their_names(shelf):
         move(shelf.catalog, [first], shelf.folder / "one.safetensors")
     move(shelf.catalog, [first], into(shelf, "b"))
     assert set(shelf.files()) == {f"b/{first.name}", f"b/{second.name}"}
+
+
+@pytest.mark.parametrize("far", [False, True])
+@pytest.mark.parametrize("kind", ["file", "shards", "folder"])
+def test_what_is_moved_and_brought_back_needs_no_new_scan(shelf, request, kind, far):
+    goal = request.getfixturevalue("elsewhere") if far else into(shelf, "b")
+    name = {"file": "x.safetensors", "shards": "m-00001-of-00002.safetensors", "folder": "pipe"}[kind]
+    for one in {"shards": [name, "m-00002-of-00002.safetensors"], "folder": ["pipe/model_index.json"]}.get(
+        kind, [name]
+    ):
+        shelf.file(one)
+    path = shelf.folder / name
+    found = Identity(kind="checkpoint", format="safetensors")
+    model = shelf.catalog.get(shelf.catalog.record(path, stat_of(path), found, "1"))
+    shelf.catalog.set_hashes(model.id, Hashes(blake3="ab" * 32))
+    move(shelf.catalog, [shelf.get(model)], goal)
+    assert shelf.get(model).path == goal / name and shelf.get(model).stat == stat_of(goal / name)
+    undo(shelf.catalog)
+    assert shelf.get(model).stat == stat_of(path) and shelf.get(model).hashes["blake3"] == "ab" * 32
+
+
+@pytest.mark.parametrize("far", [False, True])
+def test_a_file_that_was_written_to_since_the_scan_does_not_pass_as_scanned(shelf, request, far):
+    goal = request.getfixturevalue("elsewhere") if far else into(shelf, "b")
+    model = shelf.add("x.safetensors")
+    shelf.catalog.set_hashes(model.id, Hashes(blake3="ab" * 32))
+    model.path.write_bytes(b"other content")
+    move(shelf.catalog, [shelf.get(model)], goal)
+    now = shelf.get(model)
+    assert now.path == goal / "x.safetensors" and now.stat != stat_of(now.path), "the next scan reads it again"
+    undo(shelf.catalog)
+    assert shelf.get(model).stat != stat_of(model.path)
 
 
 # -- to another file system --------------------------------------------------------------------------------------------

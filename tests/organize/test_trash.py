@@ -280,6 +280,26 @@ def test_a_kill_in_the_middle_can_be_undone(shelf, after, how):
     assert shelf.get(models[0]).tags == ["kept"] and contents(shelf.catalog) == []
 
 
+def test_a_kill_just_before_a_folder_is_renamed(shelf, monkeypatch):
+    shelf.file("pipe/model_index.json")
+    model = shelf.know(shelf.folder / "pipe", format="diffusers")
+    before = shelf.files()
+    real = Path.mkdir
+
+    def die(path, *args, **kwargs):
+        real(path, *args, **kwargs)
+        if path.name == "pipe":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "mkdir", die)
+        patch.setattr("modelhub.organize.trash.give_up", lambda *_: None)
+        trash(shelf.catalog, [model])
+    undo(shelf.catalog)
+    assert shelf.files() == before and shelf.get(model).path == model.path
+    assert contents(shelf.catalog) == []
+
+
 def test_two_processes_at_the_same_asset(shelf):
     model = shelf.add("x.safetensors", b"content")
     shelf.file("x.json")
@@ -376,6 +396,18 @@ def test_a_set_of_shards_goes_with_its_index_whole_or_not(shelf):
 # -- emptying ----------------------------------------------------------------------------------------------------------
 
 
+def test_a_set_under_two_names_goes_whole_and_comes_back(shelf):
+    names = [f"m-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    first, second = shelf.add(f"a/{names[0]}"), shelf.file(f"a/{names[1]}")
+    shelf.link(first, f"b/{names[0]}", hard=True)
+    (shelf.folder / "b" / names[1]).hardlink_to(second)
+    before = shelf.files()
+    trash(shelf.catalog, [shelf.get(first)])
+    assert shelf.files() == {}
+    undo(shelf.catalog)
+    assert shelf.files() == before
+
+
 def test_emptying_deletes_files_rows_and_entries(shelf):
     one, two = shelf.add("x.safetensors", b"1" * 500), shelf.add("y.safetensors", b"2" * 300)
     first, second = trash(shelf.catalog, [one]), trash(shelf.catalog, [two])
@@ -393,6 +425,16 @@ def test_emptying_deletes_files_rows_and_entries(shelf):
     assert set(shelf.files()) == {"y.safetensors"}
     with pytest.raises(UsageError, match="not in the trash"):
         select(shelf.catalog, [second.entry])
+
+
+def test_what_was_brought_back_while_the_trash_was_emptied_keeps_its_row(shelf):
+    model = shelf.add("x.safetensors")
+    shelf.catalog.tag([model.id], ["mine"])
+    trash(shelf.catalog, [model])
+    selected = select(shelf.catalog)
+    undo(shelf.catalog)
+    assert empty(shelf.catalog, selected) == 0
+    assert shelf.get(model).tags == ["mine"] and model.path.exists()
 
 
 def test_emptying_follows_no_link(shelf, tmp_path):

@@ -101,7 +101,7 @@ def test_words_of_a_row_that_is_gone_do_not_go_to_another(shelf):
     shelf.catalog.remove([model.id])
     other = shelf.add("y.safetensors")
     shelf.catalog.tag([other.id], ["mine"])
-    assert other.id == model.id, "SQLite gives the number again"
+    assert other.id != model.id
     assert "0 assets" in undo(shelf.catalog)
     assert shelf.get(other).tags == ["mine"]
 
@@ -127,16 +127,15 @@ def test_a_forgotten_row_comes_back_as_it_was(shelf):
     assert shelf.get(model) == before and before.links == [str(link)] and shelf.catalog.find("mine") == [before]
 
 
-def test_a_forgotten_row_whose_number_or_path_was_taken(shelf):
+def test_a_forgotten_row_whose_path_was_taken(shelf):
     model = shelf.add("x.safetensors")
     shelf.catalog.tag([model.id], ["keep"])
     model.path.unlink()
     forget(shelf.catalog, [model])
     other = shelf.add("other.safetensors")
-    assert other.id == model.id
     undo(shelf.catalog)
     back = shelf.catalog.by_path(model.path)
-    assert back.id != other.id and back.tags == ["keep"]
+    assert back.id == model.id != other.id and back.tags == ["keep"]
     forget(shelf.catalog, [back])
     newer = shelf.add("x.safetensors", b"new")
     shelf.catalog.tag([newer.id], ["new"])

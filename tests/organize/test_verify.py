@@ -15,6 +15,7 @@ from modelhub.catalog.store import Catalog
 from modelhub.errors import CancelledError
 from modelhub.formats.hashes import EMPTY_SHA256, hash_asset, hash_file
 from modelhub.jobs import Event, Job
+from modelhub.organize import verify as verifying
 from modelhub.organize.verify import Verdict, stalest, verify
 
 
@@ -190,6 +191,19 @@ def test_a_file_that_is_scanned_anew_meanwhile_is_not_judged(add, shelf):
     asset = add("a")
     stale = replace(asset, hashes={**asset.hashes, "sha256": "0" * 64})
     assert _one(shelf.catalog, stale).status == "changed"
+    assert shelf.get(asset).problem is None
+
+
+def test_a_file_that_is_written_to_while_it_is_read_is_no_rot(add, shelf, monkeypatch):
+    asset = add("a")
+    read = verifying.hash_many
+
+    def written_to(paths, *args, **kwargs):
+        asset.path.write_bytes(b"a new version")
+        return read(paths, *args, **kwargs)
+
+    monkeypatch.setattr(verifying, "hash_many", written_to)
+    assert _one(shelf.catalog, asset).status == "changed"
     assert shelf.get(asset).problem is None
 
 

@@ -64,6 +64,8 @@ def fill(folder: Path, count: int) -> Path:
     with closing(sqlite3.connect(folder / "catalog.db")) as db, db:
         marks = ", ".join("?" * len(_COLUMNS.split(",")))
         db.executemany(f"INSERT INTO assets ({_COLUMNS}) VALUES ({marks})", map(fake_row, range(1, count + 1)))
+        found = "json_object('kind', kind, 'architecture', architecture, 'variant', variant)"
+        db.execute(f"UPDATE assets SET found = {found}")
         db.execute("INSERT INTO roots VALUES ('/models', 0)")
         db.executemany("INSERT INTO tags VALUES (?, ?)", [(n, "anime") for n in range(1, min(count, 300) + 1)])
     return folder

@@ -295,3 +295,82 @@ async def test_the_sidebar_steps_over_its_titles(few, app, until):
         assert list(dict.fromkeys(seen)) == [entry.label for entry in side.entries if entry.terms is not None]
         await pilot.press(*["up"] * side.count)
         assert side.cursor == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "query", "under"),
+    [
+        (NORMAL, "kind:vae rating:x", "x"),
+        (NORMAL, "foo:1", "foo"),
+        (NORMAL, "模型 foo:1", "foo"),
+        (NARROW, "kind:vae (tag:anime", "("),
+        (NARROW, "word " * 30 + "foo:1", "foo"),
+    ],
+)
+async def test_the_caret_stands_under_the_mistake(few, app, until, text, size, query, under):
+    async with (it := app(few)).run_test(size=size) as pilot:
+        assets, bar = parts(it)
+        await until(pilot, lambda: assets.count == 12)
+        await pilot.press("slash")
+        bar.put(query)
+        await until(pilot, lambda: bar.problem)
+        await until(pilot, lambda: "^" in columns(it, bar.region.y + 1))
+        await pilot.press("home", "end")
+        await pilot.pause(0.1)
+        typed, line = (columns(it, bar.region.y + row) for row in (0, 1))
+        at = line.index("^")
+        assert typed[at:].startswith(under) and bar.problem in text(it)
+        bar.put("kind:vae")
+        await until(pilot, lambda: assets.count == 2 and not bar.problem)
+        assert bar.size.height == 2
+
+
+def columns(app, y):
+    """A line of the screen with one character for each column."""
+    from rich.cells import cell_len
+
+    line = app.screen._compositor.render_strips()[y].text
+    return "".join(char if cell_len(char) == 1 else f"{char}\0" for char in line)
+
+
+async def test_what_another_process_writes_shows_up(few, app, until, text):
+    from modelhub.catalog.store import Catalog
+
+    async with (it := app(few)).run_test(size=NORMAL) as pilot:
+        assets, _ = parts(it)
+        await until(pilot, lambda: assets.count == 12)
+        await pilot.press("down")
+        with Catalog.open(few.folder) as other:
+            other.remove([5, 6])
+            other.tag([2], ["brandnew"])
+        await until(pilot, lambda: assets.count == 10 and "#brandnew" in text(it))
+        assert assets.cursor == 1 and it.screen.survey.total == 10
+
+
+async def test_the_cursor_stays_on_its_line_when_its_asset_goes(few, app, until):
+    from modelhub.catalog.store import Catalog
+
+    async with (it := app(few)).run_test(size=NORMAL) as pilot:
+        assets, _ = parts(it)
+        await until(pilot, lambda: assets.count == 12)
+        for row, gone in ((7, 8), (10, 12)):
+            assets.cursor = row
+            with Catalog.open(few.folder) as other:
+                other.remove([gone])
+            before = assets.count
+            it.screen.refresh_all()
+            await until(pilot, lambda before=before: assets.count == before - 1)
+            assert assets.cursor == min(row, assets.count - 1)
+
+
+def test_a_scan_is_told_in_words():
+    from modelhub.scan.report import Problem, ScanReport
+    from modelhub.tui.widgets.scanner import scan_words
+
+    report = ScanReport([])
+    report.files = report.unchanged = 3
+    assert scan_words(report) == "3 files: nothing new."
+    report.added, report.moved, report.links, report.hashed = 1, 2, 1, 4
+    assert scan_words(report) == "3 files: 1 new, 2 moved, 4 hashed, 1 link to the same contents."
+    report.problems.append(Problem("x", "corrupt", "a\nb"))
+    assert scan_words(report).endswith("; 1 file could not be read (problem:yes).\na\\x0ab")

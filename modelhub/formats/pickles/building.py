@@ -37,7 +37,7 @@ def _pop_mark(m: Machine, pos: int) -> int:
 
 @_TABLE.of(b"2")
 def _dup(m: Machine, pos: int) -> int:
-    m.stack.append(m.stack[-1])
+    m.again(m.stack[-1])
     return pos
 
 
@@ -68,20 +68,20 @@ def _memoize(m: Machine, pos: int) -> int:
 
 @_TABLE.of(b"h")
 def _binget(m: Machine, pos: int) -> int:
-    m.stack.append(m.memo[m.data[pos]])
+    m.again(m.memo[m.data[pos]])
     return pos + 1
 
 
 @_TABLE.of(b"j")
 def _long_binget(m: Machine, pos: int) -> int:
-    m.stack.append(m.memo[_u32(m.data, pos)[0]])
+    m.again(m.memo[_u32(m.data, pos)[0]])
     return pos + 4
 
 
 @_TABLE.of(b"g")
 def _get(m: Machine, pos: int) -> int:
     line, pos = m.line(pos)
-    m.stack.append(m.memo[integer(line)])
+    m.again(m.memo[integer(line)])
     return pos
 
 

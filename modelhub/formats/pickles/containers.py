@@ -22,7 +22,7 @@ MAX_DEPTH, MAX_INNER = 4, 20_000
 #: Pickles beside the one that counts are looked into up to this size, and so many behind one another.
 _MAX_SIDE = 2**24
 _MAX_TRAILING = 16
-_FRONT = 265
+_FRONT = 512
 
 
 def read_archive(span: Span, survey: Survey, depth: int = 0) -> Archive:
@@ -74,6 +74,7 @@ def _with_inner(archive: Archive, depth: int) -> Archive:
     for made in nested:
         span = raw_span(made.args[0], archive.survey) if type(made.args) is tuple and made.args else None
         if span is None:
+            archive.survey.danger("it loads bytes as a file that it makes on the way", certain=True)
             raise archive.survey.broken("holds a storage whose bytes are not there")
         archive.inner[id(made)] = made, read_archive(span, archive.survey, depth + 1)
     return archive

@@ -28,6 +28,8 @@ def _raw_span(value: Value, survey: Survey) -> Span | None:
     for _ in range(4):
         if type(value) is not Made or value.path not in _WRAPPERS:
             break
+        if value.added is not None or value.pairs is not None or value.states is not None:
+            return None  # other bytes than it was made of
         value = args_of(value)[0] if args_of(value) else b""
     if type(value) is Blob:
         return None if value.is_text else value.span

@@ -13,6 +13,8 @@ from modelhub.formats.pickles.values import Blob, GlobalName, Made, Persistent, 
 INLINE = 4096
 _BLOB_COST = 256
 MAX_MARKS = 100_000
+#: The function of torch that reads a file which stands as bytes in the pickle, and runs what is in it.
+LOADER = "_load_from_bytes"
 _WINDOW, _MARGIN = 4096, 16
 _LONGEST_LINE = 2**24
 
@@ -29,6 +31,8 @@ class Machine:
         self.marks: list[list[Value]] = []
         self.memo: dict[int, Value] = {}
         self.persistents: list[Persistent] = []
+        self._loader: object = object()
+        self._handed_out = 0
         self._grow = _WINDOW
         self.base, self.data, self.safe, self.end = start, b"", -1, -1
 
@@ -116,17 +120,33 @@ class Machine:
 
     def name(self, module: str, name: str, pos: int) -> GlobalName:
         """The record of a name that is referred to at `pos`."""
-        return self.survey.name(module, name, self.offset(pos))
+        found = self.survey.name(module, name, self.offset(pos))
+        if found.name == LOADER and found.verdict == "tensor":
+            self._loader = found
+            self._handed_out += 1
+        return found
+
+    def again(self, value: Value) -> None:
+        """Push a value that the pickle has had before."""
+        self._handed_out += value is self._loader
+        self.stack.append(value)
+
+    def finish(self) -> None:
+        """Note whether torch's reader of pickles went anywhere but into a call: what has it can have anything read."""
+        waiting = sum(value is self._loader for stack in (self.stack, *self.marks) for value in stack)
+        if self._handed_out > waiting:
+            self.survey.danger(f"it hands torch.storage.{LOADER} to something that may call it", certain=True)
 
     def make(self, maker: Value, args: Value, pos: int) -> Made:
         """The record of a call; what is called must be a name, or the class that a torch of old stored outside."""
+        self._handed_out -= maker is self._loader
         if type(maker) is Persistent and type(maker.pid) is tuple:
             maker = next((part for part in maker.pid[:2] if type(part) is GlobalName), maker)
         made = Made(maker, args)
         if type(maker) is GlobalName:
             if maker.verdict == "dangerous":
                 self.survey.called(maker, args)
-            elif maker.name == "_load_from_bytes" and maker.verdict == "tensor":
+            elif maker.name == LOADER and maker.verdict == "tensor":
                 self.survey.nested.append(made)
         elif isinstance(maker, Made | Persistent):
             self.survey.danger(f"it would call something that it has made itself, at byte {self.offset(pos)}")

@@ -40,6 +40,7 @@ def run(span: Span, survey: Survey, start: int = 0) -> tuple[Value, Machine]:
         raise machine.broken(max(pos, 0), "it is cut short or contradicts itself") from None
     finally:
         survey.steps = max(0, survey.steps - step - 1)
+        machine.finish()
     raise survey.too_much("has a pickle of more steps")
 
 

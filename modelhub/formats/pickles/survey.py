@@ -18,6 +18,8 @@ MAX_GLOBALS, MAX_NAME = 10_000, 1000
 MAX_FINDINGS = 1000
 #: Values that are visited in search of tensors; tied parts of a file are visited more than once.
 MAX_VISITS = 600_000
+#: Entries of zip archives, in all of them together where a pickle holds some.
+MAX_ENTRIES = 100_000
 #: Any file may unpack to so much, and a large one to a multiple of its size.
 UNPACKED, UNPACKED_TIMES = 64 * 2**20, 4
 
@@ -41,6 +43,7 @@ class Survey:
     def __init__(self, path: Path, size: int) -> None:
         self.path, self.size = path, size
         self.steps, self.text, self.visits = MAX_STEPS, MAX_TEXT, MAX_VISITS
+        self.entries = MAX_ENTRIES
         self.output = max(UNPACKED, UNPACKED_TIMES * size)
         self.spool = Spool(path, self.output)
         self.findings: list[str] = []

@@ -8,6 +8,7 @@ Everything is little-endian.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 
@@ -22,13 +23,15 @@ from modelhub.formats.pickles.values import Value
 _BLOCK = 512
 _MAX_MEMBERS, _MAX_PARTS, _MAX_RANK = 1000, 100_000, 64
 _PARTS = ("sys_info", "storages", "tensors", "pickle")
+#: Notes of times and the like are short; these words in one make readers differ.
+_MAX_NOTE, _TELLING = 8192, (b"path=", b"size=", b"sparse", b"charset=")
 _FILE, _NOTES = (b"0", b"\0"), (b"x", b"g")
 _Tensors = dict[int, tuple[Storage, tuple[Value, ...]]]
 
 
 def is_tar(front: bytes) -> bool:
-    """Whether a file that begins with `front` is a tar archive."""
-    return front[257:262] == b"ustar"
+    """Whether a file that begins with `front`, 512 bytes of it, is a tar archive: readers go by the checksum alone."""
+    return front[257:262] == b"ustar" or (len(front) == _BLOCK and _checksum(front) == _octal(front[148:156]))
 
 
 def read_tar(span: Span, survey: Survey) -> Archive:
@@ -49,7 +52,7 @@ def read_tar(span: Span, survey: Survey) -> Archive:
 def _members(span: Span, survey: Survey) -> dict[str, Span]:
     found: dict[str, Span] = {}
     for name, kind, data in _headers(span, survey):
-        if kind in _NOTES and (b" path=" in data.read(0, _BLOCK) or b" size=" in data.read(0, _BLOCK)):
+        if kind in _NOTES and _renames(data):
             raise _lie(survey, "a note of it renames or resizes a file")
         if kind not in _FILE + _NOTES or name in found:
             raise _lie(survey, "it holds links, or the same file twice")
@@ -58,6 +61,11 @@ def _members(span: Span, survey: Survey) -> dict[str, Span]:
         elif kind in _FILE:
             survey.find("It holds files that torch does not read.")
     return found
+
+
+def _renames(note: Span) -> bool:
+    """Whether a note says, or is long enough to hide, that a file has another name or size than its header says."""
+    return note.size > _MAX_NOTE or any(word in note.read(0, note.size) for word in _TELLING)
 
 
 def _headers(span: Span, survey: Survey) -> Iterator[tuple[str, bytes, Span]]:
@@ -69,7 +77,7 @@ def _headers(span: Span, survey: Survey) -> Iterator[tuple[str, bytes, Span]]:
         size = _size(header, survey)
         if at + _BLOCK + size > span.size:
             raise survey.broken("is a tar archive that is cut short")
-        name = header[:100].rstrip(b"\0").decode("utf-8", "replace")
+        name = header[:100].partition(b"\0")[0].decode("utf-8", "replace")
         yield name, header[156:157], span.part(at + _BLOCK, size)
         at += _BLOCK + (size + _BLOCK - 1) // _BLOCK * _BLOCK
     raise survey.too_much(f"is a tar archive of more than {_MAX_MEMBERS} files")
@@ -77,13 +85,22 @@ def _headers(span: Span, survey: Survey) -> Iterator[tuple[str, bytes, Span]]:
 
 def _size(header: bytes, survey: Survey) -> int:
     """The size in a header whose checksum is right."""
-    try:
-        size, check = int(header[124:136].strip(b" \0") or b"0", 8), int(header[148:156].strip(b" \0"), 8)
-    except ValueError:
-        raise _lie(survey, "a header is damaged") from None
-    if sum(header[:148]) + sum(header[156:]) + 8 * 32 != check or size < 0 or len(header) < _BLOCK:
+    size = _octal(header[124:136].strip(b" \0") or b"0")
+    if size is None:
+        raise _lie(survey, "a header is damaged")
+    if len(header) < _BLOCK or _checksum(header) != _octal(header[148:156]):
         raise _lie(survey, "a checksum is wrong")
     return size
+
+
+def _checksum(header: bytes) -> int:
+    """The sum of all bytes, those of the sum itself counted as spaces."""
+    return sum(header[:148]) + sum(header[156:]) + 8 * 32
+
+
+def _octal(field: bytes) -> int | None:
+    digits = field.strip(b" \0")
+    return int(digits, 8) if re.fullmatch(rb"[0-7]+", digits) else None
 
 
 def _lie(survey: Survey, what: str) -> CorruptFileError:

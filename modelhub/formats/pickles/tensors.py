@@ -10,13 +10,15 @@ from modelhub.formats.pickles.archive import Archive
 from modelhub.formats.pickles.encoded import raw_span
 from modelhub.formats.pickles.span import Data
 from modelhub.formats.pickles.storages import DTYPES, Kind, Storage, whole
-from modelhub.formats.pickles.survey import args_of
-from modelhub.formats.pickles.values import GlobalName, Made, Persistent, Table, Value, fields
+from modelhub.formats.pickles.survey import args_of, quoted
+from modelhub.formats.pickles.values import GlobalName, Made, Persistent, Table, Value, pairs_of
 
 MAX_RANK = 64
 _MAX_BITS = 2**63
 _NESTED = 8
 _MAX_NOTES = 64
+#: Notes on a tensor whose numbers are not the ones that are stored.
+_TURNED = ("conj", "neg", b"conj", b"neg")
 
 _PARAMETERS = (
     "torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state", "torch.nn.parameter.Parameter",
@@ -118,7 +120,7 @@ def _rebuilt(path: str, args: tuple[Value, ...], archive: Archive) -> View:
     way = path.removeprefix(_REBUILD)
     least = {"tensor": 4, "tensor_v2": 6, "tensor_v3": 7}.get(way)
     if least is None:
-        raise CannotHoldError(f"of the kind {way[:60]}" if way else "of an unknown kind")
+        raise CannotHoldError(f"of the kind {quoted(way)}" if way else "of an unknown kind")
     if len(args) < least:
         raise archive.survey.broken("describes a tensor in a way that no torch has")
     storage = archive.storage(args[0])
@@ -141,8 +143,12 @@ def _check_notes(notes: tuple[Value, ...]) -> None:
     for note in notes:
         if type(note) is Table and len(note.pairs or ()) > _MAX_NOTES:
             raise CannotHoldError("described at too great length")
-        if type(note) is Table and any(fields(note).get(word) is True for word in ("conj", "neg")):
+        if type(note) is Table and any(value is True and key in _TURNED for key, value in _plain_pairs(note)):
             raise CannotHoldError("stored as the conjugate or the negative of itself")
+
+
+def _plain_pairs(note: Table) -> list[tuple[Value, Value]]:
+    return [(key, value) for key, value in pairs_of(note) if type(key) in (str, bytes)]
 
 
 def _numbers(value: Value) -> tuple[int, ...] | None:

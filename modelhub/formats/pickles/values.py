@@ -123,7 +123,15 @@ def key_text(key: Value) -> str | None:
         return str(key)
     if type(key) not in (str, bytes) or len(key) > MAX_KEY:
         return None
-    return key if isinstance(key, str) else bytes(key).decode("utf-8", "replace")
+    return key if isinstance(key, str) else _decoded(key)
+
+
+def _decoded(key: bytes) -> str:
+    """What Python 2 wrote, as UTF-8 or else as Latin-1, which has a letter for every byte."""
+    try:
+        return key.decode("utf-8")
+    except UnicodeDecodeError:
+        return key.decode("latin-1")
 
 
 def state_of(value: Made) -> dict[str, Value]:

@@ -100,7 +100,7 @@ _MORE_STDLIB = _words("""
 _TOOLS = _words("""
     pip setuptools pkg_resources wheel six future past dill cloudpickle cloudpickle_fast joblib jsonpickle
     pexpect invoke fabric paramiko sh plumbum psutil IPython ipykernel jinja2 mako yaml requests urllib3 httpx
-    aiohttp fsspec numexpr asteval execnet pytest _pytest nose lib2to3 pydoc_data cffi pyximport
+    aiohttp fsspec numexpr asteval sympy mpmath networkx execnet pytest _pytest nose lib2to3 pydoc_data cffi pyximport
 """)
 #: Parts of torch and numpy in which classes, too, compile, load or run things.
 _WORKSHOPS = (
@@ -111,7 +111,9 @@ _WORKSHOPS = (
     "numpy.f2py", "numpy.testing", "numpy.distutils", "numpy.ctypeslib", "numpy.lib", "numpy.compat",
 )  # fmt: skip
 #: Parts of torch whose functions compute and do nothing else: whole modules keep them as attributes.
-_COMPUTING = ("torch.nn.functional", "torch._C._nn", "torch.nn.init", "torch.nn.modules", "torch.optim", "torch.nn")
+_COMPUTING = ("torch.nn.functional", "torch._C._nn", "torch.nn.init")
+#: Parts of torch whose classes are what models are made of; their functions are often others', imported there.
+_BUILDING = ("torch.nn", "torch.optim")
 #: Names that run, load or reach things wherever they stand.
 _RISKY = _words("""
     system popen popen2 popen3 popen4 Popen exec execfile eval compile run runcode runsource call check_call
@@ -151,8 +153,14 @@ def _dangerous_place(module: str, name: str) -> bool:
     top = module.partition(".")[0]
     if top in sys.stdlib_module_names or top in _MORE_STDLIB or top in _TOOLS:
         return True
-    if module in _COMPUTING or module.startswith(tuple(f"{place}." for place in _COMPUTING)):
+    if _within(module, _COMPUTING):
         return False
-    if module in _WORKSHOPS or module.startswith(tuple(f"{place}." for place in _WORKSHOPS)):
+    if _within(module, _BUILDING):
+        return not name.lstrip("_")[:1].isupper()
+    if _within(module, _WORKSHOPS):
         return True
     return top in ("torch", "numpy", "pandas", "scipy", "tensorflow") and not name[:1].isupper()
+
+
+def _within(module: str, places: tuple[str, ...]) -> bool:
+    return module in places or module.startswith(tuple(f"{place}." for place in places))

@@ -14,9 +14,8 @@ from threading import Lock
 
 from modelhub.errors import CorruptFileError
 from modelhub.formats.pickles.span import Data, Span
-from modelhub.formats.pickles.survey import Survey, quoted
+from modelhub.formats.pickles.survey import MAX_ENTRIES, Survey, quoted
 
-MAX_ENTRIES = 100_000
 MAX_DIRECTORY = 2**25
 _END, _END64, _LOCATOR, _CENTRAL, _LOCAL = b"PK\5\6", b"PK\6\6", b"PK\6\7", b"PK\1\2", b"PK\3\4"
 _END_FIELDS = struct.Struct("<4s4H2LH")
@@ -82,8 +81,9 @@ def read_zip(span: Span, survey: Survey) -> dict[str, Data]:
             raise _lie(survey, "its directory is not where it should be")
         if _END in span.read(end + 4, 2**16 + 22):
             raise _lie(survey, "it has two ends")
-        if count > MAX_ENTRIES or size > MAX_DIRECTORY:
-            raise survey.too_much(f"is a zip archive of {count} entries")
+        survey.entries -= max(count, 1)
+        if survey.entries < 0 or size > MAX_DIRECTORY:
+            raise survey.too_much(f"holds zip archives of more than {MAX_ENTRIES} entries")
         entries = list(_entries(span.read(begin, size), count, survey))
         return _checked(span, entries, begin, survey)
     except struct.error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,32 +11,27 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.reactive import reactive
-from textual.screen import Screen
 from textual.widgets import Footer, Input
 
 from modelhub.catalog.asset import Asset
-from modelhub.organize import words
-from modelhub.organize.undo import undo
 from modelhub.settings import user_path
-from modelhub.text import one_line, plural, shorten
+from modelhub.text import plural
 from modelhub.tui.actions import bindings
 from modelhub.tui.library import Library, Survey, survey
 from modelhub.tui.narrow import narrow
-from modelhub.tui.screens.dialogs import AskDialog, NoteDialog
-from modelhub.tui.screens.tags import TagChange, TagDialog
-from modelhub.tui.tidy import to_trash, trash_question
+from modelhub.tui.screens.dialogs import AskDialog
+from modelhub.tui.screens.tending import TendingScreen
 from modelhub.tui.widgets.asset_list import AssetList
 from modelhub.tui.widgets.detail import Detail
 from modelhub.tui.widgets.finder import Finder
 from modelhub.tui.widgets.line_list import LineList
-from modelhub.tui.widgets.scanner import Scanner
+from modelhub.tui.widgets.scanner import Scanner, scan_words
 from modelhub.tui.widgets.sidebar import Sidebar
 from modelhub.tui.work import WorkerJob, background
 
 if TYPE_CHECKING:
     from textual.notifications import SeverityLevel
 
-    from modelhub.catalog.store import Catalog
     from modelhub.settings import Settings
 
 EMPTY = """\
@@ -49,10 +43,12 @@ or run  modelhub scan FOLDER  in a shell.
 Headers are read, weights are not: it is quick,
 and no file is changed."""
 _NARROW = 100
+#: Seconds between two looks at whether the catalog was written to.
+_LOOK = 2.0
 MERGEABLE = ("checkpoint", "diffusion-model")
 
 
-class BrowseScreen(Screen[None]):
+class BrowseScreen(TendingScreen):
     """The library. `sidebar` and `detail` are what the user wants to see; None leaves it to the width."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("browse")]
@@ -61,6 +57,7 @@ class BrowseScreen(Screen[None]):
         (_NARROW, "-normal"),
         (160, "-wide"),
     ]
+    AUTO_FOCUS = "#assets"
     scope = "browse"
 
     sidebar: reactive[bool | None] = reactive(None)
@@ -73,16 +70,9 @@ class BrowseScreen(Screen[None]):
 
         survey: Survey
 
-    @dataclass
-    class Changed(Message):
-        """Something was written about assets."""
-
-        says: str
-        seconds: float = 2
-
     def __init__(self, library: Library, settings: Settings) -> None:
-        super().__init__()
-        self.library, self.settings = library, settings
+        super().__init__(library)
+        self.settings = settings
 
     def compose(self) -> ComposeResult:
         """Three panes, a status line, the footer."""
@@ -94,9 +84,9 @@ class BrowseScreen(Screen[None]):
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        """Count, and start in the list."""
+        """Count, and look now and then whether somebody else wrote to the catalog."""
         self._count()
-        self.assets.focus()
+        self.set_interval(_LOOK, self._look)
 
     @property
     def finder(self) -> Finder:
@@ -107,6 +97,11 @@ class BrowseScreen(Screen[None]):
     def assets(self) -> AssetList:
         """The list."""
         return self.finder.assets
+
+    @property
+    def survey(self) -> Survey:
+        """What there is in the catalog."""
+        return self.query_one(Sidebar).survey
 
     @property
     def pane(self) -> Detail:
@@ -239,107 +234,15 @@ class BrowseScreen(Screen[None]):
     @on(Scanner.Found)
     def refresh_all(self) -> None:
         """The catalog changed: search, count and fetch again."""
+        self.library.changed()
         self.finder.search(keep=True)
         self._count()
-
-    # -- what the user says of assets ------------------------------------------------------------------------------
-
-    def _targets(self) -> list[Asset]:
-        """The assets an action is about; beeps when there are none."""
-        found = self.library.page(self.assets.targets)
-        if not found:
-            self.app.bell()
-        return found
-
-    def action_tag(self) -> None:
-        """Edit tags."""
-        targets = self._targets()
-        if targets:
-            ids = [asset.id for asset in targets]
-            self.app.push_screen(
-                TagDialog(targets, self.query_one(Sidebar).survey.tags), lambda change: self._tagged(ids, change)
-            )
-
-    def _tagged(self, ids: list[int], change: TagChange | None) -> None:
-        if change is not None and (change.add or change.remove):
-            self._write(
-                f"Tagged {plural(len(ids), 'asset')}.",
-                lambda catalog: words.tag(catalog, ids, change.add, change.remove),
-            )
-
-    def action_rate(self, stars: int) -> None:
-        """Give stars."""
-        ids = [asset.id for asset in self._targets()]
-        if ids:
-            says = f"{'★' * stars or 'No stars'} for {plural(len(ids), 'asset')}."
-            self._write(says, lambda catalog: words.rate(catalog, ids, stars))
-
-    def action_note(self) -> None:
-        """Write a note."""
-        asset = self.assets.current
-        if asset is None:
-            self.app.bell()
-            return
-        number = asset.id
-
-        def noted(text: str | None) -> None:
-            if text is not None:
-                self._write("Noted.", lambda catalog: words.note(catalog, number, text))
-
-        self.app.push_screen(NoteDialog(asset.name, asset.notes), noted)
-
-    @background("write", exclusive=False)
-    def _write(self, job: WorkerJob, says: str, change: Callable[[Catalog], object]) -> None:
-        with self.library.open() as catalog:
-            change(catalog)
-        job.post(self.Changed(says))
-
-    @background("write", exclusive=False)
-    def _tidy(self, job: WorkerJob, change: Callable[[Catalog, WorkerJob], str]) -> None:
-        with self.library.open() as catalog:
-            says = change(catalog, job)
-        job.post(self.Changed(says, seconds=6))
-
-    @on(Changed)
-    def _changed(self, message: Changed) -> None:
-        self.assets.reload()
-        self.refresh_all()
-        self.notify(message.says, markup=False, timeout=message.seconds)
-
-    def action_trash(self) -> None:
-        """Ask, then to the trash."""
-        targets = self._targets()
-
-        def asked(yes: bool | None) -> None:
-            if yes:
-                self.assets.marks = {}
-                self._tidy(lambda catalog, job: to_trash(catalog, targets, job))
-
-        if targets:
-            self.app.push_screen(trash_question(targets), asked)
-
-    def action_undo(self) -> None:
-        """Take back the latest change."""
-        self._tidy(lambda catalog, job: undo(catalog, job=job))
-
-    def action_copy_path(self) -> None:
-        """The path to the clipboard."""
-        self._copy("path", str(self.assets.current.path) if self.assets.current else "")
-
-    def action_copy_hash(self) -> None:
-        """The SHA256 to the clipboard."""
-        self._copy("SHA256", (self.assets.current.sha256 or "") if self.assets.current else "")
-
-    def _copy(self, what: str, text: str) -> None:
-        if text:
-            self.app.copy_to_clipboard(text)
-        self.notify(f"Copied the {what}." if text else f"There is no {what} to copy.", markup=False, timeout=2)
 
     # -- scanning --------------------------------------------------------------------------------------------------
 
     def action_rescan(self) -> None:
         """The remembered folders."""
-        if self.query_one(Sidebar).survey.folders:
+        if self.survey.folders:
             self.scanner.start(())
         else:
             self.action_add_folder()
@@ -356,23 +259,23 @@ class BrowseScreen(Screen[None]):
 
     @on(Scanner.Scanned)
     def _scanned(self, message: Scanner.Scanned) -> None:
-        report, first = message.report, ""
-        news = (
-            f"{plural(report.files, 'file')}: {report.added:,} new, {report.updated:,} changed, {report.missing:,} gone"
-        )
-        if report.problems:
-            news += f"; {plural(len(report.problems), 'file')} could not be read (problem:yes)"
-            first = f"\n{shorten(one_line(report.problems[0].message), 160)}"
-        severity: SeverityLevel = "warning" if report.problems else "information"
-        self.notify(f"{news}.{first}", title="Scanned", severity=severity, markup=False)
+        severity: SeverityLevel = "warning" if message.report.problems else "information"
+        self.notify(scan_words(message.report), title="Scanned", severity=severity, markup=False)
+
+    def _look(self) -> None:
+        """Another process may scan, tag or move files while this one is open."""
+        if self.is_current and self.library.changed():
+            self.refresh_all()
 
     # -- merging ---------------------------------------------------------------------------------------------------
 
     def action_merge(self) -> None:
         """To the merge lab with up to three of the marked models."""
+        self.with_targets(self._merge)
+
+    def _merge(self, targets: list[Asset]) -> None:
         from modelhub.tui.screens.merge_lab import MergeLab
 
-        targets = self._targets()
         models = [asset for asset in targets if asset.kind in MERGEABLE][:3]
         if not models:
             self.notify(

@@ -26,6 +26,7 @@ QUERIES = (
     ("rating:>=4 OR tag:keep", "four stars or more, or tagged keep"),
     ('"two words" (arch:sd1 OR arch:sd2)', "a phrase, and one of two architectures"),
     ("missing:yes", "files that are gone"),
+    ("override:yes", "files whose kind or architecture you set"),
     ("problem:yes", "files that could not be read"),
 )
 

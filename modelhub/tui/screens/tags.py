@@ -52,7 +52,7 @@ class TagDialog(ModalScreen[TagChange | None]):
 
     def _choice(self, tag: str) -> Selection[str]:
         having = sum(tag in asset.tags for asset in self._assets)
-        some = f"  on {having} of {len(self._assets)}" if 0 < having < len(self._assets) else ""
+        some = f"  on {having:,} of {len(self._assets):,}" if 0 < having < len(self._assets) else ""
         return Selection(Content(f"{one_line(tag)}{some}"), tag, tag in self._before)
 
     def on_mount(self) -> None:

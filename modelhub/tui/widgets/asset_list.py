@@ -66,11 +66,13 @@ class AssetList(LineList):
         return [self.ids[self.cursor]] if self.cursor < len(self.ids) else []
 
     def show(self, ids: Sequence[int], *, keep: bool) -> None:
-        """Other ids; `keep` stays on the asset under the cursor if it is among them, else it goes to the top."""
-        here = self.ids[self.cursor] if keep and self.cursor < len(self.ids) else None
+        """Other ids; `keep` stays on the asset under the cursor, or on its line if it is gone; else to the top."""
+        row, before = self.cursor if keep else 0, self.ids
+        if keep and row < len(before) and before[row] in ids:
+            row = ids.index(before[row])
         self._pages.show(ids)
         self.count = len(ids)
-        row = ids.index(here) if here in ids else 0
+        row = self.validate_cursor(row)
         if row == self.cursor:
             self.show_cursor()
             self.tell(self.Highlighted(self, row))
@@ -142,7 +144,7 @@ class AssetList(LineList):
         asset = self._pages.get(number)
         if asset is None:
             return [Segment("  (gone)", style + ink(self, "list--muted"))]
-        mark = "●" if asset.id in self.marks else "!" if asset.problem else " "
+        mark = "●" if asset.id in self.marks else "✗" if asset.missing else "!" if asset.problem else " "
         part = "list--mark" if mark == "●" else "list--problem"
         found = [Segment(f"{mark} ", style + ink(self, part))]
         for column, columns in layout(width - _GUTTER - 1):

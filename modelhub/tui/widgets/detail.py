@@ -18,6 +18,7 @@ from modelhub.catalog.asset import Asset
 from modelhub.text import printable
 from modelhub.tui.widgets.facts import Fact, Section, sections
 from modelhub.tui.widgets.ink import ink
+from modelhub.tui.widgets.preview import Preview
 
 _LOOKS = ("title", "path", "heading", "label", "value", "muted", "bad", "warn", "good", "star", "tag", "rule")
 _LEAST, _MOST = 10, 16
@@ -68,11 +69,17 @@ class Detail(VerticalScroll, can_focus=True):
     asset: reactive[Asset | None] = reactive(None)
 
     def compose(self) -> ComposeResult:
-        """The body."""
+        """The picture beside the model, and the body."""
+        yield Preview()
         yield DetailBody()
+
+    def on_resize(self) -> None:
+        """The picture keeps its share."""
+        self.query_one(Preview).room = self.size
 
     def watch_asset(self, before: Asset | None, after: Asset | None) -> None:
         """Show another asset from its top, or new facts of the same where the reader is."""
         self.query_one(DetailBody).asset = after
+        self.query_one(Preview).path = str(after.preview or "") if after else ""
         if before is None or after is None or before.id != after.id:
             self.scroll_home(animate=False)

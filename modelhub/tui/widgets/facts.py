@@ -11,6 +11,7 @@ from modelhub.catalog.architectures import architecture
 from modelhub.catalog.asset import PRECISIONS, Asset
 from modelhub.errors import UnknownModelError
 from modelhub.text import human_count, human_size, one_line, plural, printable
+from modelhub.tui.widgets import values
 
 CONFIDENCE = {
     "header": ("proved by names and shapes", "good"),
@@ -21,8 +22,15 @@ CONFIDENCE = {
 }
 
 
-#: What to show of the files beside a model.
-_SIDECAR = ("version", "base_model", "creator", "licence", "tags", "negative_words", "weight", "description")
+#: What to show of the files beside a model, and as what.
+_SIDECAR = {
+    "version": "version", "base_model": "declared base", "creator": "creator", "licence": "licence", "tags": "tags",
+    "negative_words": "negative", "weight": "weight",
+}  # fmt: skip
+#: Characters of a description that are shown.
+_DESCRIPTION = 800
+#: Facts that have a place of their own.
+_ELSEWHERE = ("training", "lineage", "declared_base")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +64,12 @@ def sections(asset: Asset) -> Iterator[Section]:
             (Fact("", one_line(", ".join(asset.trigger_words))),) * bool(asset.trigger_words),
             labelled=False,
         ),
-        Section("Beside it", tuple(_pairs({name: asset.sidecar[name] for name in _SIDECAR if name in asset.sidecar}))),
+        Section("Beside it", tuple(_sidecar(asset.sidecar))),
         Section("Components", tuple(_components(asset))),
         Section("Evidence", tuple(_evidence(asset)), labelled=False),
-        Section("Adapter", tuple(_pairs(asset.adapter or {}))),
-        Section("Facts", tuple(_pairs(asset.facts))),
+        Section(*_training(asset.facts.get("training"))),
+        Section("Adapter", tuple(Fact(name, text) for name, text in values.adapter(asset.adapter or {}).items())),
+        Section("Facts", tuple(_pairs(asset.facts, leave=_ELSEWHERE))),
         Section("Hashes", tuple(Fact(name, value, "muted", cut=True) for name, value in asset.hashes.items() if value)),
     )
     return (section for section in all_sections if section.facts)
@@ -80,18 +89,25 @@ def _head(asset: Asset) -> Iterator[Fact]:
 
 
 def _identity(asset: Asset) -> Iterator[Fact]:
-    yield Fact("kind", asset.kind, "good" if asset.kind != "unknown" else "warn")
+    yield Fact("kind", asset.kind + _against(asset, "kind"), "good" if asset.kind != "unknown" else "warn")
     if asset.architecture:
-        yield Fact("arch", f"{asset.architecture}  {_title(asset.architecture)}".rstrip())
+        title = _title(asset.architecture)
+        yield Fact("arch", f"{asset.architecture}  {title}".rstrip() + _against(asset, "architecture"))
     says, look = CONFIDENCE.get(asset.confidence, (asset.confidence, "warn"))
     yield Fact("confidence", says, look)
     found = (
-        ("variant", asset.variant), ("title", asset.title), ("prediction", asset.prediction), ("format", asset.format),
+        ("variant", (asset.variant or "") + _against(asset, "variant")), ("title", asset.title),
+        ("lineage", asset.facts.get("lineage")), ("prediction", asset.prediction), ("format", asset.format),
         ("layout", asset.layout), ("dtypes", _dtypes(asset.dtypes)),
         ("parameters", human_count(asset.parameters) if asset.parameters else None), ("size", human_size(asset.size)),
         ("source", asset.source), ("merge", "carries its recipe" if asset.recipe else None), ("id", f"#{asset.id}"),
     )  # fmt: skip
     yield from (Fact(label, one_line(text)) for label, text in found if text)
+
+
+def _against(asset: Asset, name: str) -> str:
+    """That the user set it, and what the bytes say."""
+    return f", set by you; the file says {asset.found.get(name) or 'unknown'}" if name in asset.said else ""
 
 
 def _title(architecture_id: str) -> str:
@@ -118,8 +134,6 @@ def _yours(asset: Asset) -> Iterator[Fact]:
     yield Fact("tags", " ".join(f"#{one_line(tag)}" for tag in asset.tags) or "none", "tag" if asset.tags else "muted")
     if asset.notes:
         yield Fact("notes", printable(asset.notes))
-    for name, word in asset.said.items():
-        yield Fact(name, f"{word}, set by you; the file says {asset.found.get(name) or 'unknown'}")
 
 
 def _components(asset: Asset) -> Iterator[Fact]:
@@ -134,18 +148,24 @@ def _components(asset: Asset) -> Iterator[Fact]:
         )
 
 
-def _pairs(table: dict[str, Any]) -> Iterator[Fact]:
-    for name, value in table.items():
-        yield Fact(one_line(str(name)).replace("_", " "), one_line(_short(value)))
+def _training(told: object) -> tuple[str, tuple[Fact, ...]]:
+    """What the metadata tells: of a training, or just of the file."""
+    told = told if isinstance(told, dict) else {}
+    return "Training" if "trainer" in told else "Metadata", tuple(_pairs(told))
 
 
-def _short(value: Any) -> str:
-    """A value of a fact in few words."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_short(inner)}" for name, inner in value.items())
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        return f"{value:g}" if isinstance(value, float) else str(value)
-    return (" × " if all(type(inner) is int for inner in value) else ", ").join(map(_short, value))
+def _sidecar(sidecar: dict[str, Any]) -> Iterator[Fact]:
+    """What the files beside it say, and which files these are."""
+    yield from _pairs({shown: sidecar[name] for name, shown in _SIDECAR.items() if name in sidecar})
+    if text := str(sidecar.get("description") or "").strip():
+        yield Fact("description", printable(text[:_DESCRIPTION] + "…" * (len(text) > _DESCRIPTION)))
+    if files := dict.fromkeys((sidecar.get("origin") or {}).values()):
+        yield Fact("from", one_line(", ".join(files)), "muted")
+
+
+def _pairs(table: dict[str, Any], *, leave: Iterable[str] = ()) -> Iterator[Fact]:
+    shown = {name: value for name, value in table.items() if name not in leave}
+    return (Fact(name, text) for name, text in values.pairs(shown).items())
 
 
 def _evidence(asset: Asset) -> Iterator[Fact]:

@@ -16,7 +16,11 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from modelhub.text import width
+
 _PAUSE = 0.08
+#: Columns before the field.
+_PROMPT = 3
 
 
 class FilterBar(Widget):
@@ -29,6 +33,7 @@ class FilterBar(Widget):
 
     summary: reactive[Content] = reactive(Content())
     problem: reactive[str] = reactive("")
+    caret: reactive[int | None] = reactive(None)
 
     @dataclass
     class Changed(Message):
@@ -51,6 +56,14 @@ class FilterBar(Widget):
             yield Input(placeholder=self._placeholder, compact=True, select_on_focus=False, id="query")
         yield Static(id="summary", markup=False)
 
+    def on_mount(self) -> None:
+        """The caret stays under its character when a long query moves."""
+        self.watch(self.input, "scroll_x", self._show, init=False)
+
+    def on_resize(self) -> None:
+        """The reason may need another place."""
+        self._show()
+
     @property
     def input(self) -> Input:
         """The field that is typed into."""
@@ -68,6 +81,15 @@ class FilterBar(Widget):
         self.input.cursor_position = len(query)
         self._say()
 
+    def complain(self, reason: str, at: int | None) -> None:
+        """Say what is wrong with the query; `at`: under which of its characters."""
+        self.caret = at
+        self.problem = reason
+
+    def watch_caret(self) -> None:
+        """Show it."""
+        self._show()
+
     def watch_summary(self) -> None:
         """Show it."""
         self._show()
@@ -78,8 +100,24 @@ class FilterBar(Widget):
 
     def _show(self) -> None:
         self.set_class(bool(self.problem), "-bad")
+        self.remove_class("-tall")
         line = self.query_one("#summary", Static)
-        line.update(Content(f"   {self.problem}") if self.problem else Content.assemble("   ", self.summary))
+        line.update(Content(self._complaint()) if self.problem else Content.assemble("   ", self.summary))
+
+    def _complaint(self) -> str:
+        """The reason beside a caret under the mistake, or above it where neither side has the room."""
+        if self.caret is None:
+            return f"   {self.problem}"
+        left = _PROMPT + max(0, width(self.text[: self.caret]) - self.input.scroll_offset.x)
+        left = min(left, max(_PROMPT, self.size.width - 1))
+        long = width(self.problem)
+        beside = left + 2 + long <= self.size.width or left > long + _PROMPT
+        self.set_class(not beside, "-tall")
+        if left + 2 + long <= self.size.width:
+            return f"{' ' * left}^ {self.problem}"
+        if beside:
+            return f"{self.problem:>{left - 1 - long + len(self.problem)}} ^"
+        return f"{' ' * left}^\n   {self.problem}"
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:

@@ -20,6 +20,15 @@ from modelhub.tui.work import WorkerJob, background
 _SORTABLE = tuple(column for column in COLUMNS if column.sort)
 
 NOTHING = "Nothing fits this query.\n\nEscape clears it."
+UNREADABLE = "This query cannot be read.\n\nEscape clears it."
+
+
+def mistake(message: str) -> tuple[str, int | None]:
+    """The reason in the message of a bad query, and how many characters stand before what its caret points at."""
+    reason, *rest = message.splitlines()
+    reason = reason.removeprefix("The search cannot be read: ")
+    at = rest[-1].index("^") - 2 if rest and rest[-1].strip() == "^" else None
+    return reason[:1].upper() + reason[1:], at
 
 
 class Finder(Vertical):
@@ -110,8 +119,9 @@ class Finder(Vertical):
     def _complain(self, message: Refused) -> None:
         message.stop()
         if message.asked == self._asked():
-            reason = message.error.message.splitlines()[0].removeprefix("The search cannot be read: ")
-            self.bar.problem = reason[:1].upper() + reason[1:]
+            self.bar.complain(*mistake(message.error.message))
+            if not self.assets.count:
+                self.assets.empty = UNREADABLE
 
     def _summarise(self) -> None:
         shown, order = len(self.assets.ids), self.assets.order

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import resource
 import struct
 import time
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 
@@ -28,6 +30,16 @@ def _laughs() -> bytes:
 
 def _tuple_key() -> bytes:
     return P + b"Nq\0" + b"".join(b"h%ch%c\x86q%c" % (n - 1, n - 1, n) for n in range(1, 100)) + b"}q\xf0h\x63Ns."
+
+
+@cache
+def _archive(entries: int) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        file.writestr("m/data.pkl", b"N.")
+        for number in range(entries):
+            file.writestr(f"m/data/{number}", b"")
+    return out.getvalue()
 
 
 BOMBS: dict[str, Callable[[], bytes]] = {
@@ -56,6 +68,8 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "very long arguments that are used often": lambda: P + b"(" + b"N" * 400_000 + b"tq\0" + b"}q\1(" + b"".join(_key(n) + b"ctorch._utils\n_rebuild_tensor_v2\nh\0R" for n in range(9000)) + b"u.",
     "a large dict as the state of many": lambda: P + b"}(" + b"".join(_key(n) + b"N" for n in range(200_000)) + b"uq\0ccollections\nOrderedDict\nh\0\x85Rq\1c__main__\nM\nq\2)\x81h\1bq\3]" + b"h\3a" * 9000 + b".",
     "dangerous calls without end": lambda: P + b"cos\nsystem\nq\0" + b"h\0(X\1\0\0\0aX\1\0\0\0btR0" * 60_000 + b"}.",
+    "long keys of bytes that are met often": lambda: P + b"}(B\0\x10\0\0" + b"\xff" * 4096 + b"}uq\0](" + b"h\0" * 290_000 + b"e.",
+    "an archive that is read often": lambda: P + b"B" + struct.pack("<I", len(_archive(5000))) + _archive(5000) + b"q\0ctorch.storage\n_load_from_bytes\nq\1" + b"h\1h\0\x85R" * 2000 + b".",
     "a length beyond everything": lambda: P + b"\x8d" + b"\xff" * 8 + b"abc.",
     "a buffer beyond everything": lambda: P + b"\x96" + struct.pack("<Q", 2**62) + b"abc.",
 }  # fmt: skip
@@ -89,6 +103,19 @@ def test_tensors_without_end_are_refused(tmp_path, names, numel):
         file.writestr("m/data/0", b"1234")
     with pytest.raises(FileError, match="more than|many times"):
         read_pickle_header(tmp_path / "many.pt")
+
+
+def test_long_notes_that_many_tensors_share_take_little_time(tmp_path):
+    notes = b"}(" + b"".join(b"B\0\x10\0\0" + b"\xff" * 4092 + b"%04dN" % n for n in range(31)) + b"uq\5"
+    storage = b"(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\x000X\3\0\0\0cpuK\1tQq\2"
+    rebuild, args = b"ctorch._utils\n_rebuild_tensor_v2\nq\3", b"(h\2K\0K\1\x85K\1\x85\x89Nh\5tq\6"
+    each = b"".join(_key(n) + b"h\3h\6R" for n in range(20_000))
+    with zipfile.ZipFile(tmp_path / "m.pt", "w") as file:
+        file.writestr("m/data.pkl", P + b"0".join([notes, storage, rebuild, args, b"}("]) + each + b"u.")
+        file.writestr("m/data/0", b"1234")
+    start = time.process_time()
+    assert len(read_pickle_header(tmp_path / "m.pt").tensors) == 20_000
+    assert time.process_time() - start < 6
 
 
 @pytest.mark.parametrize("size", [300_000_000, 20_000_000])

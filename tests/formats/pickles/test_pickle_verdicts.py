@@ -30,6 +30,9 @@ ATTACKS = """
     numpy.load numpy.save numpy.memmap numpy.fromfile numpy.f2py.crackfortran.getlincoef numpy.testing.rundocs
     numpy.testing._private.utils.runstring numpy.ctypeslib.load_library pandas.read_pickle pandas.eval dill.loads
     cloudpickle.loads joblib.load six.moves.builtins.eval jinja2.Template yaml.unsafe_load requests.get
+    sympy.core.sympify.sympify sympy.parsing.sympy_parser.parse_expr networkx.read_gpickle
+    torch.nn.parallel.distributed.dataclass torch.nn.utils.parametrize.deepcopy torch.optim.lr_scheduler.wraps
+    torch.nn.parallel.parallel_apply.parallel_apply
     some.unknown.package.system anything.eval anything.exec
 """
 
@@ -48,6 +51,7 @@ HONEST = {
     """,
     "unknown": """
         ldm.modules.Whatever __main__.Net basicsr.archs.rrdbnet_arch.RRDBNet torch.nn.modules.conv.Conv2d
+        torch.nn.modules.linear._LinearWithBias torch.nn.modules.container.Sequential torch.optim.adam.Adam
         torch.optim.lr_scheduler.LambdaLR torch.nn.functional.relu torch._C._nn.gelu ultralytics.nn.tasks.DetectionModel
         transformers.modeling_outputs.BaseModelOutput __torch__.Net
     """,
