@@ -20,6 +20,7 @@ from bench_tools import LAYOUTS, compare, layout, run, workplace
 from modelhub.catalog.asset import FileStat
 from modelhub.catalog.identify import identify
 from modelhub.catalog.store import Catalog
+from modelhub.formats.header import Header
 from modelhub.formats.safetensors import read_header
 
 NAMES = [path.name.split(".")[0] for path in sorted(LAYOUTS.glob("*.json.xz"))]
@@ -40,6 +41,38 @@ def bench_identify(args: argparse.Namespace) -> None:
             print(f"{name:32} {len(header.tensors):8} {bare * 1e3:6.2f} ms {full * 1e3:6.2f} ms {full / bare:5.2f} x")
         print(f"{'all together':41} {sums[0] * 1e3:6.2f} ms {sums[1] * 1e3:6.2f} ms {sums[1] / sums[0]:5.2f} x")
 
+    _bench_new_ranks(args)
+
+
+def _bench_new_ranks(args: argparse.Namespace) -> None:
+    """The same for LoRAs of which each has a rank that was not met before; their modules were."""
+    with workplace(args.folder) as work:
+        for name in (name for name in NAMES if name.startswith("lora")):
+            header = layout(name)
+            times: list[tuple[float, float]] = []
+            for rank in range(3, 43):
+                path = work / f"{name}-{rank}.safetensors"
+                write_hollow(path, _ranked(header, rank))
+                times.append((_seconds(partial(_parse, path)), _seconds(partial(_identify, path))))
+            bare, full = (statistics.median(column) for column in zip(*times, strict=True))
+            print(f"{name + ', new rank':41} {bare * 1e3:6.2f} ms {full * 1e3:6.2f} ms {full / bare:5.2f} x")
+
+
+def _ranked(header: Header, rank: int) -> Header:
+    """A LoRA's header with another rank: the smaller side of each factor."""
+
+    def size(shape: tuple[int, ...]) -> tuple[int, ...]:
+        least = min(shape[:2]) if len(shape) > 1 else 0
+        return tuple(rank if side == least and at < 2 else side for at, side in enumerate(shape))
+
+    return Header.of([(name, info.dtype, size(info.shape)) for name, info in header.tensors.items()])
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
 
 def _parse(path: Path) -> object:
     with path.open("rb") as file:
@@ -52,15 +85,10 @@ def _identify(path: Path) -> object:
 
 def _best(work: Callable[[], object], rounds: int) -> float:
     """Seconds of the quickest of many runs: what is left is the work itself."""
-    times = []
-    for _ in range(max(10, rounds * 5)):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return min(times)
+    return min(_seconds(work) for _ in range(max(10, rounds * 5)))
 
 
-def write_hollow(path: Path, header: object) -> None:
+def write_hollow(path: Path, header: Header) -> None:
     """A file with a real header and holes for data."""
     with path.open("wb") as file:
         file.write(header.encoded)
