@@ -5,7 +5,6 @@ A `Catalog` belongs to one thread; another thread opens its own.
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -59,8 +58,8 @@ class Catalog(CatalogReader):
                 row = self.rows("SELECT found, said FROM assets WHERE id = ?", [number]).fetchone()
                 if row is None:
                     raise NotFoundError(f"There is no asset #{number}.", "List them with `modelhub ls`.")
-                kept = {name: word for name, word in {**json.loads(row["said"]), **words}.items() if word}
-                self._update(number, {**effective(json.loads(row["found"]), kept), "said": json.dumps(kept)})
+                kept = {name: word for name, word in {**_parsed(row["said"]), **words}.items() if word}
+                self._update(number, {**effective(_parsed(row["found"]), kept), "said": _written(kept)})
 
     # -- what a scan says ------------------------------------------------------------------------------------------
 
@@ -93,7 +92,7 @@ class Catalog(CatalogReader):
             known = self.rows(select, [str(path)]).fetchone()
             if known is None:
                 return self._insert({"path": str(path), "added": time.time(), **row, **_stat_columns(stat)})
-            row |= effective(json.loads(row["found"]), json.loads(known["said"]))
+            row |= effective(_parsed(row["found"]), _parsed(known["said"]))
             before = FileStat(*tuple(known)[2:])
             if before != stat._replace(device=before.device):  # disks get other numbers when they are plugged in again
                 row |= {**dict.fromkeys(HASH_NAMES), "verified": None}
@@ -119,7 +118,7 @@ class Catalog(CatalogReader):
             self.absorb(old, new)
             mine = self._row(old)
             hashes = {name: mine[name] or row[name] for name in HASH_NAMES}
-            says = effective(json.loads(row["found"]), json.loads(mine["said"]))
+            says = effective(_parsed(row["found"]), _parsed(mine["said"]))
             self._update(old, {**kept, **hashes, **says, "missing": 0})
 
     def absorb(self, number: int, other: int) -> None:
@@ -127,13 +126,13 @@ class Catalog(CatalogReader):
         with self.atomic():
             one, two = self._row(number), self._row(other)
             notes = "\n".join(dict.fromkeys(text for text in (one["notes"], two["notes"]) if text))
-            said = {**json.loads(two["said"]), **json.loads(one["said"])}
-            says = effective(json.loads(one["found"]), said)
+            said = {**_parsed(two["said"]), **_parsed(one["said"])}
+            says = effective(_parsed(one["found"]), said)
             self.rows("INSERT OR IGNORE INTO tags SELECT ?, tag FROM tags WHERE asset_id = ?", [number, other])
             self.rows("UPDATE links SET asset_id = ? WHERE asset_id = ?", [number, other])
             self.remove([other])
             rating = max(one["rating"], two["rating"])
-            self._update(number, {"rating": rating, "notes": notes, "said": json.dumps(said), **says})
+            self._update(number, {"rating": rating, "notes": notes, "said": _written(said), **says})
 
     def set_links(self, links: Mapping[str, int], gone: Iterable[str] = ()) -> None:
         """Paths that are links to the contents of assets, and paths that no longer are."""
@@ -245,6 +244,19 @@ def _override(name: str, word: str) -> str:
     if word and not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,40}", word):
         raise UsageError(f"{word[:100]!r} cannot be {name}.", "Use a short word such as sdxl.")
     return word
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    import json  # not needed by a scan that finds nothing new
+
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def _written(value: Mapping[str, Any]) -> str:
+    import json
+
+    return json.dumps(value)
 
 
 def _stat_columns(stat: FileStat) -> dict[str, int]:

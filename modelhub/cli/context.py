@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from argparse import Namespace
@@ -103,5 +102,7 @@ def print_json(data: Any) -> None:
 
 
 def _json(data: Any) -> str:
+    import json
+
     text = json.dumps(data, indent=2, ensure_ascii=not is_unicode(sys.stdout), default=str)
     return _UNSEEN.sub(lambda char: f"\\u{ord(char[0]):04x}", text)

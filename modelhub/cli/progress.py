@@ -5,7 +5,6 @@ A stderr that is gone stops nobody: what cannot be shown is not worth a merge.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
@@ -104,6 +103,8 @@ class JsonLines:
     def __call__(self, event: Event) -> None:
         plain = {name: getattr(event, name) for name in ("job", "phase", "done", "total", "unit", "item", "level")}
         with self._lock, suppress(OSError, ValueError):
+            import json
+
             sys.stderr.write(json.dumps(plain) + "\n")
             sys.stderr.flush()
 

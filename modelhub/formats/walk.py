@@ -43,11 +43,6 @@ class Found(NamedTuple):
     folder: bool
 
     @property
-    def state(self) -> tuple[str, int, int, int, int, int]:
-        """All that a row of the catalog knows of the file too: while that is equal, there is nothing to read."""
-        return self[:6]
-
-    @property
     def stat(self) -> FileStat:
         """What the catalog compares."""
         return FileStat(*self[1:5])
