@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelhub.catalog.layouts import extra_keys
-from modelhub.errors import CorruptFileError, FileError, file_error
-from modelhub.formats.handle import open_regular
+from modelhub.errors import CorruptFileError, FileError
+from modelhub.formats.handle import read_bounded
 from modelhub.text import is_utf8
 
 if TYPE_CHECKING:
@@ -38,13 +38,9 @@ def extra_folders(path: str | Path) -> list[Folder]:
 
 
 def _read(path: str | Path) -> str:
-    try:
-        with os.fdopen(open_regular(path), "rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise file_error(error, path) from error
-    if len(data) > MAX_BYTES:
-        raise CorruptFileError(f"{path} has more than {MAX_BYTES:,} bytes, too many for a list of folders.", _HINT)
+    size, data = read_bounded(path, MAX_BYTES)
+    if size > MAX_BYTES:
+        raise CorruptFileError(f"{path} has {size:,} bytes, too many for a list of folders.", _HINT)
     return data.decode("utf-8-sig", "replace")
 
 

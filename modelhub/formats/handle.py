@@ -31,6 +31,18 @@ def open_regular(path: str | Path) -> int:
     raise NotAModelError(f"{path} is a device, a pipe or a socket.", "Name a regular file.")
 
 
+def read_bounded(path: str | Path, most: int) -> tuple[int, bytes]:
+    """The size of a file, and all its bytes if there are no more than `most`, else none. Raises as `open_regular`."""
+    try:
+        with os.fdopen(open_regular(path), "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(most + 1) if size <= most else b""
+    except OSError as error:
+        raise file_error(error, path) from error
+    size = max(size, len(data))
+    return size, data if size <= most else b""
+
+
 class Handle(Closing):
     """An open file that many stretches share; once it is closed, none of them can be read any more."""
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from modelhub.errors import CorruptFileError, file_error
-from modelhub.formats.handle import open_regular
+from modelhub.errors import CorruptFileError
+from modelhub.formats.handle import read_bounded
 
 #: The index of a model of 100,000 tensors has ten million bytes.
 MAX_BYTES = 16_000_000
@@ -33,11 +32,7 @@ def read_table(path: str | Path) -> dict[str, Any]:
 
 
 def _text(path: str | Path) -> bytes:
-    try:
-        with os.fdopen(open_regular(path), "rb") as file:
-            text = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise file_error(error, path) from error
-    if len(text) > MAX_BYTES:
-        raise CorruptFileError(f"{path} has more than {MAX_BYTES:,} bytes.", _BROKEN)
+    size, text = read_bounded(path, MAX_BYTES)
+    if size > MAX_BYTES:
+        raise CorruptFileError(f"{path} has {size:,} bytes, more than the {MAX_BYTES:,} that are allowed.", _BROKEN)
     return text

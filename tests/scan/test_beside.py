@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from modelhub.catalog.asset import Asset
 from modelhub.catalog.store import Catalog
@@ -18,12 +17,6 @@ CIVITAI = {
     "model": {"name": "Glimmering", "type": "TextualInversion", "tags": ["fantasy"]},
     "description": "<p>A <b>fine</b> one</p>",
 }  # fmt: skip
-
-
-@pytest.fixture
-def catalog():
-    with Catalog.open() as opened:
-        yield opened
 
 
 def only(catalog: Catalog, query: str = "") -> Asset:

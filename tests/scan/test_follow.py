@@ -21,19 +21,6 @@ def vectors(seed: int) -> dict[str, np.ndarray]:
     return {"emb_params": np.random.default_rng(seed).standard_normal((2, 768)).astype(np.float32)}
 
 
-@pytest.fixture
-def catalog():
-    with Catalog.open() as opened:
-        yield opened
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Path:
-    folder = tmp_path / "library"
-    folder.mkdir()
-    return folder
-
-
 def only(catalog: Catalog, query: str = "") -> Asset:
     (asset,) = catalog.find(query)
     return asset

@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,19 +22,6 @@ MakeFile = Callable[..., Path]
 
 def vectors(seed: int) -> dict[str, np.ndarray]:
     return {"emb_params": np.random.default_rng(seed).standard_normal((2, 768)).astype(np.float32)}
-
-
-@pytest.fixture
-def catalog() -> Iterator[Catalog]:
-    with Catalog.open() as opened:
-        yield opened
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Path:
-    folder = tmp_path / "library"
-    folder.mkdir()
-    return folder
 
 
 def only(catalog: Catalog) -> Asset:

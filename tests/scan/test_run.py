@@ -27,19 +27,6 @@ needs_permissions = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def catalog():
-    with Catalog.open() as opened:
-        yield opened
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Path:
-    folder = tmp_path / "library"
-    folder.mkdir()
-    return folder
-
-
 def by_name(catalog: Catalog) -> dict[str, object]:
     return {asset.name: asset for asset in catalog.find()}
 

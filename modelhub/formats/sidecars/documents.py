@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import codecs
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from modelhub.errors import CorruptFileError, file_error
-from modelhub.formats.handle import open_regular
+from modelhub.errors import CorruptFileError
+from modelhub.formats.handle import read_bounded
 
 #: Real ones have a few hundred kilobytes at most: Civitai's lists of pictures with their prompts.
 MAX_BYTES = 8_000_000
@@ -24,13 +23,8 @@ def read_text(path: Path) -> str:
 
     Raises CorruptFileError for more than `MAX_BYTES`, FileError when it cannot be read.
     """
-    try:
-        with os.fdopen(open_regular(path), "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            data = file.read(MAX_BYTES + 1) if size <= MAX_BYTES else b""
-    except OSError as error:
-        raise file_error(error, path) from error
-    if max(size, len(data)) > MAX_BYTES:
+    size, data = read_bounded(path, MAX_BYTES)
+    if size > MAX_BYTES:
         raise CorruptFileError(f"{path} has {size:,} bytes, too many for a sidecar of {MAX_BYTES:,} at most.", _MEND)
     coding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
     return data.decode(coding, "replace")
