@@ -10,6 +10,8 @@ import stat
 from pathlib import Path
 
 from modelhub.errors import CorruptFileError, FileError, file_error
+from modelhub.formats.hashes import hash_file
+from modelhub.formats.lanes import drop_cached
 from modelhub.formats.stat import FileStat
 from modelhub.formats.writer import replacing, write_all
 from modelhub.jobs import Job
@@ -64,21 +66,13 @@ def _check(old: Path, part: Path, read: str, known: str | None, job: Job) -> Non
             f"{one_line(str(old))} is not what it was when it was hashed: its SHA256 is {read}, and was {known}.",
             "The disk may be failing: compare with a backup. The file was left where it is.",
         )
-    if known is None and _sha256(part, job) != read:
+    if known is not None:
+        return
+    drop_cached(part)  # from the disk, not from memory
+    if hash_file(part, "fast", job).sha256 != read:
         raise CorruptFileError(
             f"The copy of {one_line(str(old))} reads back with other bytes.", "Check the disk that it was copied to."
         )
-
-
-def _sha256(path: Path, job: Job) -> str:
-    made = hashlib.sha256()
-    with path.open("rb", buffering=0) as file, job.phase("checking", path.stat().st_size, "bytes") as advance:
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # from the disk, not from memory
-        while block := file.read(_BLOCK):
-            made.update(block)
-            advance(len(block))
-    return made.hexdigest()
 
 
 def _copy_folder(old: Path, new: Path, job: Job) -> None:
