@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Collection
+from itertools import islice
 
 _KEEP = {"\n", "\t"}
 
@@ -62,6 +64,18 @@ def shorten(text: str, columns: int) -> str:
     head = columns - 1 - tail
     left, right = text, text[::-1]
     return _take(left, head) + "…" + _take(right, tail)[::-1]
+
+
+def brief(text: str, columns: int = 70) -> str:
+    """A name or value that a file chose, on one line, escaped and shortened; one of any length costs little."""
+    ends = 2 * columns
+    return shorten(one_line(text if len(text) <= 2 * ends else text[:ends] + text[-ends:]), columns)
+
+
+def few(names: Collection[str], columns: int = 70) -> str:
+    """The first three names, each `brief`, and how many more there are."""
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return ", ".join(brief(name, columns) for name in islice(names, 3)) + more
 
 
 def _take(text: str, columns: int) -> str:

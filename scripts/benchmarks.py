@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench_catalog import bench_identify, bench_ls, bench_scan
+from bench_convert import bench_convert, bench_inspect, bench_prune
+from bench_safety import bench_safety
 from bench_tools import Figures, compare, layout, run, workplace, write_random
 
 from modelhub.formats.header import Header
@@ -109,6 +111,8 @@ def main() -> None:
     hashing = which.add_parser("hash", help=bench_hash.__doc__)
     hashing.add_argument("--gigabytes", type=float, default=4.0, help="how large the file is")
     hashing.set_defaults(run=bench_hash)
+    for bench in (bench_convert, bench_prune, bench_inspect, bench_safety):
+        which.add_parser(bench.__name__.removeprefix("bench_"), help=bench.__doc__).set_defaults(run=bench)
     args = parser.parse_args()
     args.run(args)
 

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelhub.text import (
+    brief,
+    few,
     human_count,
     human_seconds,
     human_size,
@@ -109,6 +111,19 @@ def test_human_count(count: int | None, shown: str):
 )
 def test_human_seconds(seconds: float, shown: str):
     assert human_seconds(seconds) == shown
+
+
+def test_a_brief_name_shows_both_of_its_ends_and_no_control_character():
+    assert brief("a\x1b[31m\nb") == "a\\x1b[31m\\x0ab"
+    for length in (50, 100, 10_000_000):
+        shown = brief("begin" + "x" * length + "\x1bend", 30)
+        assert width(shown) == 30 and shown.startswith("begin") and shown.endswith("\\x1bend") and "…" in shown
+
+
+def test_few_names_and_how_many_more():
+    assert few([]) == "" and few({"a": 1, "b": 2}) == "a, b" and few(["a", "b", "c"]) == "a, b, c"
+    assert few(list("abcd")) == "a, b, c and 1 more"
+    assert few(["x" * 20] * 1003, 5) == "xx…xx, xx…xx, xx…xx and 1,000 more"
 
 
 def test_plural():

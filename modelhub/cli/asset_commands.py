@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelhub.cli.context import Bold, Context
+from modelhub.cli.each_file import each_file
 from modelhub.cli.identity_words import (
     adapter_words,
     component_words,
@@ -18,7 +19,7 @@ from modelhub.cli.identity_words import (
 )
 from modelhub.cli.options import REF_HELP, command
 from modelhub.cli.table import facts, wrapped
-from modelhub.errors import CancelledError, ModelhubError, UsageError
+from modelhub.errors import UsageError
 from modelhub.formats.hashes import hash_asset, hash_file
 from modelhub.formats.opening import stat_of
 from modelhub.text import human_count, one_line
@@ -109,46 +110,10 @@ def _identify(context: Context) -> int:
         unknown |= identity.kind == "unknown" and identity.fingerprint is not None
         return {"path": str(path), **identity.as_dict()}
 
-    code = _each_file(context, one, _identity_lines)
+    code = each_file(context, context.args.files, one, _identity_lines)
     if unknown:
         context.say(say_what_it_is("REF"))
     return code
-
-
-def _each_file(context: Context, work: Any, lines: Any) -> int:
-    """Run `work` on every file and answer for all; a file that fails is reported, and the others still answered.
-
-    One file that fails raises its error as it is. With several, the exit code is that of the first failure.
-    """
-    paths = context.args.files
-    if len(paths) == 1:
-        data = work(paths[0])
-        context.answer(data, lambda: lines(data))
-        return 0
-    answers, code = [], 0
-    for path in paths:
-        try:
-            answers.append(work(path))
-        except CancelledError:
-            raise
-        except ModelhubError as error:
-            code = code or error.exit_code
-            answers.append(
-                {"path": str(path), "error": {"code": error.code, "message": error.message, "hint": error.hint}}
-            )
-    context.answer(answers, lambda: (line for at, found in enumerate(answers) for line in _apart(at, found, lines)))
-    return code
-
-
-def _apart(at: int, found: dict[str, Any], lines: Any) -> Iterator[str]:
-    """The lines of one answer or error, with an empty line before all but the first."""
-    yield from [""] if at else ()
-    if "error" in found:
-        yield Bold(one_line(found["path"]))
-        yield from wrapped(f"error: {found['error']['message']}", 7)
-        yield from wrapped(f"       {found['error']['hint']}", 7) if found["error"]["hint"] else ()
-    else:
-        yield from lines(found)
 
 
 def _identity_lines(found: dict[str, Any]) -> Iterator[str]:
@@ -184,7 +149,7 @@ def _hash(context: Context) -> int:
             hashes, size = hash_file(path, "full", context.job), path.stat().st_size
         return {"path": str(path), "size": size, **hashes.as_dict()}
 
-    return _each_file(context, one, _hash_lines)
+    return each_file(context, context.args.files, one, _hash_lines)
 
 
 def _hash_lines(found: dict[str, Any]) -> Iterator[str]:

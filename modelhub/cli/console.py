@@ -27,6 +27,8 @@ examples:
   modelhub                                    open the TUI
   modelhub scan ~/models                      index a folder
   modelhub ls kind:checkpoint arch:sdxl       search
+  modelhub inspect old.ckpt                   look inside, run nothing
+  modelhub convert old.ckpt                   write it as safetensors
   modelhub merge weighted-sum A B --alpha 0.3 -o C.safetensors
   modelhub preview C -p "a red circle" -o C.png
   modelhub demo                               see it all on tiny models
@@ -87,6 +89,9 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     "organize_commands": ("rm", "mv", "undo", "trash", "forget", "link"),
     "check_commands": ("verify", "dupes"),
     "library_commands": ("folders", "sidecars"),
+    "inspect_command": ("inspect",),
+    "convert_commands": ("convert",),
+    "prune_commands": ("prune", "repair"),
     "merge_commands": ("merge", "methods", "recipe"),
     "preview_command": ("preview",),
     "demo_command": ("demo",),

@@ -1,4 +1,4 @@
-"""demo: the whole of modelhub on tiny models: lay out, scan, search, merge, preview, write, find again."""
+"""demo: the whole of modelhub on tiny models: lay out, scan, search, convert, merge, preview, write, find again."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from modelhub.cli.context import Bold, Context
 from modelhub.cli.options import command
 from modelhub.cli.table import table, wrapped
 from modelhub.settings import user_path
+from modelhub.text import one_line, plural
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from modelhub.catalog.opener import Opener
     from modelhub.catalog.store import Catalog
     from modelhub.cli.options import Commands
+    from modelhub.convert.batch import Item
+    from modelhub.convert.inspect import Inspection
     from modelhub.demo.judge import Verdict
     from modelhub.demo.library import Library
     from modelhub.formats.source import TensorSource
@@ -42,7 +45,7 @@ def add(commands: Commands) -> None:
         commands,
         "demo",
         _demo,
-        "See it all on tiny models: scan, search, merge, preview, find again.",
+        "See it all on tiny models: scan, search, convert, merge, preview, find again.",
         "modelhub demo ~/modelhub-demo",
         reads=False,
     )
@@ -109,7 +112,7 @@ class _Walk:
         """All steps; the answer for --json."""
         from modelhub.catalog.opener import Opener
 
-        scanned = self._scan()
+        scanned, converted = self._scan(), self._convert()
         with Opener(self.catalog, hashed=True, job=self.context.job) as opener:
             rows = self._render(opener)
             written, same = self._write(opener, rows)
@@ -117,6 +120,7 @@ class _Walk:
         return {
             "folder": str(self.library.folder),
             "scan": scanned,
+            "converted": converted,
             "sheet": str(self.sheet),
             "rows": [row.as_dict() for row in rows],
             "written": written,
@@ -137,6 +141,23 @@ class _Walk:
         self._tell("modelhub ls", asset_rows(self.catalog.find(sort="kind")))
         return report.as_dict()
 
+    def _convert(self) -> list[dict[str, Any]]:
+        """Look into the pickles and write those as safetensors that have not been yet."""
+        from modelhub.cli.convert_library import make_library
+        from modelhub.convert.batch import plan_batch, run_batch
+        from modelhub.convert.inspect import inspect
+        from modelhub.convert.one import Wish
+
+        job = self.context.job
+        items = plan_batch(self.catalog.find("format:pickle", sort="path"), None, Wish(), job)
+        seen = [inspect(item.asset.path) for item in items]
+        done = [*run_batch(make_library(self.catalog, job), items, Wish(), job)]
+        self._tell("2. The old pickles, converted without running them", [*map(_converted, done, seen)])
+        return [
+            {**item.as_dict(), "verdict": one.verdict, "globals": len(one.globals)}
+            for item, one in zip(done, seen, strict=True)
+        ]
+
     def _sources(self, opener: Opener) -> Iterator[tuple[str, TensorSource]]:
         """The rows of the sheet: a parent, the merges between, the other parent, and both styles in full."""
         from modelhub.merge.plan import plan
@@ -156,7 +177,7 @@ class _Walk:
         from modelhub.formats.images import save_png
         from modelhub.preview.grids import contact_sheet
 
-        self._tell("2. Two styles merged at three strengths, and rendered before anything is written", ())
+        self._tell("3. Two styles merged at three strengths, and rendered before anything is written", ())
         sources = dict([("base", opener(str(self.library.base)).source), *self._sources(opener)])
         with self.context.job.phase("rendering", len(sources) * len(ASKED), "pictures") as advance:
             pictures = {name: self._pictures(source, name, advance) for name, source in sources.items()}
@@ -204,7 +225,7 @@ class _Walk:
         same = all(bool((one == two).all()) for one, two in zip(before, after, strict=True))
         told = "the same, byte for byte" if same else "NOT the same: please report this"
         self._tell(
-            f"3. {WRITTEN:.0%} pastel written in {report.seconds:.1f} s; "
+            f"4. {WRITTEN:.0%} pastel written in {report.seconds:.1f} s; "
             f"pictures of the file and of the unwritten merge are {told}",
             (),
         )
@@ -218,6 +239,12 @@ class _Walk:
             f"{home} modelhub show {self.goal.stem}",
             "modelhub scan ~/your/models",
         ]
+
+
+def _converted(item: Item, seen: Inspection) -> str:
+    words = {"converted": item.goal.name, "already": f"{item.goal.name}, which was there already"}
+    became = words.get(item.status, f"{item.status}: {item.message}")
+    return one_line(f"{seen.verdict}, {plural(len(seen.globals), 'name')} in it: {item.asset.name}  →  {became}")
 
 
 def _recipe(method: str, refs: Sequence[str], alpha: float) -> Recipe:

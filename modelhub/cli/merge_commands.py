@@ -12,7 +12,8 @@ from modelhub.cli.options import REF_HELP, command
 from modelhub.cli.pictures import check_pictures, save_pictures
 from modelhub.cli.table import facts, wrapped
 from modelhub.errors import NotFoundError, UsageError
-from modelhub.merge.recipe import DTYPES, MERGE_VAE, Recipe, simple_recipe
+from modelhub.formats.cast import PRECISIONS
+from modelhub.merge.recipe import MERGE_VAE, Recipe, simple_recipe
 from modelhub.merge.recipe_files import check_recipe_goal, is_recipe, read_recipe, write_recipe
 from modelhub.merge.registry import methods
 from modelhub.settings import user_path
@@ -52,7 +53,9 @@ def add(commands: Commands) -> None:
         help=f"take the VAE of this model, e.g. --vae vae-ft-mse (default: A's; '{MERGE_VAE}' merges it too)",
     )
     parser.add_argument(
-        "--dtype", choices=tuple(DTYPES), help="store weights in this precision, e.g. --dtype fp16 (default: as in A)"
+        "--dtype",
+        choices=tuple(PRECISIONS),
+        help="store weights in this precision, e.g. --dtype fp16 (default: as in A)",
     )
     parser.add_argument("--name", metavar="TEXT", default="", help='a title for the result, e.g. --name "soft stripes"')
     parser.add_argument("--force", action="store_true", help="replace OUT, and FILE and the picture, if they exist")
@@ -193,7 +196,7 @@ def _merge_json(report: MergeReport, number: int) -> dict[str, Any]:
         "path": str(written.path),
         "size": written.size,
         "sha256": written.sha256,
-        "autov3": written.tensor_sha256[:12],
+        "autov3": written.autov3,
         "tensors": written.tensors,
         "merged": report.merged,
         "copied": report.copied,
@@ -210,7 +213,7 @@ def _merge_lines(report: MergeReport, number: int) -> Iterator[str]:
     yield from facts(
         [
             ("size", human_size(written.size)),
-            ("sha256", written.sha256),
+            ("sha256", written.sha256 or ""),
             ("tensors", done),
             ("time", human_seconds(report.seconds)),
         ]

@@ -5,15 +5,39 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelhub.cli.context import Context
 from modelhub.cli.streams import columns
+from modelhub.settings import user_path
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 REF_HELP = "an asset: its path, file name, stem, '#id' in quotes, or six or more digits of a hash"
+
+
+def path_word(text: str) -> Path:
+    """A path as the user wrote it; an empty one, as an unset variable of a shell gives it, is refused."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty word names no file or folder")
+    return user_path(text)
+
+
+def add_goal(parser: argparse.ArgumentParser, name: str) -> None:
+    """DST, which may be left out: the result is then called `name`."""
+    text = f"the file or folder to write to (default: {name} beside SRC)"
+    parser.add_argument("goal", metavar="DST", nargs="?", type=path_word, help=text)
+
+
+def add_precisions(parser: argparse.ArgumentParser) -> None:
+    """--dtype and --vae-dtype."""
+    from modelhub.formats.cast import PRECISIONS
+
+    for option, what in (("--dtype", "store weights in this precision"), ("--vae-dtype", "the same for the VAE")):
+        text = f"{what}, e.g. {option} fp16"
+        parser.add_argument(option, choices=("keep", *PRECISIONS), default="keep", help=text)
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):

@@ -16,7 +16,7 @@ from modelhub.formats.gguf_cursor import BROKEN, Cursor
 from modelhub.formats.handle import Handle
 from modelhub.formats.header import BLOCKS, Header, nbytes
 from modelhub.formats.safetensors import sniff_hint
-from modelhub.formats.source import TensorSource
+from modelhub.formats.source import Place, TensorSource
 
 _MAX_TENSORS, _MAX_PAIRS, _MAX_RANK = 100_000, 200_000, 8
 #: Bytes of a key or a tensor's name, of a text that is kept, and of the padding between tensors.
@@ -51,6 +51,7 @@ class GgufFile(TensorSource):
 
     def __init__(self, path: str | Path) -> None:
         self._file = Handle(path)
+        self.path = self._file.path
         try:
             self.header, self._places = _read(Cursor(self._file))
         except BaseException:
@@ -59,10 +60,13 @@ class GgufFile(TensorSource):
 
     def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
         """Positioned read; raises CorruptFileError when the file has become shorter than its header says."""
-        size = self.info(name).nbytes
-        if offset < 0 or offset + len(buffer) > size:
-            raise IndexError(f"bytes {offset} to {offset + len(buffer)} of tensor {name!r}, which has {size}")
+        self.within(name, offset, len(buffer))
         self._file.fill(self._places[name] + offset, buffer)
+
+    def place(self, name: str) -> Place:
+        """Where the header says that it is."""
+        self.info(name)
+        return Place(self._file.descriptor, self._places[name])
 
     def close(self) -> None:
         """Close the file; closing twice is fine."""

@@ -43,6 +43,19 @@ def read_bounded(path: str | Path, most: int) -> tuple[int, bytes]:
     return size, data if size <= most else b""
 
 
+def fill_from(descriptor: int, path: str | Path, position: int, buffer: memoryview) -> None:
+    """Fill `buffer` from byte `position` of an open file on; `path` is its name in messages. Raises FileError."""
+    done = 0
+    while done < len(buffer):
+        try:
+            count = os.preadv(descriptor, [buffer[done:]], position + done)
+        except OSError as error:
+            raise file_error(error, path) from error
+        if count == 0:
+            raise CorruptFileError(f"{path} became shorter while it was read.", "Something else writes to it.")
+        done += count
+
+
 class Handle(Closing):
     """An open file that many stretches share; once it is closed, none of them can be read any more."""
 
@@ -53,15 +66,11 @@ class Handle(Closing):
 
     def fill(self, position: int, buffer: memoryview) -> None:
         """Fill `buffer` from byte `position` on; safe from several threads. Raises FileError."""
-        done = 0
-        while done < len(buffer):
-            try:
-                count = os.preadv(self.descriptor, [buffer[done:]], position + done)
-            except OSError as error:
-                raise file_error(error, self.path) from error
-            if count == 0:
-                raise CorruptFileError(f"{self.path} became shorter while it was read.", "Something else writes to it.")
-            done += count
+        fill_from(self.descriptor, self.path, position, buffer)
+
+    def length(self) -> int:
+        """Bytes that the file has by now."""
+        return os.fstat(self.descriptor).st_size
 
     def close(self) -> None:
         """Close the file; closing twice is fine."""

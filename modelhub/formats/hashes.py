@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zlib
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -17,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from modelhub.errors import CancelledError, FileError, ModelhubError, file_error
+from modelhub.formats.crc import crc32
 from modelhub.formats.handle import open_regular
 from modelhub.formats.lanes import Digest, feed
 from modelhub.formats.safetensors import read_header
@@ -48,13 +48,13 @@ class Hashes:
 
 
 class _Crc32:
-    """zlib's CRC-32 with the face of a hash."""
+    """CRC-32 with the face of a hash."""
 
     def __init__(self) -> None:
         self.value = 0
 
     def update(self, data: memoryview, /) -> None:
-        self.value = zlib.crc32(data, self.value)
+        self.value = crc32(data, self.value)
 
 
 def hash_file(path: str | Path, mode: str = "full", job: Job = QUIET) -> Hashes:
@@ -183,7 +183,7 @@ def _hash(path: Path, descriptor: int, full: bool, threads: int, count: Callable
     whole, data, tree, crc = hashlib.sha256(), hashlib.sha256(), blake3(), _Crc32()
     digests = [Digest(whole.update, 1.0), Digest(tree.update, 0.25)]
     if full:
-        digests.append(Digest(crc.update, 0.35))
+        digests.append(Digest(crc.update, 0.1))
     if data_start:
         digests.append(Digest(data.update, 1.0, data_start))
     autov1 = _autov1(descriptor) if full and size >= _AUTOV1_END else None

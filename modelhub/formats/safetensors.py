@@ -16,7 +16,7 @@ from modelhub.errors import CorruptFileError, NotAModelError, file_error
 from modelhub.formats.handle import Handle, open_regular
 from modelhub.formats.header import DTYPE_BITS, Header, TensorInfo, nbytes
 from modelhub.formats.quick import quick_header
-from modelhub.formats.source import TensorSource
+from modelhub.formats.source import Place, TensorSource
 
 #: Real headers are below 3 MB; with the counts below this keeps the memory of any parse under 200 MB.
 MAX_HEADER = 16_000_000
@@ -250,10 +250,12 @@ class SafetensorsFile(TensorSource):
 
     def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
         """Positioned read; raises CorruptFileError when the file has become shorter than its header says."""
-        info = self.info(name)
-        if offset < 0 or offset + len(buffer) > info.nbytes:
-            raise IndexError(f"bytes {offset} to {offset + len(buffer)} of tensor {name!r}, which has {info.nbytes}")
-        self._file.fill(self.header.data_start + info.begin + offset, buffer)
+        begin = self.within(name, offset, len(buffer)).begin
+        self._file.fill(self.header.data_start + begin + offset, buffer)
+
+    def place(self, name: str) -> Place:
+        """Where the header says that it is."""
+        return Place(self._file.descriptor, self.header.data_start + self.info(name).begin)
 
     def _head(self) -> bytes:
         buffer = bytearray(self.header.data_start)

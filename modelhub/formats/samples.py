@@ -36,35 +36,44 @@ def read_numbers(source: TensorSource, name: str, start: int, count: int) -> Flo
     return decode(dtype, buffer)
 
 
-def decode(dtype: str, data: bytes | bytearray) -> Floats:
+def decode(dtype: str, data: bytes | bytearray | memoryview) -> Floats:
     """The numbers in the bytes of a file, as float64: every precision fits in it exactly."""
     import numpy as np
 
-    numbers: Any
-    if dtype == "BF16":
-        numbers = (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
-    elif dtype == "F8_E5M2":
-        numbers = (np.frombuffer(data, "u1").astype("<u2") << 8).view("<f2")
-    elif dtype == "F8_E4M3":
-        numbers = _e4m3()[np.frombuffer(data, "u1")]
-    else:
-        numbers = np.frombuffer(data, {"F64": "<f8", "F32": "<f4", "F16": "<f2"}[dtype])
     with np.errstate(invalid="ignore"):  # a NaN that signals is a NaN
-        wide: Floats = numbers.astype(np.float64)
+        wide: Floats = numbers(dtype, data).astype(np.float64)
     return wide
 
 
+def numbers(dtype: str, data: bytes | bytearray | memoryview) -> NDArray[np.floating[Any]]:
+    """The same in the narrowest float of numpy that holds the precision; of the memory of `data` where that is it."""
+    import numpy as np
+
+    found: NDArray[np.floating[Any]]
+    if dtype == "BF16":
+        found = (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
+    elif PRECISIONS[dtype][0] == 1:
+        found = _fp8(dtype)[np.frombuffer(data, "u1")]
+    else:
+        found = np.frombuffer(data, {"F64": "<f8", "F32": "<f4", "F16": "<f2"}[dtype])
+    return found
+
+
 @cache
-def _e4m3() -> Floats:
-    """All 256 numbers of float8_e4m3fn: sign, 4 bits of exponent with bias 7, 3 of mantissa; all ones is NaN."""
+def _fp8(dtype: str) -> NDArray[np.float32]:
+    """The numbers of all 256 bytes. E5M2 is the upper half of fp16.
+
+    E4M3 has a sign, 4 bits of exponent with bias 7, and 3 of mantissa; all ones is NaN, and there is no infinity.
+    """
     import numpy as np
 
     codes = np.arange(256)
+    if dtype == "F8_E5M2":
+        return (codes << 8).astype("<u2").view("<f2").astype(np.float32)
     exponent, mantissa = codes >> 3 & 15, codes & 7
     size = np.where(exponent == 0, mantissa / 8 * 2.0**-6, (1 + mantissa / 8) * 2.0 ** (exponent - 7))
     size[(codes & 127) == 127] = np.nan
-    table: Floats = np.where(codes < 128, size, -size)
-    return table
+    return np.where(codes < 128, size, -size).astype(np.float32)
 
 
 def coarser(one: str, two: str) -> str:

@@ -7,7 +7,9 @@ a `header` and can fill a buffer with any stretch of any tensor; all else follow
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelhub.errors import NotFoundError
 from modelhub.formats.closing import Closing
@@ -33,6 +35,21 @@ def torch_dtype(name: str) -> torch.dtype:
     return found
 
 
+class Place(NamedTuple):
+    """Where bytes stand: from `offset` on in the file that is open as `descriptor`."""
+
+    descriptor: int
+    offset: int
+
+
+class Record(NamedTuple):
+    """`size` bytes at a place, and the CRC-32 that the file itself keeps of them."""
+
+    place: Place
+    size: int
+    crc: int
+
+
 class TensorSource(Closing):
     """Names to tensors, read when asked.
 
@@ -48,6 +65,32 @@ class TensorSource(Closing):
         Raises NotFoundError for an unknown name, FileError when the bytes cannot be had.
         """
 
+    def place(self, name: str) -> Place | None:
+        """Where the bytes of tensor `name` stand just as they will be written; None where they have to be made.
+
+        Raises NotFoundError for an unknown name.
+        """
+        self.info(name)
+        return None
+
+    def crc32(self, name: str) -> int | None:
+        """The CRC-32 that the file itself keeps of just the bytes of tensor `name`; None where it keeps none."""
+        self.info(name)
+        return None
+
+    def records(self, name: str) -> tuple[Record, ...]:
+        """What the file itself keeps checksums of and tensor `name` is read or made from, whole or in part."""
+        self.info(name)
+        return ()
+
+    def file_of(self, name: str) -> Path | None:
+        """The file that tensor `name` is read from, to name it in messages; None where it is made of several, or none.
+
+        A source that is one file says so by its `path`.
+        """
+        self.info(name)
+        return getattr(self, "path", None)
+
     def close(self) -> None:
         """Let go of files; reading afterwards is an error."""
 
@@ -57,8 +100,15 @@ class TensorSource(Closing):
             return self.header.tensors[name]
         except KeyError:
             raise NotFoundError(
-                f"There is no tensor {name!r} here.", "List the names with `modelhub identify`."
+                f"There is no tensor {name!r} here.", "List the names with `modelhub inspect FILE --tensors`."
             ) from None
+
+    def within(self, name: str, offset: int, size: int) -> TensorInfo:
+        """The header's entry of `name`. Raises NotFoundError, IndexError when the tensor does not have these bytes."""
+        info = self.info(name)
+        if offset < 0 or offset + size > info.nbytes:
+            raise IndexError(f"bytes {offset} to {offset + size} of tensor {name!r}, which has {info.nbytes}")
+        return info
 
     def read_bytes(self, name: str) -> bytes:
         """All data of one tensor, as the bytes of a file."""
@@ -120,3 +170,21 @@ def _overlay(out: bytearray, offset: int, piece: bytes, at: int) -> None:
 def element_size(info: TensorInfo) -> int:
     """Whole bytes per element; 1 for dtypes packed in bytes or blocks, which are never split into elements."""
     return max(1, element_bits(info.dtype) // 8)
+
+
+def whole_elements(info: TensorInfo, offset: int, buffer: memoryview, fill: Callable[[int, memoryview], None]) -> None:
+    """Fill `buffer` from byte `offset` of a tensor on by a `fill(start, view)` that makes whole elements only.
+
+    `fill` is called once, or not at all for no bytes; elements that `buffer` has parts of are cut.
+    """
+    if not buffer:
+        return
+    size = element_size(info)
+    start, before = divmod(offset, size)
+    stop = -(-(offset + len(buffer)) // size)
+    if len(buffer) == (stop - start) * size:
+        fill(start, buffer)
+    else:
+        whole = memoryview(bytearray((stop - start) * size))
+        fill(start, whole)
+        buffer[:] = whole[before : before + len(buffer)]

@@ -2,14 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 
 from modelhub.errors import UsageError
-from modelhub.formats.header import Header
-from modelhub.formats.source import TensorSource
+from modelhub.formats.header import Header, TensorInfo
+from modelhub.formats.source import Place, Record, TensorSource
 
 
-class Combined(TensorSource):
+class View(TensorSource):
+    """A source that has each of its tensors from another one, which `_origin` names with the tensor's name there."""
+
+    @abstractmethod
+    def _origin(self, name: str) -> tuple[TensorSource, str]:
+        """The source that has a tensor, which this view is known to have, and its name in that."""
+
+    def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
+        """The bytes of its origin. Raises what that raises, NotFoundError if unknown."""
+        self.info(name)
+        source, old = self._origin(name)
+        source.read_into(old, offset, buffer)
+
+    def place(self, name: str) -> Place | None:
+        """Where its origin has it."""
+        self.info(name)
+        source, old = self._origin(name)
+        return source.place(old)
+
+    def crc32(self, name: str) -> int | None:
+        """What its origin knows."""
+        self.info(name)
+        source, old = self._origin(name)
+        return source.crc32(old)
+
+    def records(self, name: str) -> tuple[Record, ...]:
+        """Those of its origin."""
+        self.info(name)
+        source, old = self._origin(name)
+        return source.records(old)
+
+    def file_of(self, name: str) -> Path | None:
+        """The file of its origin."""
+        self.info(name)
+        source, old = self._origin(name)
+        return source.file_of(old)
+
+
+class Changed(View):
+    """`source` with the bytes of some tensors made by `_make` from their own; the others are passed through.
+
+    Closing the view closes the source.
+    """
+
+    def __init__(self, source: TensorSource, changed: Collection[str], header: Header) -> None:
+        self._source, self._changed, self.header = source, changed, header
+
+    @abstractmethod
+    def _make(self, name: str, info: TensorInfo, offset: int, buffer: memoryview) -> None:
+        """Fill `buffer` from byte `offset` on of a changed tensor, which has these bytes."""
+
+    def _origin(self, name: str) -> tuple[TensorSource, str]:
+        return self._source, name
+
+    def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
+        """The bytes of the tensor as it becomes. Raises what the source raises, NotFoundError if unknown."""
+        if name in self._changed:
+            self._make(name, self.within(name, offset, len(buffer)), offset, buffer)
+        else:
+            super().read_into(name, offset, buffer)
+
+    def place(self, name: str) -> Place | None:
+        """Where the source has it, unless it is changed."""
+        return None if name in self._changed else super().place(name)
+
+    def crc32(self, name: str) -> int | None:
+        """What the source knows, unless it is changed."""
+        return None if name in self._changed else super().crc32(name)
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
+
+
+class Combined(View):
     """Several sources as one: every name that any of them has, and where several have it, the tensor of the last.
 
     So `Combined([base, unet])` is `base` with another U-Net, and `Combined([checkpoint, vae])` a checkpoint with
@@ -28,10 +104,8 @@ class Combined(TensorSource):
         )
         self.header = Header.of(entries, metadata)
 
-    def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
-        """The bytes of the last source that has `name`. Raises what it raises, NotFoundError if none has it."""
-        self.info(name)
-        self._owners[name].read_into(name, offset, buffer)
+    def _origin(self, name: str) -> tuple[TensorSource, str]:
+        return self._owners[name], name
 
     def close(self) -> None:
         """Close every source."""
@@ -39,35 +113,54 @@ class Combined(TensorSource):
             source.close()
 
 
-class Renamed(TensorSource):
+class Renamed(View):
     """A source under other names: `rename` gets each name and answers with the new one, or None to leave it out.
 
-    Metadata stays; the header is laid out anew, in the order of the source. Closing the view closes the source.
-    Raises UsageError when two tensors would get the same name.
+    `old_names` has the old names by the new ones. Metadata stays unless another is given; the header is laid out anew,
+    in the order of the source. Closing the view closes the source. Raises UsageError when two tensors would get the
+    same name.
     """
 
-    def __init__(self, source: TensorSource, rename: Callable[[str], str | None]) -> None:
+    def __init__(
+        self,
+        source: TensorSource,
+        rename: Callable[[str], str | None],
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         self._source = source
-        self._old: dict[str, str] = {}
+        self.old_names: dict[str, str] = {}
         for old in source.header.tensors:
             new = rename(old)
             if new is None:
                 continue
-            if new in self._old:
+            if new in self.old_names:
                 raise UsageError(
-                    f"The tensors {self._old[new]!r} and {old!r} would both be named {new!r}.", "Leave one out."
+                    f"The tensors {self.old_names[new]!r} and {old!r} would both be named {new!r}.", "Leave one out."
                 )
-            self._old[new] = old
-        entries = (
-            (new, info.dtype, info.shape) for new, old in self._old.items() for info in (source.header.tensors[old],)
-        )
-        self.header = Header.of(entries, source.header.metadata)
+            self.old_names[new] = old
+        tensors = source.header.tensors
+        entries = ((new, tensors[old].dtype, tensors[old].shape) for new, old in self.old_names.items())
+        self.header = Header.of(entries, source.header.metadata if metadata is None else metadata)
 
-    def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
-        """The bytes of the tensor under its old name. Raises what the source raises, NotFoundError if unknown."""
-        self.info(name)
-        self._source.read_into(self._old[name], offset, buffer)
+    def _origin(self, name: str) -> tuple[TensorSource, str]:
+        return self._source, self.old_names[name]
 
     def close(self) -> None:
         """Close the source."""
         self._source.close()
+
+
+class Held(TensorSource):
+    """Small tensors in memory as a source: name to dtype ("I64"), shape, and the bytes of the contiguous tensor."""
+
+    def __init__(self, tensors: Mapping[str, tuple[str, tuple[int, ...], bytes]]) -> None:
+        self._data = {name: data for name, (_, _, data) in tensors.items()}
+        self.header = Header.of((name, dtype, shape) for name, (dtype, shape, _) in tensors.items())
+        for name, data in self._data.items():
+            if len(data) != self.info(name).nbytes:
+                raise ValueError(f"{name!r} has {len(data)} bytes, and needs {self.info(name).nbytes}")
+
+    def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
+        """A copy of the bytes held."""
+        self.within(name, offset, len(buffer))
+        buffer[:] = self._data[name][offset : offset + len(buffer)]

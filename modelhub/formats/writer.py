@@ -1,52 +1,66 @@
-"""Write any source to a safetensors file: header first, tensors in file order, hashed on the way, whole or not at all.
+"""Write any source to a safetensors file: header first, tensors in file order, proven on the way, whole or not at all.
 
 The file grows under a temporary name beside its goal, is synced, and is then renamed. Memory is a handful of blocks,
-whatever the size of the model: workers fill blocks from the source, one thread writes them in order, two hash them.
+whatever the size of the model: what stands in a file already is copied by the kernel, the rest goes through buffers.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import secrets
 import shutil
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO
 
 from modelhub.errors import FileExistsAlreadyError, NoSpaceError, UsageError, file_error
-from modelhub.formats.source import TensorSource, element_size
+from modelhub.formats.copying import Run, copied, runs
+from modelhub.formats.handle import open_regular
+from modelhub.formats.parts import growing, sweep
+from modelhub.formats.proving import Proof
+from modelhub.formats.pump import Output, Piece, Pump, pieces, write_all
+from modelhub.formats.source import Place, TensorSource
+from modelhub.formats.stat import FileStat
+from modelhub.formats.syncing import Syncing
 from modelhub.jobs import QUIET, Advance, Job
 from modelhub.text import human_size
 
+if TYPE_CHECKING:
+    from modelhub.formats.hashes import Hashes
+
+__all__ = ["BLOCK", "Written", "check_place", "check_target", "replacing", "write", "write_all"]
+
 #: Bytes per block: large enough to hide Python and threads, small enough to stay in a cache.
 BLOCK = 1024 * 1024
-#: Blocks that may wait for their hashes while others are written.
-_HASHING = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written: `sha256` of the file, `tensor_sha256` of its data area (its first 12 digits are AutoV3)."""
+    """What was written: `sha256` of the file, `tensor_sha256` of its data area; None where hashes were not wanted.
+
+    `stat` is that of the file, by which it is known whether it is still the one that was written.
+    """
 
     path: Path
     size: int
-    sha256: str
-    tensor_sha256: str
+    sha256: str | None
+    tensor_sha256: str | None
     tensors: int
+    stat: FileStat
 
+    @property
+    def autov3(self) -> str | None:
+        """The first 12 digits of `tensor_sha256`, by which other programs know the file."""
+        return self.tensor_sha256 and self.tensor_sha256[:12]
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """One block of one tensor, to be read from the source."""
+    @property
+    def hashes(self) -> Hashes | None:
+        """All that were made, if any."""
+        from modelhub.formats.hashes import Hashes
 
-    name: str
-    offset: int
-    size: int
+        return Hashes(self.sha256, autov2=self.sha256[:10], autov3=self.autov3) if self.sha256 else None
 
 
 def write(
@@ -56,18 +70,40 @@ def write(
     force: bool = False,
     workers: int = 2,
     block: int = BLOCK,
+    hashes: bool = True,
+    verify: bool = False,
+    damaged: list[str] | None = None,
     job: Job = QUIET,
 ) -> Written:
     """Write `source` to `path` as safetensors and return the hashes of what was written.
 
-    Results do not depend on `workers` or `block`. Raises FileExistsAlreadyError without `force`, NoSpaceError before
-    the first byte if the disk is too full, UsageError when `path` is not a .safetensors name; a cancelled or failed
-    job leaves neither the file nor its temporary name behind.
+    Results do not depend on `workers` or `block`. Without `hashes`, tensors that have a place are copied by the kernel,
+    which takes half the time. With `verify`, every byte is read back from the file and proven: against the checksum
+    that the source keeps of a tensor, or else against what the source gives. With a list `damaged`, tensors whose own
+    checksum does not fit are put into it and written as they are.
+
+    Raises FileExistsAlreadyError without `force`, NoSpaceError before the first byte if the disk is too full,
+    UsageError when `path` is not a .safetensors name, CorruptFileError for a source that `verify` finds damaged,
+    FileError for an output that it finds to differ; a cancelled or failed job leaves neither the file nor its temporary
+    name behind.
     """
     goal = Path(path)
+    sweep(goal.parent)
     check_target(goal, source.header.file_size, force=force)
-    with replacing(goal, force=force, job=job) as file:
-        return _stream(source, goal, file, workers, block, job)
+    with replacing(goal, force=force, job=job) as file, ExitStack() as stack:
+        output = stack.enter_context(Output(file, source.header.encoded, hashes=hashes))
+        proof = stack.enter_context(Proof(source, Path(file.name), goal, damaged, job)) if verify else None
+        syncing = stack.enter_context(Syncing(file))
+        size = len(source.header.encoded) + source.header.data_size
+        with job.phase("writing", size, "bytes") as advance:
+            advance(len(source.header.encoded), goal.name)
+            _Writing(source, file, output, proof, syncing, advance).run(workers, block, copies=not hashes)
+            syncing.hasten()
+            if proof:
+                proof.finish()
+        syncing.finish()
+        stat = FileStat.of(os.fstat(file.fileno()))
+        return Written(goal, size, *output.hashes, len(source.header.tensors), stat)
 
 
 def check_target(goal: Path, size: int, *, force: bool = False) -> None:
@@ -92,7 +128,7 @@ def check_place(goal: Path, *, force: bool = False) -> None:
         raise UsageError(f"{str(goal)!r} cannot be the name of a file.", "Choose another name.")
     if goal.is_dir():
         raise FileExistsAlreadyError(f"{goal} is a folder.", "Name a file.")
-    if goal.exists() and not force:
+    if os.path.lexists(goal) and not force:  # a link that leads nowhere may lead somewhere tomorrow
         raise FileExistsAlreadyError(f"{goal} exists already.", "Use --force to replace it, or choose another name.")
     if not goal.parent.is_dir():
         raise UsageError(f"{goal.parent} is not a folder.", "Create it first.")
@@ -104,26 +140,16 @@ def replacing(goal: Path, *, force: bool = False, job: Job = QUIET) -> Iterator[
 
     Without `force`, a file that has come to `goal` meanwhile is not replaced: FileExistsAlreadyError.
     """
-    part = goal.with_name(f".{goal.stem[:40]}.{secrets.token_hex(6)}.part")
     try:
-        with part.open("xb", buffering=0) as file:
-            yield file
-            os.fsync(file.fileno())
-        job.check()
-        _rename(part, goal, force)
-        _sync_folder(goal.parent)
+        with growing(goal) as (part, file):
+            with file:
+                yield file
+                os.fsync(file.fileno())
+            job.check()
+            _rename(part, goal, force)
+            _sync_folder(goal.parent)
     except OSError as error:
         raise file_error(error, goal) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-
-
-def write_all(file: BinaryIO, data: bytes | memoryview) -> None:
-    """Write `data` to an unbuffered file, which may take less at a time than it is given."""
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]
 
 
 def _rename(part: Path, goal: Path, force: bool) -> None:
@@ -133,9 +159,22 @@ def _rename(part: Path, goal: Path, force: bool) -> None:
             os.link(part, goal)
             return
         except OSError:
-            if goal.exists():
+            if os.path.lexists(goal):
                 raise FileExistsAlreadyError(f"{goal} has come to exist meanwhile.", "Choose another name.") from None
     part.replace(goal)
+
+
+def settle(path: Path) -> None:
+    """Have the disk keep a file that another process wrote, and its name. Raises FileError."""
+    try:
+        descriptor = open_regular(path)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise file_error(error, path) from error
+    _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -148,95 +187,61 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _stream(source: TensorSource, goal: Path, file: BinaryIO, workers: int, block: int, job: Job) -> Written:
-    head = source.header.encoded
-    size = len(head) + source.header.data_size
-    output = _Output(file, head)
-    with job.phase("writing", size, "bytes") as advance, output, _Pump(source, workers, block, output) as pump:
-        advance(len(head), goal.name)
-        for piece in _pieces(source, block):
-            pump.put(piece, advance)
-        pump.finish(advance)
-    return Written(goal, size, output.file_hash.hexdigest(), output.data_hash.hexdigest(), len(source.header.tensors))
+class _Writing:
+    """One source on its way into one file."""
 
+    def __init__(
+        self,
+        source: TensorSource,
+        file: BinaryIO,
+        output: Output,
+        proof: Proof | None,
+        syncing: Syncing,
+        advance: Advance,
+    ) -> None:
+        self._source, self._file, self._output = source, file, output
+        self._proof, self._syncing, self._advance = proof, syncing, advance
+        self._start = len(source.header.encoded)
 
-def _pieces(source: TensorSource, block: int) -> Iterator[_Piece]:
-    """Every tensor in file order, in blocks of whole elements."""
-    for name, info in source.header.tensors.items():
-        step = max(block - block % element_size(info), element_size(info))
-        for offset in range(0, info.nbytes, step):
-            yield _Piece(name, offset, min(step, info.nbytes - offset))
+    def run(self, workers: int, block: int, *, copies: bool) -> None:
+        """Write all tensors; `copies`: by the kernel, where they have a place."""
+        with Pump(self._source, self._output, self._wrote, workers, block) as pump:
+            for run in runs(self._source):
+                done = self._copy(run, run.place) if copies and run.place else 0
+                for piece in self._rest(run, done, block):
+                    pump.put(piece)
+            pump.finish()
 
+    def _copy(self, run: Run, place: Place) -> int:
+        """Have the kernel copy a run; returns how many bytes of it were."""
+        done, at = 0, 0
+        for count in copied(place, run.size, self._file, self._start + run.at):
+            done += count
+            name = run.names[min(at, len(run.names) - 1)]
+            while at < len(run.names) and run.ends[at] <= done:
+                name = run.names[at]
+                if self._proof:
+                    self._proof.tensor(name)
+                at += 1
+            self._count(count, name)
+        return done
 
-class _Pump:
-    """Moves blocks from the source to the output in order; a few buffers go round, and everybody works on another one.
+    def _rest(self, run: Run, done: int, block: int) -> Iterator[Piece]:
+        """What is left of a run after its first `done` bytes."""
+        for name, end in zip(run.names, run.ends, strict=True):
+            begin = end - self._source.info(name).nbytes
+            if end > done:
+                alone = begin >= done and self._source.crc32(name) is None
+                yield from pieces(self._source, name, self._start, block, begin=max(0, done - begin), alone=alone)
 
-    A buffer is free, being filled by a worker, or being hashed; writing happens in between, on the calling thread.
-    """
+    def _wrote(self, piece: Piece, view: memoryview) -> list[Future[None]]:
+        self._count(piece.size, piece.name)
+        if self._proof is None:
+            return []
+        if piece.offset + piece.size == self._source.info(piece.name).nbytes:
+            (self._proof.origin if piece.alone else self._proof.tensor)(piece.name)
+        return [self._proof.block(view, piece.at)] if piece.alone else []
 
-    def __init__(self, source: TensorSource, workers: int, block: int, output: _Output) -> None:
-        self._source, self._output = source, output
-        self._pool = ThreadPoolExecutor(workers, "fill")
-        self._free = [bytearray(block + 8) for _ in range(2 * workers + 2 + _HASHING)]
-        self._filling: deque[tuple[_Piece, bytearray, Future[None]]] = deque()
-        self._hashing: deque[tuple[bytearray, list[Future[None]]]] = deque()
-
-    def put(self, piece: _Piece, advance: Advance) -> None:
-        """Have a block filled; waits for a free buffer by writing the blocks before it."""
-        while not self._free:
-            if len(self._hashing) > _HASHING or not self._filling:
-                self._reclaim()
-            else:
-                self._write(advance)
-        buffer = self._free.pop()
-        view = memoryview(buffer)[: piece.size]
-        filled = self._pool.submit(self._source.read_into, piece.name, piece.offset, view)
-        self._filling.append((piece, buffer, filled))
-
-    def finish(self, advance: Advance) -> None:
-        """Write and hash everything that is under way."""
-        while self._filling:
-            self._write(advance)
-        while self._hashing:
-            self._reclaim()
-
-    def _write(self, advance: Advance) -> None:
-        piece, buffer, filled = self._filling.popleft()
-        filled.result()
-        self._hashing.append((buffer, self._output.put(memoryview(buffer)[: piece.size])))
-        advance(piece.size, piece.name)
-
-    def _reclaim(self) -> None:
-        buffer, hashed = self._hashing.popleft()
-        for future in hashed:
-            future.result()
-        self._free.append(buffer)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
-
-
-class _Output:
-    """The growing file and its two hashes; each hash runs on a thread of its own beside the write."""
-
-    def __init__(self, file: BinaryIO, head: bytes) -> None:
-        self._file = file
-        self.file_hash, self.data_hash = hashlib.sha256(head), hashlib.sha256()
-        self._threads = [(digest, ThreadPoolExecutor(1, "hash")) for digest in (self.file_hash, self.data_hash)]
-        write_all(file, head)
-
-    def put(self, view: memoryview) -> list[Future[None]]:
-        """Write one block, and have it hashed: `view` must stay as it is until the futures are done."""
-        hashed = [thread.submit(digest.update, view) for digest, thread in self._threads]
-        write_all(self._file, view)
-        return hashed
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        for _digest, thread in self._threads:
-            thread.shutdown(cancel_futures=True)
+    def _count(self, size: int, name: str) -> None:
+        self._syncing.wrote(size)
+        self._advance(size, name)

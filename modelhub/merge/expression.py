@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from modelhub.formats.rounding import Findings, store
 from modelhub.formats.source import TensorSource, torch_dtype
 from modelhub.merge.registry import Method
 
@@ -95,31 +96,5 @@ def fill(node: Expression, output: str, start: int, out: torch.Tensor) -> Findin
         for low in range(0, len(out), WINDOW):
             piece = out[low : low + WINDOW]
             value = node.window(start + low, len(piece), dtype)
-            piece.copy_(value)
-            found += _findings(value, piece)
+            found += store(value, piece)
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """Elements that came out as NaN or infinite, and those of them that were finite before they were stored."""
-
-    not_finite: int = 0
-    overflowed: int = 0
-
-    def __add__(self, other: Findings) -> Findings:
-        return Findings(self.not_finite + other.not_finite, self.overflowed + other.overflowed)
-
-
-_CLEAN = Findings()
-
-
-def _findings(value: torch.Tensor, stored: torch.Tensor) -> Findings:
-    """One sum finds almost every clean block; only a suspicious one is counted element by element."""
-    import torch
-
-    total = float(stored.sum(dtype=torch.float32))
-    if total - total == 0:
-        return _CLEAN
-    bad = ~torch.isfinite(stored.double())
-    return Findings(int(bad.sum()), int((bad & torch.isfinite(value)).sum()))

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from modelhub.catalog.identity import Component
 from modelhub.catalog.opener import Parent
 from modelhub.errors import BadRecipeError, IncompatibleError, NotFoundError
+from modelhub.formats.cast import PRECISIONS
 from modelhub.formats.header import FLOAT_DTYPES, Header, TensorInfo
-from modelhub.formats.source import TensorSource, element_size, torch_dtype
+from modelhub.formats.rounding import Findings
+from modelhub.formats.source import TensorSource, torch_dtype, whole_elements
 from modelhub.merge.align import Model, Place, check_together
-from modelhub.merge.expression import Apply, Expression, Findings, Leaf, fill, leaves
+from modelhub.merge.expression import Apply, Expression, Leaf, fill, leaves
 from modelhub.merge.provenance import provenance
-from modelhub.merge.recipe import DTYPES, MERGE_VAE, ModelRef, Recipe, Step
+from modelhub.merge.recipe import MERGE_VAE, ModelRef, Recipe, Step
 from modelhub.merge.registry import find_method
 from modelhub.text import plural
 
@@ -54,21 +56,11 @@ class Plan(TensorSource):
         if isinstance(node, Leaf) and node.dtypes == {info.dtype}:
             node.source.read_into(node.name, offset, buffer)
             return
-        size = element_size(info)
-        start, before = divmod(offset, size)
-        stop = -(-(offset + len(buffer)) // size)
-        if before or (offset + len(buffer)) % size:
-            whole = bytearray((stop - start) * size)
-            self._fill(name, node, info.dtype, start, memoryview(whole))
-            buffer[:] = memoryview(whole)[before : before + len(buffer)]
-        else:
-            self._fill(name, node, info.dtype, start, buffer)
+        whole_elements(info, offset, buffer, lambda start, view: self._fill(name, node, info.dtype, start, view))
 
     def _fill(self, name: str, node: Expression, dtype: str, start: int, buffer: memoryview) -> None:
         import torch
 
-        if not buffer:  # an empty tensor; torch takes no empty buffer
-            return
         found = fill(node, dtype, start, torch.frombuffer(buffer, dtype=torch_dtype(dtype)))
         if found.not_finite:
             with self._lock:
@@ -124,7 +116,7 @@ class _Planner:
         involved = [self.models[key] for key in self.inputs]
         check_together(involved)
         nodes = self._nodes() | self._vae_nodes()
-        dtype = DTYPES.get(self.recipe.dtype or "")
+        dtype = PRECISIONS.get(self.recipe.dtype or "")
         entries = [(name, self._dtype(name, node, dtype), _origin(node).shape) for name, node in nodes.items()]
         pinned = self.recipe.pinned({key: m.parent.sha256 for key, m in self.models.items() if m.parent.sha256})
         made = Plan(self.recipe, self.models, nodes, Header.of(entries, provenance(pinned, self.models, self.first)))

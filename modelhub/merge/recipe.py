@@ -27,9 +27,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from modelhub.errors import BadRecipeError, NotFoundError
+from modelhub.formats.cast import PRECISIONS
 from modelhub.merge.registry import Method, find_method
 
-DTYPES = {"fp16": "F16", "bf16": "BF16", "fp32": "F32"}
 MERGE_VAE = "merge"
 #: Methods and models that the result may be made of when every step is written out where it is used.
 _MAX_SIZE = 300
@@ -167,8 +167,8 @@ def checked(recipe: Recipe) -> Recipe:
     """The recipe itself, with method names and parameters complete. Raises BadRecipeError when it does not add up."""
     if not recipe.steps:
         raise BadRecipeError("The recipe has no steps.", "Add a [[steps]] table with a method and its inputs.")
-    if recipe.dtype and recipe.dtype not in DTYPES:
-        raise BadRecipeError(f"The output cannot be '{recipe.dtype}'.", f"Choose one of: {', '.join(DTYPES)}.")
+    if recipe.dtype and recipe.dtype not in PRECISIONS:
+        raise BadRecipeError(f"The output cannot be '{recipe.dtype}'.", f"Choose one of: {', '.join(PRECISIONS)}.")
     if recipe.vae and recipe.vae not in {MERGE_VAE, *recipe.models}:
         raise BadRecipeError(
             f"The VAE is to come from '{recipe.vae}', which is no model of the recipe.", "Name one of [models]."

@@ -105,9 +105,17 @@ def _check_there(catalog: Catalog, asset: Asset) -> None:
 
 def _models(catalog: Catalog, asset: Asset, links: bool) -> tuple[list[Path], list[Path]]:
     own = _members(catalog, asset, asset.path)
-    there = [Path(path) for path in asset.links if os.path.lexists(path)] if links else []
+    there = [Path(path) for path in asset.links if _is_still(asset.path, path)] if links else []
     others = [member for path in there for member in _members(catalog, asset, path)]
     return own, [path for path in dict.fromkeys(others) if path not in own]
+
+
+def _is_still(path: Path, link: str) -> bool:
+    """Whether `link` leads to the content at `path`; something else may have come there since the scan."""
+    try:
+        return os.path.samefile(path, link)  # noqa: PTH121
+    except OSError:
+        return os.path.lexists(link) and not os.path.exists(path)  # noqa: PTH110 (both lead nowhere now)
 
 
 def _members(catalog: Catalog, asset: Asset, path: Path) -> list[Path]:

@@ -7,20 +7,27 @@ from pathlib import Path
 
 from modelhub.catalog.rules import rules_version
 from modelhub.catalog.store import Catalog
+from modelhub.errors import VanishedError
 from modelhub.formats.hashes import Hashes
 from modelhub.formats.naming import check_name
 from modelhub.formats.opening import stat_of
+from modelhub.formats.walk import Found
 from modelhub.formats.writer import Written
-from modelhub.scan.know import know
+from modelhub.scan.know import know_beside
+from modelhub.scan.recording import record
 
 
 def add_file(catalog: Catalog, path: Path, hashes: Hashes | None = None) -> int:
-    """Put one file into the catalog, with hashes that are known already; returns its id. Raises FileError."""
+    """Put one file into the catalog with what the files beside it say, as a scan does; returns its id.
+
+    `hashes` are those that are known already. Raises FileError.
+    """
     path = Path(os.path.abspath(path))  # noqa: PTH100
     check_name(str(path))
-    stat = stat_of(path)
-    known = know(path)
-    number = catalog.record(path, stat, known.identity, rules_version(), **known.columns)
+    found = Found(str(path), *stat_of(path), 0, path.is_symlink(), path.is_dir())
+    number = record(catalog, found, know_beside(path), rules_version())
+    if number is None:
+        raise VanishedError(f"{path} is gone.", "Something else moved or deleted it.")
     if hashes is not None:
         catalog.set_hashes(number, hashes)
     return number
@@ -28,5 +35,4 @@ def add_file(catalog: Catalog, path: Path, hashes: Hashes | None = None) -> int:
 
 def add_written(catalog: Catalog, written: Written) -> int:
     """Put a file that was just written into the catalog, with the hashes made on the way; returns its id."""
-    sha256 = written.sha256
-    return add_file(catalog, written.path, Hashes(sha256, autov2=sha256[:10], autov3=written.tensor_sha256[:12]))
+    return add_file(catalog, written.path, written.hashes)

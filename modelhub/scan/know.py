@@ -52,6 +52,13 @@ def know(path: Path) -> Learned:
     return Learned(identify(header, name=path.name, form=form), columns)
 
 
+def know_beside(path: Path) -> Learned:
+    """`know`, with what the files beside it say. Raises FileError."""
+    learned = know(path)
+    identity, columns = beside(path, learned.identity)
+    return replace(learned, identity=identity, columns={**columns, **_present(learned.columns)})
+
+
 def know_all(paths: Collection[tuple[str, bool]], workers: int) -> Generator[Learned | ModelhubError, None, None]:
     """`know` of every (path, has sidecars) with what its sidecars say, or the error, in order.
 
@@ -75,13 +82,9 @@ def know_all(paths: Collection[tuple[str, bool]], workers: int) -> Generator[Lea
 def _try_to_know(wanted: tuple[str, bool]) -> Learned | ModelhubError:
     path, has_sidecars = wanted
     try:
-        learned = know(Path(path))
+        return know_beside(Path(path)) if has_sidecars else know(Path(path))
     except ModelhubError as error:
         return error
-    if not has_sidecars:
-        return learned
-    identity, columns = beside(Path(path), learned.identity)
-    return replace(learned, identity=identity, columns={**columns, **_present(learned.columns)})
 
 
 def _present(columns: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,11 @@ def test_the_demo_shows_what_it_says_twice(run: Run, tmp_path: Path, monkeypatch
     assert found.code == 0, found.err[-500:]
     answer = found.json
     assert answer["folder"] == str(folder) and answer["scan"]["files"] == 9 and answer["scan"]["problems"] == []
+    converted = {Path(one["source"]).name: one for one in answer["converted"]}
+    assert list(converted) == ["sundisc.pt", "tiny-esrgan-x4-oldarch.pth", "tiny-realesrgan-x4.pth"]
+    for name, one in converted.items():
+        assert one["status"] == ("already" if name == "sundisc.pt" else "converted") and one["verdict"] == "safe"
+        assert one["globals"] > 0 and Path(one["path"]).is_file() and Path(one["source"]).is_file()
     rows = {row["model"]: row for row in answer["rows"]}
     names = ["stripes", "25% pastel", "50% pastel", "75% pastel", "pastel", "stripes + (pastel − base)"]
     assert list(rows) == names
@@ -44,7 +49,12 @@ def test_the_demo_shows_what_it_says_twice(run: Run, tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(demo_command, "STEPS", 2)  # the second time it is about the files
     again = run("demo", folder)
-    assert again.code == 0 and "the same, byte for byte" in again.out and "striped-pastel" in again.out
+    assert (
+        again.code == 0
+        and "the same, byte for byte" in again.out
+        and "converted without running" in again.out
+        and "striped-pastel" in again.out
+    )
     assert f"MODELHUB_HOME='{folder}/.modelhub' modelhub" in again.out
     assert {path: path.read_bytes() for path in before} == before
     monkeypatch.setenv("MODELHUB_HOME", str(folder / ".modelhub"))

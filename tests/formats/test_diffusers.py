@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,14 @@ def pipeline(tmp_path: Path, make_file: MakeFile) -> Path:
     make_file(folder / "text_encoder" / "model.safetensors", {"embed": np.zeros((2, 768), np.float32)})
     make_file(folder / "safety_checker" / "model.safetensors", {"concept": np.ones(3, np.float32)})
     return folder
+
+
+def test_the_place_of_a_tensor_is_in_its_component(pipeline: Path):
+    with DiffusersFolder(pipeline) as source:
+        for name in source.header.tensors:
+            descriptor, offset = source.place(name)
+            assert os.pread(descriptor, source.info(name).nbytes, offset) == source.read_bytes(name)
+        assert source.file_of("text_encoder.embed") == pipeline / "text_encoder" / "model.safetensors"
 
 
 def test_a_pipeline_is_one_source_with_the_facts_of_its_configs(pipeline: Path, tmp_path: Path):

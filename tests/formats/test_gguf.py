@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import time
 import tracemalloc
@@ -95,6 +96,18 @@ def test_every_type_is_read_with_its_shape_and_bytes(put, version: int):
             source.read_into("F16", 0, memoryview(bytearray(7)))
         with pytest.raises(NotFoundError):
             source.read_bytes("none")
+
+
+def test_the_place_of_a_tensor_is_that_of_its_bytes(put):
+    tensors = [block_of(name, 3) for name in TYPES.values()]
+    with GgufFile(put(gguf(tensors))) as source:
+        for name, _, _, content in tensors:
+            descriptor, offset = source.place(name)
+            assert os.pread(descriptor, len(content), offset) == content
+            assert source.crc32(name) is None
+            assert source.file_of(name) == source.path
+        with pytest.raises(NotFoundError):
+            source.place("none")
 
 
 #: Bytes of ggml's structs, field by field: scales and minimums, high bits, low bits, sums.

@@ -57,6 +57,15 @@ def test_any_shard_opens_the_whole_set(split, total: int, index: bool):
             assert all(source.read_bytes(name) == value.tobytes() for name, value in TENSORS.items())
 
 
+def test_the_place_of_a_tensor_is_in_its_own_shard(split):
+    paths = split(3)
+    with ShardedFile(paths[0]) as source:
+        for at, (name, value) in enumerate(TENSORS.items()):
+            descriptor, offset = source.place(name)
+            assert os.pread(descriptor, value.nbytes, offset) == value.tobytes()
+            assert source.file_of(name) == paths[at % 3]
+
+
 def test_a_set_is_written_as_one_file(split, tmp_path: Path):
     from safetensors.numpy import load_file
 

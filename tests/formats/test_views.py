@@ -15,7 +15,7 @@ from modelhub.errors import NotFoundError, UsageError
 from modelhub.formats.header import Header
 from modelhub.formats.safetensors import SafetensorsFile
 from modelhub.formats.source import TensorSource
-from modelhub.formats.views import Combined, Renamed
+from modelhub.formats.views import Combined, Held, Renamed
 from modelhub.formats.writer import write
 
 NAMES = ["a", "b.weight", "c.bias", "ü\n\x1b[31m", "model.d"]
@@ -120,3 +120,34 @@ def test_views_are_lazy_and_need_no_memory():
     tracemalloc.stop()
     view.close()
     assert first.closed and second.closed
+
+
+def test_held_tensors_are_read_as_they_were_given():
+    with Held({"a": ("I64", (2,), bytes(range(16))), "b": ("U8", (), b"x"), "c": ("F16", (0, 3), b"")}) as source:
+        assert source.header.shapes == {"a": (2,), "b": (), "c": (0, 3)}
+        part = bytearray(5)
+        source.read_into("a", 7, memoryview(part))
+        assert part == bytes(range(7, 12))
+        assert (source.read_bytes("b"), source.read_bytes("c")) == (b"x", b"")
+        assert (source.place("a"), source.crc32("a"), source.file_of("a")) == (None, None, None)
+        for offset, size in ((-1, 1), (12, 5)):
+            with pytest.raises(IndexError):
+                source.read_into("a", offset, memoryview(bytearray(size)))
+        for ask in (source.place, source.crc32, source.file_of):
+            with pytest.raises(NotFoundError):
+                ask("d")
+    with pytest.raises(ValueError, match="'a' has 3 bytes"):
+        Held({"a": ("F32", (1,), b"abc")})
+
+
+def test_views_pass_on_places_and_checksums(tmp_path: Path):
+    save_file({"a": np.arange(9), "b": np.ones(3)}, tmp_path / "x.safetensors")
+    file = SafetensorsFile(tmp_path / "x.safetensors")
+    file.crc32 = lambda name: len(name)  # type: ignore[method-assign]
+    with Combined([Held({"c": ("U8", (1,), b"c")}), Renamed(file, lambda name: {"a": "long"}.get(name))]) as view:
+        assert view.place("long") == file.place("a")
+        assert (view.crc32("long"), view.file_of("long")) == (1, tmp_path / "x.safetensors")
+        assert (view.place("c"), view.crc32("c"), view.file_of("c")) == (None, None, None)
+        for ask in (view.place, view.crc32, view.file_of):
+            with pytest.raises(NotFoundError):
+                ask("b")

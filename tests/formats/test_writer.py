@@ -29,6 +29,7 @@ from modelhub.errors import (
 from modelhub.formats.header import Header
 from modelhub.formats.safetensors import SafetensorsFile, read_header
 from modelhub.formats.source import TensorSource
+from modelhub.formats.stat import FileStat
 from modelhub.formats.writer import Written, write
 from modelhub.jobs import Event, Job
 
@@ -224,6 +225,25 @@ def test_an_existing_file_is_kept_without_force(folder: Path):
     assert path.read_bytes() == b"precious"
     _check(write(_sample(), path, force=True), path)
     assert _left(folder) == ["a.safetensors"]
+
+
+@pytest.mark.parametrize("target", ["nowhere/a.safetensors", "a.safetensors"])
+def test_a_link_that_leads_nowhere_is_kept_without_force(folder: Path, target: str):
+    """The disk that it leads to may be mounted tomorrow."""
+    path = folder / "a.safetensors"
+    path.symlink_to(folder / target)
+    with pytest.raises(FileExistsAlreadyError):
+        write(_sample(), path)
+    assert os.readlink(path) == str(folder / target) and _left(folder) == ["a.safetensors"]  # noqa: PTH115
+    _check(write(_sample(), path, force=True), path)
+    assert not path.is_symlink()
+
+
+def test_what_was_written_can_be_told_from_what_comes_later(folder: Path):
+    written = write(_sample(), folder / "a.safetensors")
+    assert written.stat == FileStat.of(written.path.stat())
+    again = write(_sample(), written.path, force=True)
+    assert again.stat == FileStat.of(written.path.stat()) != written.stat
 
 
 def test_a_file_can_be_replaced_by_a_view_of_itself(folder: Path):

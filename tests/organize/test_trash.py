@@ -61,6 +61,22 @@ def test_the_inode_stays_so_nothing_was_copied(shelf):
     assert new.stat().st_ino == model.stat.inode and new.stat().st_mtime_ns == model.stat.modified
 
 
+def test_what_has_come_to_the_place_of_a_link_stays(shelf):
+    model = shelf.add("x.safetensors")
+    links = [
+        shelf.folder / name for name in ("hard.safetensors", "soft.safetensors", "new.safetensors", "gone.safetensors")
+    ]
+    links[0].hardlink_to(model.path)
+    links[1].symlink_to(model.path)
+    links[2].write_bytes(b"another model, which no scan has seen yet")
+    shelf.catalog.set_links({str(link): model.id for link in links})
+    before = shelf.files()
+    trash(shelf.catalog, [shelf.get(model)])
+    assert set(shelf.files()) == {"new.safetensors"}
+    undo(shelf.catalog)
+    assert shelf.files() == before and links[1].is_symlink()
+
+
 def test_sidecars_stay_with_a_model_of_the_same_stem_that_stays(shelf):
     one, other = shelf.add("x.safetensors"), shelf.add("x.ckpt")
     sidecar = shelf.file("x.json")

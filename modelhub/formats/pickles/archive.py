@@ -22,7 +22,6 @@ class Archive:
     `tensors` are those that a container describes outside its pickle, by their ids.
     """
 
-    container: str
     root: Value
     survey: Survey
     lookup: Lookup = lambda wanted: None
@@ -51,5 +50,8 @@ class Archive:
         if data is None or data.size < wanted.numel * width:
             there = "is missing" if data is None else f"has {data.size} bytes"
             raise self.survey.broken(f"needs {wanted.numel * width} bytes in storage {wanted.key[:40]}, which {there}")
+        more = data.size - wanted.numel * width
+        if more:
+            self.survey.find(f"Storage {wanted.key[:40]} holds {more} bytes that no tensor has.")
         begin, count = wanted.view or (0, wanted.numel)
         return Storage(data, begin * width, count * width, wanted.kind, self.is_big)

@@ -6,7 +6,7 @@ import struct
 
 from modelhub.formats.pickles.literals import integer
 from modelhub.formats.pickles.machine import Machine, Opcode, Opcodes
-from modelhub.formats.pickles.values import GlobalName, Made, Table, Value
+from modelhub.formats.pickles.values import Blob, GlobalName, Made, Persistent, Table, Value
 
 _u32 = struct.Struct("<I").unpack_from
 
@@ -32,6 +32,14 @@ def _pop(m: Machine, pos: int) -> int:
 @_TABLE.of(b"1")
 def _pop_mark(m: Machine, pos: int) -> int:
     m.unmark()
+    return pos
+
+
+@_TABLE.of(b"\x98")
+def _readonly_buffer(m: Machine, pos: int) -> int:
+    """Nothing is done to bytes; a buffer can no longer be changed, which is no concern of ours."""
+    if not isinstance(m.stack[-1], bytes | Blob | Made | Persistent):
+        raise ValueError("no buffer")
     return pos
 
 
@@ -139,12 +147,25 @@ def _setitems(m: Machine, pos: int) -> int:
 def _set(m: Machine, target: Value, found: list[Value], pos: int) -> None:
     if len(found) % 2:
         raise ValueError("a key without a value")
-    if not isinstance(target, Table | Made):
+    if not found:
+        return  # nothing is asked of the target, whatever it is
+    if type(target) is list:
+        _replace(target, found)
+    elif not isinstance(target, Table | Made):
         m.changed(target, pos)
     elif target.pairs is None:
         target.pairs = found
     else:
         target.pairs += found
+
+
+def _replace(target: list[Value], found: list[Value]) -> None:
+    """Items of a list by their numbers; what a computed number or a slice would do is left undone."""
+    for key, value in zip(found[::2], found[1::2], strict=True):
+        if isinstance(key, int):
+            target[key] = value
+        elif type(key) is not Made:
+            raise ValueError("no place in a list")
 
 
 @_TABLE.of(b"a")
@@ -165,6 +186,8 @@ _TABLE[0x90] = _appends
 
 
 def _add(m: Machine, target: Value, found: list[Value], pos: int) -> None:
+    if not found:
+        return
     if type(target) is list:
         target += found
     elif type(target) is not Made:

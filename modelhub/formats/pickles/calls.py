@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 
 from modelhub.formats.pickles.machine import Machine, Opcode, Opcodes
-from modelhub.formats.pickles.values import Blob, GlobalName, Made, Persistent, Value
+from modelhub.formats.pickles.values import Blob, GlobalName, Made, Persistent, Table, Value
 
 _u16, _i32 = struct.Struct("<H").unpack_from, struct.Struct("<i").unpack_from
 
@@ -81,12 +81,22 @@ def _build(m: Machine, pos: int) -> int:
     state = m.stack.pop()
     target = m.stack[-1]
     if type(target) is not Made:
-        m.changed(target, pos)
+        if not _is_nothing(state):
+            m.changed(target, pos)
     elif target.states is None:
         target.states = [state]
     else:
         target.states.append(state)
     return pos
+
+
+def _is_nothing(state: Value) -> bool:
+    """Whether BUILD leaves alone what it is given this state for; of computed states nobody knows."""
+    if type(state) is tuple and len(state) == 2:
+        return all(type(part) is not tuple and _is_nothing(part) for part in state)
+    if isinstance(state, Table):
+        return not state.pairs
+    return isinstance(state, Made | Persistent) or (not isinstance(state, GlobalName | Blob) and not state)
 
 
 @_TABLE.of(b"P")

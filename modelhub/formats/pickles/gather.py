@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from modelhub.formats.pickles.span import Span
@@ -13,6 +14,45 @@ if TYPE_CHECKING:
 
 #: Bytes of scattered elements that are held in memory at a time, as read and as gathered.
 _BLOCK = 2**25
+#: Who reads so much at a time will want what follows too.
+_LONG = 2**16
+
+
+def _is_turned(view: View) -> bool:
+    """Whether neighbouring rows of a large tensor stand closer together than what is in one of them."""
+    return view.nbytes > _BLOCK and view.strides[0] < max(view.strides)
+
+
+class Gathering:
+    """Reads tensors block after block; of a large turned one, what was gathered last is kept for the next block.
+
+    Every block of a transposed matrix needs all of its storage: to gather each by itself reads it hundreds of times.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._view: View | None = None
+        self._begin, self._data = 0, bytearray()
+
+    def read(self, view: View, offset: int, buffer: memoryview) -> None:
+        """As `read_view`; safe from several threads."""
+        if len(buffer) < _LONG or not _is_turned(view) or view.is_plain:
+            read_view(view, offset, buffer)
+            return
+        done = 0
+        with self._lock:
+            while done < len(buffer):
+                self._gather(view, (offset + done) // _BLOCK * _BLOCK)
+                found = memoryview(self._data)[offset + done - self._begin :][: len(buffer) - done]
+                buffer[done : done + len(found)] = found
+                done += len(found)
+
+    def _gather(self, view: View, begin: int) -> None:
+        if self._view is view and self._begin == begin:
+            return
+        self._view, self._begin, self._data = None, begin, bytearray(min(_BLOCK, view.nbytes - begin))
+        read_view(view, begin, memoryview(self._data))
+        self._view = view
 
 
 def read_view(view: View, offset: int, buffer: memoryview) -> None:
@@ -29,19 +69,20 @@ def read_view(view: View, offset: int, buffer: memoryview) -> None:
 def _scattered(
     view: View, begin: int, shape: tuple[int, ...], strides: tuple[int, ...], offset: int, buffer: memoryview
 ) -> None:
-    """Fill `buffer` row by row of the first dimension; rows that are large themselves are taken apart in turn."""
+    """Fill `buffer` row by row of the first dimension; rows larger than it, or than a block, are taken apart."""
     width = view.kind.width
     if not shape:
         shape, strides = (1,), (1,)
     row = prod(shape[1:]) * width
-    step = max(1, _BLOCK // row)
+    apart = len(shape) > 1 and row > min(_BLOCK, len(buffer))
+    step = 1 if apart else max(1, _BLOCK // row)
     first, last = offset // row, -(-(offset + len(buffer)) // row)
     for start in range(first, last, step):
         stop = min(start + step, last)
         low, high = max(start * row, offset), min(stop * row, offset + len(buffer))
         part = buffer[low - offset : high - offset]
         at = begin + start * strides[0] * width
-        if row > _BLOCK:
+        if apart:
             _scattered(view, at, shape[1:], strides[1:], low - start * row, part)
         else:
             found = _gathered(view, at, (stop - start, *shape[1:]), strides)
@@ -52,7 +93,8 @@ def _gathered(view: View, begin: int, shape: tuple[int, ...], strides: tuple[int
     """A block of the tensor in its own memory, as bytes."""
     import numpy as np
 
-    out = np.empty(shape, dtype=np.dtype(f"V{view.kind.width}"))
+    # numpy copies whole numbers many times faster than bytes without a meaning
+    out = np.empty(shape, dtype=np.dtype(f"{'V' if view.kind.width > 8 else 'u'}{view.kind.width}"))
     _fill(view.data.span(), begin, out, strides)
     flat = out.reshape(-1).view(np.uint8)
     if view.swap > 1:

@@ -33,7 +33,7 @@ def read_legacy(span: Span, survey: Survey, begin: int) -> tuple[Archive, int]:
     def lookup(wanted: Reference) -> Data | None:
         return places.get(wanted.key)
 
-    return Archive("legacy", root, survey, lookup), end
+    return Archive(root, survey, lookup), end
 
 
 def _widths(persistents: list[Persistent], survey: Survey) -> dict[str, int]:

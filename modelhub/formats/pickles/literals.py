@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import codecs
-import re
 import struct
 from collections.abc import Callable
 
 from modelhub.formats.pickles.machine import Machine, Opcode, Opcodes
-from modelhub.formats.pickles.values import Table, Value
+from modelhub.formats.pickles.values import GlobalName, Made, Table, Value
 
 _MAX_DIGITS = 64
 _MAX_LONG = 1024
 
 _u16, _i32, _u32 = struct.Struct("<H").unpack_from, struct.Struct("<i").unpack_from, struct.Struct("<I").unpack_from
 _u64, _f64 = struct.Struct("<Q").unpack_from, struct.Struct(">d").unpack_from
-_INTEGER = re.compile(rb"\s*[+-]?\d+\s*")
+_BYTEARRAY, _INT, _FLOAT = (GlobalName("builtins", name, -1, "inert") for name in ("bytearray", "int", "float"))
 
 LITERALS = _TABLE = Opcodes()
 
@@ -64,39 +63,47 @@ def _binfloat(m: Machine, pos: int) -> int:
     return pos + 8
 
 
-def integer(line: bytes) -> int:
-    """A decimal number of at most 64 digits. Raises ValueError for anything else."""
-    if len(line) > _MAX_DIGITS or not _INTEGER.fullmatch(line):
+def integer(line: bytes, base: int = 10) -> int:
+    """A number as Python writes it; base 0 allows 0x10. Raises ValueError for what is none or longer than 64 digits."""
+    if len(line) > _MAX_DIGITS:
         raise ValueError("not an integer")
-    return int(line)
+    return int(line.decode(), base)
+
+
+def _number(line: bytes) -> Value:
+    """An integer that a pickle spells; one that no size or place can be is left unread."""
+    return integer(line, 0) if len(line) <= _MAX_DIGITS else Made(_INT, ())
 
 
 @_TABLE.of(b"I")
 def _int(m: Machine, pos: int) -> int:
     line, pos = m.line(pos)
-    m.stack.append(line == b"01" if line in (b"00", b"01") else integer(line))
+    m.stack.append(line == b"01" if line in (b"00", b"01") else _number(line))
     return pos
 
 
 @_TABLE.of(b"L")
 def _long(m: Machine, pos: int) -> int:
     line, pos = m.line(pos)
-    m.stack.append(integer(line.removesuffix(b"L")))
+    m.stack.append(_number(line.removesuffix(b"L")))
     return pos
 
 
 @_TABLE.of(b"F")
 def _float(m: Machine, pos: int) -> int:
     line, pos = m.line(pos)
-    m.stack.append(float(line[: _MAX_DIGITS + 1]))
+    m.stack.append(float(line) if len(line) <= _MAX_LONG else Made(_FLOAT, ()))
     return pos
 
 
 def _long_of(m: Machine, pos: int, size: int) -> int:
-    if not 0 <= size <= _MAX_LONG:
+    if size < 0:
         raise m.broken(pos, f"an integer of {size} bytes")
-    m.hold(size)
-    m.stack.append(int.from_bytes(m.take(pos, size), "little", signed=True))
+    found = m.raw(pos, size)
+    if isinstance(found, bytes) and size <= _MAX_LONG:
+        m.stack.append(int.from_bytes(found, "little", signed=True))
+    else:
+        m.stack.append(Made(_INT, ()))
     return pos + size
 
 
@@ -128,7 +135,15 @@ def _u8(data: bytes, pos: int) -> tuple[int]:
 
 _TABLE |= {ord("X"): _sized(_u32, 4, True), 0x8C: _sized(_u8, 1, True), 0x8D: _sized(_u64, 8, True)}
 _TABLE |= {ord("B"): _sized(_u32, 4, False), ord("C"): _sized(_u8, 1, False), 0x8E: _sized(_u64, 8, False)}
-_TABLE |= {ord("T"): _sized(_u32, 4, False), ord("U"): _sized(_u8, 1, False), 0x96: _sized(_u64, 8, False)}
+_TABLE |= {ord("T"): _sized(_u32, 4, False), ord("U"): _sized(_u8, 1, False)}
+
+
+@_TABLE.of(b"\x96")
+def _bytearray8(m: Machine, pos: int) -> int:
+    """Bytes that the pickle can change afterwards."""
+    size = _u64(m.data, pos)[0]
+    m.stack.append(Made(_BYTEARRAY, (m.raw(pos + 8, size),)))
+    return pos + 8 + int(size)
 
 
 @_TABLE.of(b"S")

@@ -158,7 +158,7 @@ class Machine:
         """Note that the file would change something that is not its own, or not a thing that can be changed."""
         if type(target) is GlobalName:
             self.survey.danger(f"it would change {target.path} itself, at byte {self.offset(pos)}")
-        elif not isinstance(target, Made | Persistent | Blob):
+        elif not isinstance(target, Made | Persistent):
             raise self.broken(pos, "a value is changed that cannot be")
 
     def broken(self, pos: int, what: str) -> CorruptFileError:

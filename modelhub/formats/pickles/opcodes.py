@@ -53,9 +53,7 @@ def _proto(m: Machine, pos: int) -> int:
 
 @_TABLE.of(b"\x95")
 def _frame(m: Machine, pos: int) -> int:
-    size = _u64(m.data, pos)[0]
-    if m.base + pos + 8 + size > m.span.size:
-        raise m.broken(pos, f"a frame of {size} bytes does not fit into the rest of the pickle")
+    _u64(m.data, pos)  # its length is a hint for buffers, and unpicklers differ in how much they trust it
     return pos + 8
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,9 +12,12 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, Protocol
 
-from modelhub.errors import FileError, file_error
+from modelhub.errors import FileError, NoSpaceError, file_error
 from modelhub.formats.closing import Closing
 from modelhub.formats.handle import Handle
+
+#: Bytes that are written without looking for room first.
+_SMALL = 1 << 20
 
 
 class Spool(Closing):
@@ -24,9 +29,13 @@ class Spool(Closing):
         self._lock = Lock()
 
     def keep(self, pieces: Iterable[bytes], most: int) -> Span:
-        """Write `pieces`, at most `most` bytes in all. Raises FileError for more, or when the disk is full."""
+        """Write `pieces`, at most `most` bytes in all. Raises FileError for more, NoSpaceError for a disk without room.
+
+        That is looked at before a byte is written: a full disk for temporary files hurts other programs, too.
+        """
         with self._lock:
             begin = self._used
+            self._check_room(most)
             for piece in pieces:
                 self._allow(len(piece), most - (self._used - begin))
                 self._write(piece)
@@ -47,7 +56,24 @@ class Spool(Closing):
                 done = os.pwrite(self._file.fileno(), piece, self._used)
                 self._used, piece = self._used + done, piece[done:]
         except OSError as error:
-            raise file_error(error, tempfile.gettempdir()) from error
+            raise self._failed(error) from error
+
+    def _check_room(self, size: int) -> None:
+        try:
+            if size > _SMALL and shutil.disk_usage(tempfile.gettempdir()).free < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> FileError:
+        where = tempfile.tempdir or "the folder for temporary files"
+        failure = file_error(error, str(where))
+        if not isinstance(failure, NoSpaceError):
+            return failure
+        return NoSpaceError(
+            f"{self.path} is packed, and the disk of {where} has no room to unpack it.",
+            "Free some space there, or set TMPDIR to a folder on a larger disk.",
+        )
 
     def fill(self, position: int, buffer: memoryview) -> None:
         """Fill `buffer` from byte `position` on; safe from several threads. Raises FileError after `close`."""
@@ -58,7 +84,7 @@ class Spool(Closing):
         try:
             count = os.preadv(self._file.fileno(), [buffer], position)
         except OSError as error:
-            raise file_error(error, tempfile.gettempdir()) from error
+            raise self._failed(error) from error
         if count < len(buffer):
             raise FileError("The temporary file became shorter while it was read.", "Something else writes to it.")
 
@@ -82,15 +108,21 @@ class Data(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Span:
-    """`size` bytes of a file from byte `begin` on."""
+    """`size` bytes of a file from byte `begin` on; `crc` is the CRC-32 that an archive gives them, 0 for none."""
 
     file: Handle | Spool
     begin: int
     size: int
+    crc: int = 0
 
     def span(self) -> Span:
         """Itself: nothing has to be unpacked."""
         return self
+
+    @property
+    def descriptor(self) -> int | None:
+        """The file that the bytes stand in, by its descriptor; None for a temporary one, and for one that is closed."""
+        return self.file.descriptor if isinstance(self.file, Handle) and self.file.descriptor >= 0 else None
 
     def read(self, offset: int, size: int) -> bytes:
         """Up to `size` bytes from `offset` on; fewer at the end of the span."""

@@ -21,6 +21,8 @@ from modelhub.formats.pickles.survey import Survey
 from modelhub.formats.pickles.values import Value
 
 _BLOCK = 512
+#: What a header costs, in steps of the machine.
+_STEPS = 10
 _MAX_MEMBERS, _MAX_PARTS, _MAX_RANK = 1000, 100_000, 64
 _PARTS = ("sys_info", "storages", "tensors", "pickle")
 #: Notes of times and the like are short; these words in one make readers differ.
@@ -46,12 +48,14 @@ def read_tar(span: Span, survey: Survey) -> Archive:
         tensors = _tensors(members["tensors"], _storages(members["storages"], survey), survey)
     except struct.error:
         raise survey.broken("is cut short within its tensors") from None
-    return Archive("tar", root, survey, tensors=tensors)
+    return Archive(root, survey, tensors=tensors)
 
 
 def _members(span: Span, survey: Survey) -> dict[str, Span]:
     found: dict[str, Span] = {}
-    for name, kind, data in _headers(span, survey):
+    headers = list(_headers(span, survey))
+    survey.note_records("tar", ((name, data.size) for name, kind, data in headers if kind in _FILE))
+    for name, kind, data in headers:
         if kind in _NOTES and _renames(data):
             raise _lie(survey, "a note of it renames or resizes a file")
         if kind not in _FILE + _NOTES or name in found:
@@ -71,6 +75,7 @@ def _renames(note: Span) -> bool:
 def _headers(span: Span, survey: Survey) -> Iterator[tuple[str, bytes, Span]]:
     at = 0
     for _ in range(_MAX_MEMBERS):
+        survey.spend(_STEPS)
         header = span.read(at, _BLOCK)
         if not header.strip(b"\0"):
             return

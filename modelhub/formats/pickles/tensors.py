@@ -58,6 +58,12 @@ class View:
         return prod(self.shape) * self.kind.width
 
     @property
+    def reach(self) -> int:
+        """Bytes from its first element to the end of its last."""
+        steps = ((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
+        return (sum(steps) + 1) * self.kind.width if prod(self.shape) else 0
+
+    @property
     def is_plain(self) -> bool:
         """Whether its bytes stand as they will be written."""
         if self.swap > 1:

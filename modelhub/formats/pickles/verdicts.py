@@ -85,6 +85,10 @@ _INERT = _names("""
     lightning.pytorch.callbacks.early_stopping: EarlyStopping
     lightning_fabric.utilities.data: AttributeDict
     torch: Generator
+    torch.torch_version: TorchVersion
+    torch.amp.grad_scaler: _refresh_per_optimizer_state
+    torch.cuda.amp.grad_scaler: _refresh_per_optimizer_state
+    numpy.random._pickle: __randomstate_ctor __generator_ctor __bit_generator_ctor
     torch.jit._pickle: build_intlist build_tensorlist build_doublelist build_boollist build_tensor_from_id
     torch.jit._pickle: restore_type_tag
 """)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from modelhub.formats.pickles.values import Made, Persistent, Table, Value, is_m
 
 #: Names under which programs wrap the weights, the better one first.
 WRAPPERS = ("state_dict", "model_state_dict", "params_ema", "params-ema", "params", "model", "net", "weights")
+#: What a training needs to go on, and no picture does.
+_TRAINING = re.compile("optimizer|lr_scheduler|scheduler|callback|loop|amp_scaler|native_amp|hparams|hyper_parameters")
 MAX_DEPTH = 64
 MAX_TENSORS = 50_000
 MAX_NAME = 4096
@@ -50,9 +53,9 @@ def _note_rest(archive: Archive, inside: list[tuple[str, Value]], wrapper: str) 
     for name, value in inside:
         count = (1 if is_tensor(value, archive) else len(flatten(value, archive))) if name != wrapper else 0
         if count:
-            archive.survey.find(
-                f"{count} tensors of {quoted(name)} were left out: the weights are in {quoted(wrapper)}."
-            )
+            were = "tensor of {} was" if count == 1 else "tensors of {} were"
+            said = f"{count} {were.format(quoted(name))} left out: the weights are in {quoted(wrapper)}."
+            archive.survey.find(said, loss=_TRAINING.match(name) is None)
 
 
 def flatten(value: Value, archive: Archive) -> list[tuple[str, Value]]:
@@ -63,7 +66,7 @@ def flatten(value: Value, archive: Archive) -> list[tuple[str, Value]]:
     found: dict[str, Value] = {}
     for name, tensor in _walk(value, archive):
         if name in found:
-            archive.survey.find(f"The name {quoted(name)} comes up twice; the first tensor counts.")
+            archive.survey.find(f"The name {quoted(name)} comes up twice; the first tensor counts.", loss=True)
         elif len(name) > MAX_NAME or len(found) >= MAX_TENSORS:
             raise archive.survey.too_much(
                 f"has more than {MAX_TENSORS} tensors, or names of more than {MAX_NAME} characters"
@@ -87,7 +90,7 @@ def _walk(root: Value, archive: Archive) -> Iterator[tuple[str, Value]]:
             yield prefix + step[0], step[1]
         elif type(step[1]) in _DEEPER and id(step[1]) not in above:
             if len(above) >= MAX_DEPTH:
-                archive.survey.find(f"What is nested more than {MAX_DEPTH} deep was left out.")
+                archive.survey.find(f"What is nested more than {MAX_DEPTH} deep was left out.", loss=True)
                 continue
             above.append(id(step[1]))
             waiting.append((f"{prefix}{step[0]}."[: MAX_NAME + 2], iter(_children(step[1], archive))))
@@ -148,7 +151,7 @@ def metadata_of(archive: Archive, root: str) -> dict[str, str]:
         text = _said(value)
         if text is not None and len(name) <= _MAX_KEY and len(found) < MAX_METADATA - 2:
             found[f"pickle.{_whole(name)}"] = _whole(text[:_MAX_VALUE])
-    return found | {"pickle.root": root, "pickle.container": archive.container}
+    return found | {"pickle.root": root, "pickle.container": archive.survey.container}
 
 
 def _said(value: Value) -> str | None:

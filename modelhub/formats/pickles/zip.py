@@ -26,6 +26,8 @@ _LOCAL_FIELDS = struct.Struct("<4s5H3L2H")
 #: Sizes follow behind the data; names are UTF-8. Every other flag means encryption or a patch.
 _LATE_SIZES, _UTF8 = 8, 2048
 _STORED, _DEFLATED = 0, 8
+#: The mark of a folder among the attributes, as DOS set it.
+_FOLDER = 16
 _FULL32, _FULL16 = 2**32 - 1, 2**16 - 1
 _RATIO, _RATIO_FROM = 200, 2**24
 _MAX_EXTRAS = 16
@@ -85,6 +87,7 @@ def read_zip(span: Span, survey: Survey) -> dict[str, Data]:
         if survey.entries < 0 or size > MAX_DIRECTORY:
             raise survey.too_much(f"holds zip archives of more than {MAX_ENTRIES} entries")
         entries = list(_entries(span.read(begin, size), count, survey))
+        survey.note_records("zip", ((entry.name, entry.size) for entry in entries))
         return _checked(span, entries, begin, survey)
     except struct.error:
         raise _lie(survey, "a header is cut short") from None
@@ -112,7 +115,7 @@ def _directory(span: Span, end: int) -> tuple[int, int, int, int]:
 def _entries(directory: bytes, count: int, survey: Survey) -> Iterator[Entry]:
     at = 0
     for _ in range(count):
-        (magic, _, _, flags, method, _, _, crc, packed, size, names, extras, notes, disk, _, _, begin) = (
+        (magic, _, _, flags, method, _, _, crc, packed, size, names, extras, notes, disk, _, marks, begin) = (
             _CENTRAL_FIELDS.unpack_from(directory, at)
         )
         at += 46
@@ -124,6 +127,8 @@ def _entries(directory: bytes, count: int, survey: Survey) -> Iterator[Entry]:
         name = raw.decode("utf-8", "replace")
         if flags & ~(_LATE_SIZES | _UTF8) or method not in (_STORED, _DEFLATED) or disk not in (0, _FULL16):
             raise _lie(survey, f"{quoted(name)} is encrypted or packed in a way that torch never uses")
+        if marks & _FOLDER and not name.endswith("/"):
+            raise _lie(survey, f"{quoted(name)} is marked as a folder, which torch takes it for")
         yield Entry(name, raw, flags, method, crc, packed, size, begin)
     if at != len(directory):
         raise _lie(survey, "its directory holds more than its entries")
@@ -164,7 +169,7 @@ def _checked(span: Span, entries: list[Entry], stop: int, survey: Survey) -> dic
         if free == 0 and entry.at != 0:
             raise _lie(survey, "its first file is not in its directory")
         free = begin + entry.packed
-        _add(found, entry, span.part(begin, entry.packed), survey)
+        _add(found, entry, Span(span.file, span.begin + begin, entry.packed, entry.crc), survey)
     return found
 
 
@@ -216,7 +221,7 @@ class Deflated:
             return self._found
 
     def _unpack(self) -> Span:
-        if self.size > _RATIO_FROM and self.size > _RATIO * self._packed.size:
+        if self.size > max(_RATIO_FROM, _RATIO * self._packed.size) and not self._survey.is_trusted:
             raise self._survey.too_much(f"packs {self.size} bytes into {self._packed.size}")
         try:
             found = self._survey.spool.keep(self._inflate(), self.size)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import io
 import pickle
+import shutil
 import struct
 import tarfile
 import zipfile
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from modelhub.errors import CorruptFileError, FileError, NotAModelError
+from modelhub.errors import CorruptFileError, FileError, NoSpaceError, NotAModelError
 from modelhub.formats.pickles.file import PickleFile, read_pickle_header
 from modelhub.formats.safetensors import SafetensorsFile
 from modelhub.formats.sniff import sniff
@@ -125,6 +127,20 @@ def test_packed_entries_are_read_from_several_threads(torch, saved, tmp_path):
     with PickleFile(tmp_path / "n.ckpt") as file, ThreadPoolExecutor(8) as pool:
         found = set(pool.map(file.read_bytes, ["t"] * 32))
     assert found == {tensor.numpy().tobytes()}
+
+
+def test_no_room_to_unpack_is_seen_before_the_disk_is_full(torch, saved, tmp_path, monkeypatch):
+    path = saved(value={"t": torch.randn(300_000)})
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(tmp_path / "n.ckpt", "w", 8) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1_199_999))
+    with PickleFile(tmp_path / "n.ckpt") as file, pytest.raises(NoSpaceError) as refused:
+        file.read_bytes("t")
+    assert "n.ckpt is packed" in refused.value.message and "TMPDIR" in refused.value.hint
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1_200_000))
+    with PickleFile(tmp_path / "n.ckpt") as file:
+        assert len(file.read_bytes("t")) == 1_200_000
 
 
 def test_zip64_archives(saved, state, check_file, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import resource
 import struct
+import tarfile
 import time
 import tracemalloc
 import zipfile
@@ -42,6 +43,29 @@ def _archive(entries: int) -> bytes:
     return out.getvalue()
 
 
+@cache
+def _tar() -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:") as file:
+        for number in range(980):
+            file.addfile(tarfile.TarInfo(str(number)))
+    return out.getvalue()
+
+
+def _often(data: bytes) -> bytes:
+    """Bytes that torch is to load as a file, again and again, though nothing is wrong with them."""
+    held = b"B" + struct.pack("<I", len(data)) + data + b"q\0"
+    return P + held + b"](" + b"ctorch.storage\n_load_from_bytes\nh\0\x85R" * 19_000 + b"e"
+
+
+def _script(code: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        for name, data in (("data.pkl", b"}."), ("constants.pkl", b")."), ("code/m.py", code)):
+            file.writestr(f"m/{name}", data)
+    return out.getvalue()
+
+
 BOMBS: dict[str, Callable[[], bytes]] = {
     "a million nested tuples": lambda: P + b")" + b"\x85" * 1_000_000 + b".",
     "nested lists": lambda: P + b"]" * 500_000 + b"a" * 499_999 + b".",
@@ -70,6 +94,12 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "dangerous calls without end": lambda: P + b"cos\nsystem\nq\0" + b"h\0(X\1\0\0\0aX\1\0\0\0btR0" * 60_000 + b"}.",
     "long keys of bytes that are met often": lambda: P + b"}(B\0\x10\0\0" + b"\xff" * 4096 + b"}uq\0](" + b"h\0" * 290_000 + b"e.",
     "an archive that is read often": lambda: P + b"B" + struct.pack("<I", len(_archive(5000))) + _archive(5000) + b"q\0ctorch.storage\n_load_from_bytes\nq\1" + b"h\1h\0\x85R" * 2000 + b".",
+    "a tar archive that is read often": lambda: _often(_tar()) + b".",
+    "a tar archive that is read often, with a broken end": lambda: _often(_tar()) + b"\xff",
+    "code that is read often": lambda: _often(_script(b"save " + b"x" * 4_000_000)) + b".",
+    "comments within comments": lambda: _script(b"torch#" * 500_000),
+    "lines of comments": lambda: _script(b"#torch#\n" * 400_000),
+    "spaces within code": lambda: _script((b"torch." + b" " * 1_000_000 + b"x") * 3),
     "a length beyond everything": lambda: P + b"\x8d" + b"\xff" * 8 + b"abc.",
     "a buffer beyond everything": lambda: P + b"\x96" + struct.pack("<Q", 2**62) + b"abc.",
 }  # fmt: skip
@@ -103,6 +133,18 @@ def test_tensors_without_end_are_refused(tmp_path, names, numel):
         file.writestr("m/data/0", b"1234")
     with pytest.raises(FileError, match="more than|many times"):
         read_pickle_header(tmp_path / "many.pt")
+
+
+def test_tensors_that_are_scattered_over_all_of_a_file_are_refused(tmp_path, torch):
+    """Each of two numbers would be read with all that lies between them."""
+    storage = torch.zeros(6_000_000)
+    for count, refused in ((30, False), (100, True)):
+        torch.save({str(n): storage[n:][:5_000_001:5_000_000] for n in range(count)}, tmp_path / "m.pt")
+        if refused:
+            with pytest.raises(FileError, match="scatters"):
+                read_pickle_header(tmp_path / "m.pt")
+        else:
+            assert len(read_pickle_header(tmp_path / "m.pt").tensors) == count
 
 
 def test_long_notes_that_many_tensors_share_take_little_time(tmp_path):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from modelhub.errors import ModelhubError
 from modelhub.formats.handle import Handle
+from modelhub.formats.pickles.examine import examine
 from modelhub.formats.pickles.file import PickleFile
 from modelhub.formats.pickles.opcodes import run
 from modelhub.formats.pickles.span import Span
@@ -149,9 +150,39 @@ def test_the_machine_agrees_with_the_unpickler_of_python(tmp_path, value, protoc
     assert machine.end == handle.size
 
 
+@pytest.mark.parametrize(
+    "data",
+    [b"I0x10\n.", b"I1_000\n.", b"I 7 \n.", b"L0x10L\n.", b"L5\n.", b"\x8b\3\0\0\0\1\2\3.", b"](K\1K\2K\3eK\0K\7s.", b"](K\1K\2eJ\xff\xff\xff\xffK\7s.",
+     b"](K\1e\x89K\7s0K\1.", b"K\1(u.", b")(e.", b"N(\x90.", b"K\1Nb.", b"]N}\x86b.", b"\x80\4\x95\1\0\0\0\0\0\0\0N.",
+     b"N(0.", b"K\1(K\2K\3" + b"10" + b"K\4.", b"F10.5\n.", b"C\2ab\x98.", b"S'a\\x41'\n.", b"V\\u0041\n.", b"K\1p 0 \ng0\n."],
+)  # fmt: skip
+def test_what_python_accepts_is_accepted_with_the_same_value(tmp_path, data):
+    expected = pickle.loads(data, encoding="bytes")
+    (tmp_path / "value.pkl").write_bytes(data)
+    with Handle(tmp_path / "value.pkl") as handle:
+        assert _plain(run(Span(handle, 0, handle.size), Survey(tmp_path, handle.size))[0]) == expected
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"I" + b"9" * 70 + b"\n",
+        b"L" + b"9" * 3000 + b"L\n",
+        b"\x8b\0\x20\0\0" + b"\1" * 8192,
+        b"F" + b"1" * 2000 + b"\n",
+    ],
+)
+def test_numbers_beyond_all_measure_do_not_end_the_reading(tmp_path, data):
+    """An unpickler reads on behind them, and so must who looks for dangers."""
+    (tmp_path / "evil.pt").write_bytes(b"\x80\x02" + data + b"0cos\nmkdir\n(X\1\0\0\0mtR.")
+    found = examine(tmp_path / "evil.pt")
+    assert "os.mkdir" in found.dangers[0]
+    assert found.error is None
+
+
 def test_every_opcode_of_python_is_known():
     from modelhub.formats.pickles import opcodes
 
     for opcode in pickletools.opcodes:
-        is_buffer = opcode.name in ("NEXT_BUFFER", "READONLY_BUFFER")  # these stand outside, where torch puts nothing
+        is_buffer = opcode.name == "NEXT_BUFFER"  # it stands outside, where torch puts nothing
         assert (opcodes._OPCODES[ord(opcode.code)] is opcodes._unknown) is is_buffer, opcode.name

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import pickle
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelhub.errors import CorruptFileError, FileError
+from modelhub.formats.pickles import gather
 from modelhub.formats.pickles.file import PickleFile, read_pickle_header
 
 _DTYPES = """
@@ -48,6 +51,28 @@ def test_views_of_every_kind(torch, tmp_path, check_file, is_zip):
     views = _views(torch)
     torch.save(views, tmp_path / "views.pt", _use_new_zipfile_serialization=is_zip)
     check_file(tmp_path / "views.pt", torch.load(tmp_path / "views.pt", weights_only=True))
+
+
+def test_large_turned_tensors_are_gathered_once_for_all_their_blocks(torch, tmp_path, monkeypatch):
+    turned = {
+        "a": torch.randn(96, 64).t(),
+        "b": torch.randn(5, 40, 30).permute(2, 0, 1),
+        "c": torch.randn(64, 96).half().t(),
+    }
+    torch.save(turned, tmp_path / "t.pt")
+    monkeypatch.setattr(gather, "_BLOCK", 4096)
+    monkeypatch.setattr(gather, "_LONG", 64)
+    read, scattered = [], gather.read_view
+    monkeypatch.setattr(
+        gather, "read_view", lambda view, at, buffer: (read.append(len(buffer)), scattered(view, at, buffer))
+    )
+    with PickleFile(tmp_path / "t.pt") as file, ThreadPoolExecutor(3) as threads:
+        for name, tensor in turned.items():
+            data = bytearray(file.info(name).nbytes)
+            steps = range(0, len(data), 100)
+            list(threads.map(lambda at: file.read_into(name, at, memoryview(data)[at : at + 100]), steps))  # noqa: B023
+            assert data == tensor.contiguous().numpy().tobytes()
+    assert len(read) < 40 and max(read) == 4096  # and not once for each of the hundreds of stretches
 
 
 def test_any_stretch_of_any_view(torch, tmp_path):
@@ -202,6 +227,12 @@ def test_storages_of_impossible_sizes_are_refused(tmp_path, torch, numel):
         read_pickle_header(craft(tmp_path / "t.pt", {"t": _tensor(pid=pid)}, s0=b"0123456789abcdef"))
 
 
+def test_storages_that_hold_more_than_they_say_are_told_of(tmp_path):
+    with PickleFile(craft(tmp_path / "t.pt", {"t": _tensor()}, s0=b"0123456789abcdef and more")) as file:
+        assert file.read_bytes("t") == b"0123456789abcdef"
+        assert file.findings == ("Storage 0 holds 9 bytes that no tensor has.",)
+
+
 def test_a_storage_of_two_kinds_is_refused(tmp_path, torch):
     other = ("storage", torch.IntStorage, "0", "cpu", 4)
     with pytest.raises(CorruptFileError, match="two ways"):
@@ -237,3 +268,17 @@ def test_views_of_legacy_storages(torch, tmp_path, check_file):
     (tmp_path / "w.pt").write_bytes(data[:at] + part + data[at + 3 :])
     with pytest.raises(CorruptFileError, match="beyond"):
         PickleFile(tmp_path / "w.pt")
+
+
+def test_a_part_of_a_tensor_of_many_dimensions_costs_no_more_than_itself(tmp_path, torch):
+    """Gathering half of it, or all, for every part took minutes."""
+    tensor = torch.arange(2**20, dtype=torch.float32).reshape((2,) * 20).permute(*reversed(range(20)))
+    torch.save({"a": tensor}, tmp_path / "m.pt")
+    start = time.process_time()
+    with PickleFile(tmp_path / "m.pt") as file:
+        parts = [bytearray(10_000) for _ in range(2**22 // 10_000)]
+        for number, part in enumerate(parts):
+            file.read_into("a", 10_000 * number, memoryview(part))
+    assert time.process_time() - start < 6
+    whole = tensor.contiguous().numpy().tobytes()
+    assert b"".join(parts) == whole[: len(parts) * 10_000]

@@ -87,7 +87,7 @@ def test_a_training_checkpoint(torch, save, check_file, monkeypatch):
     assert verdicts["pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"] == "inert"
     assert verdicts["ldm.Settings"] == "unknown"
     assert "dangerous" not in verdicts.values()
-    assert file.findings[0].startswith("1 tensors of 'optimizer_states'")
+    assert file.findings[0].startswith("1 tensor of 'optimizer_states' was left out")
     assert "ldm.Settings" in file.findings[1]
 
 

@@ -35,7 +35,9 @@ def _entry(name: bytes, data: bytes, place: int, lies: dict[str, int]) -> tuple[
         there,
         there,
     )
-    return local, struct.pack("<4s6H3L5H2L", *front, len(name), 0, 0, 0, 0, 0, lies.get("at", place)) + name
+    return local, struct.pack(
+        "<4s6H3L5H2L", *front, len(name), 0, 0, 0, 0, lies.get("marks", 0), lies.get("at", place)
+    ) + name
 
 
 def _archive(
@@ -85,6 +87,7 @@ STRUCTURES = {
     "an absolute name": [GOOD, (b"/m/version", b"3", {})],
     "a backslash": [GOOD, (b"m\\version", b"3", {})],
     "a zero byte": [GOOD, (b"m/ver\0sion", b"3", {})],
+    "a file that is marked as a folder": [GOOD, (b"m/version", b"3", {"marks": 16})],
     "a folder with data": [GOOD, (b"m/folder/", b"3", {})],
 }
 

@@ -1,0 +1,1 @@
+"""Convert: any readable source to safetensors, pruned, cast or repaired, with a report of what stays, goes and why."""

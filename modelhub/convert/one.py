@@ -1,0 +1,117 @@
+"""Convert one file into the library: the result is catalogued, and takes over what the user said of the original."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from modelhub.catalog.asset import Asset
+from modelhub.catalog.store import Catalog
+from modelhub.convert.conversion import ConversionReport, carry_out
+from modelhub.convert.converting import Options, planned
+from modelhub.convert.handing import hand_over, why_stays
+from modelhub.errors import CorruptFileError, FileError
+from modelhub.formats.hashes import Hashes, hash_asset
+from modelhub.formats.opening import stat_of
+from modelhub.formats.stat import FileStat
+from modelhub.jobs import QUIET, Job
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a user wants of a batch, or of one file: how to convert, and what to do besides.
+
+    `force` replaces files, `hashes` makes the SHA256 of source and result, `trash` moves originals to the trash.
+    """
+
+    options: Options = field(default_factory=Options)
+    force: bool = False
+    hashes: bool = False
+    trash: bool = False
+
+
+@dataclass(frozen=True)
+class Library:
+    """The catalog, and what other rooms do for a batch.
+
+    `add` puts a file into the catalog, with its hashes if they are known, and returns its id; `trash` moves assets to
+    the trash and returns the entry of the journal.
+    """
+
+    catalog: Catalog
+    add: Callable[[Path, Hashes | None], int]
+    trash: Callable[[Sequence[Asset]], int | None]
+
+    def keep(self, report: ConversionReport, original: Asset | None) -> int:
+        """Put what was written into the catalog, with what the user said of its source; returns its id.
+
+        Raises FileError, which says that the file stands, when the catalog cannot be written to.
+        """
+        path = report.written.path
+        try:
+            with self.catalog.atomic():
+                number = self.add(path, report.written.hashes)
+                if original is not None:
+                    hand_over(self.catalog, original, number)
+        except FileError as error:
+            words = f"{path} was written, and is not in the catalog yet: {error.message}"
+            raise type(error)(words, f"Then run `modelhub scan`. {error.hint}") from error
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """One file that was converted: the `id` of the result, and why the original `stays` ("" when it may go)."""
+
+    report: ConversionReport
+    id: int | None
+    stays: str
+
+    @property
+    def proven(self) -> dict[Path, FileStat]:
+        """How the files of the original were when they were opened, and the result when it was written."""
+        written = self.report.written
+        return {**self.report.conversion.stats, written.path: written.stat}
+
+
+def convert_file(
+    path: Path, goal: Path, wish: Wish, *, library: Library | None = None, asset: Asset | None = None, job: Job = QUIET
+) -> Converted:
+    """Convert what is at `path`, which is `asset` if the catalog has it, to `goal`, and read the result back.
+
+    Without `library` nothing is catalogued. Raises as `planned` and `carry_out`.
+    """
+    before = stat_of(path)
+    sha256 = known_sha256(path, wish, library, asset, job)
+    with planned(path, wish.options, sha256=sha256) as conversion:
+        if stat_of(path) != before:  # the hash would not be that of what was opened
+            raise CorruptFileError(f"{path} was written to while it was read.", "Wait until that is over.")
+        report = carry_out(
+            conversion, goal, force=wish.force, hashes=wish.hashes, salvage=wish.options.salvage, job=job
+        )
+        stays = why_stays(conversion, path, goal)
+    number = library.keep(report, asset) if library is not None else None
+    return Converted(report, number, stays)
+
+
+def sha256_to_be(path: Path, wish: Wish, asset: Asset | None = None) -> str | None:
+    """For a plan: the SHA256 that is known, or zeros in the place of one that will be made, so that sizes are right."""
+    if asset is not None and asset.sha256 and asset.stat == stat_of(path):
+        return asset.sha256
+    return "0" * 64 if wish.hashes or wish.trash else None
+
+
+def known_sha256(
+    path: Path, wish: Wish, library: Library | None = None, asset: Asset | None = None, job: Job = QUIET
+) -> str | None:
+    """The SHA256 of a file if the catalog knows it and the file is as it was; else it is made, if `wish` needs it."""
+    stat = stat_of(path)
+    if asset is not None and asset.sha256 and asset.stat == stat:
+        return asset.sha256
+    if not wish.hashes and not wish.trash:
+        return None
+    hashes = hash_asset(path, "fast", job)
+    if library is not None and asset is not None and asset.stat == stat:
+        library.catalog.set_hashes(asset.id, hashes, stat)
+    return hashes.sha256

@@ -1,0 +1,1 @@
+"""Prune: what of a model stays, what goes, and why."""

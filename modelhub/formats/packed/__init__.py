@@ -1,0 +1,1 @@
+"""Packed weights (blocks of GGUF, fp8 with scales, 4-bit tables) as sources of plain floats."""
