@@ -203,8 +203,9 @@ def _item_lines(item: Item) -> Iterator[str]:
         line += f": {one_line(item.message.removeprefix(f'{path} '))}"
     yield from wrapped(line, 4)
     if item.status in ("planned", "converted"):
-        for warning in item.warnings:
-            yield from wrapped(f"    warning: {one_line(warning)}", 6)
+        for word, sentences in (("warning", item.warnings), ("found", item.findings)):
+            for sentence in sentences:
+                yield from wrapped(f"    {word}: {one_line(sentence)}", 6)
 
 
 def _sum_lines(items: Sequence[Item], wish: Wish, dry_run: bool) -> Iterator[str]:

@@ -83,11 +83,15 @@ def test_a_pickle_without_a_catalog(
 
 def test_what_a_person_reads(run: Run, save: Callable[..., Path], torch: ModuleType, tmp_path: Path) -> None:
     path = save("a.ckpt", {"state_dict": {"w": torch.ones(3)}, "optimizer_states": [{"m": torch.ones(2)}]})
+    (tmp_path / "b").mkdir()
     planned = run("convert", path, "--dry-run").out
     assert "would write" in planned and "bit for bit" in planned
     told = run("convert", path).out
     assert str(tmp_path / "a.safetensors") in told and "→" in told and "read back and equal" in told
     assert "optimizer_states" in told and "keep" in told
+    assert run("scan", tmp_path).code == 0
+    many = run("convert", "--all", "format:pickle", "--dry-run", "--force", "--to", tmp_path / "b").out
+    assert "    found: 1 tensor of 'optimizer_states' was left out" in many
 
 
 def test_the_result_is_in_the_catalog_with_words_and_sidecars(
