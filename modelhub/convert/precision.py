@@ -24,7 +24,7 @@ _NAMES |= {"U8": "4-bit"}
 OVERFLOWED = "did not fit and became infinite"
 #: VAEs that SDXL has as well as SD 1 and 2, which the header does not tell apart.
 _SHARED_VAE = "kl-f8-4ch"
-_BLACK = "SDXL's VAE overflows in fp16: pictures come out black unless it is a version made for fp16"
+_BLACK = "overflows in fp16: pictures come out black, unless it is a version made for fp16."
 
 
 def in_precision(
@@ -149,6 +149,6 @@ def _black(vae: Owned, identity: Identity) -> Iterable[str]:
     if vae.component.architecture != _SHARED_VAE:
         return
     if identity.kind == "vae":
-        yield f"If this is {_BLACK}."
+        yield f"If this is SDXL's VAE, it {_BLACK}"
     elif (identity.architecture or "").startswith("sdxl"):
-        yield f"{_BLACK}."
+        yield f"SDXL's VAE {_BLACK}"
