@@ -17,6 +17,7 @@ from modelhub.text import few, plural
 _ALIGNMENT = 8
 #: Padding is counted up to here: modelhub and others keep room for metadata that is written later.
 _MOST_PADDING = 1 << 20
+_ANEW = "`modelhub prune FILE NEW.safetensors` writes it anew."
 
 
 def layout_of(path: Path, header: Header) -> dict[str, Any]:
@@ -64,11 +65,11 @@ def layout_findings(header: Header) -> Iterator[Finding]:
         yield Finding(
             "problem", "unaligned",
             f"{plural(len(found), 'tensor')} not aligned to the width of the elements in the file: {few(found)}.",
-            "Programs that map the file into memory fail on it, or copy everything; `modelhub prune` writes it anew.",
+            f"Programs that map the file into memory fail on it, or copy everything; {_ANEW}",
             tuple(found),
         )  # fmt: skip
     elif header.start % _ALIGNMENT:
         yield Finding(
             "note", "unpadded", f"The header ends at byte {header.start}, which is no multiple of {_ALIGNMENT}.",
-            "Some programs that map files expect that; `modelhub prune` writes it anew.",
+            f"Some programs that map files expect that; {_ANEW}",
         )  # fmt: skip
