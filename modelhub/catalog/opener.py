@@ -46,18 +46,32 @@ class Opener(Closing):
         return parent
 
     def _sha256(self, path: Path, asset: Asset | None) -> str | None:
+        found = known_sha256(path, asset)
+        if found is not None:
+            return found
         stat = stat_of(path)
-        if asset is not None and asset.sha256 and asset.stat == stat:
-            return asset.sha256
-        if not self._hashed or stat in self._known:
-            return self._known.get(stat)
-        hashes = hash_asset(path, "fast", self._job)
-        self._known[stat] = hashes.sha256
-        if asset is not None and asset.stat == stat == stat_of(path):
-            self._catalog.set_hashes(asset.id, hashes, stat)
-        return hashes.sha256
+        if self._hashed and stat not in self._known:
+            self._known[stat] = make_sha256(path, asset, self._catalog, self._job)
+        return self._known.get(stat)
 
     def close(self) -> None:
         """Close every source that was opened."""
         while self._opened:
             self._opened.pop().source.close()
+
+
+def known_sha256(path: Path, asset: Asset | None) -> str | None:
+    """The SHA256 of what is at `path` if `asset` has it and its file is as it was when it was scanned."""
+    return asset.sha256 if asset is not None and asset.sha256 and asset.stat == stat_of(path) else None
+
+
+def make_sha256(path: Path, asset: Asset | None, catalog: Catalog | None, job: Job = QUIET) -> str | None:
+    """Hash what is at `path`; the catalog keeps it for `asset`, if its file is and stays as it was when it was scanned.
+
+    Raises what `hash_asset` raises.
+    """
+    stat = stat_of(path)
+    hashes = hash_asset(path, "fast", job)
+    if catalog is not None and asset is not None and asset.stat == stat == stat_of(path):
+        catalog.set_hashes(asset.id, hashes, stat)
+    return hashes.sha256

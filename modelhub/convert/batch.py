@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from modelhub.catalog.asset import Asset
+from modelhub.catalog.opener import known_sha256
 from modelhub.convert.conversion import Conversion, check_goal
 from modelhub.convert.converting import NothingToDoError, goal_for, planned
 from modelhub.convert.describing import SOURCE, SOURCE_SHA256
@@ -22,7 +23,6 @@ from modelhub.convert.one import Library, Wish, convert_file, sha256_to_be
 from modelhub.convert.watching import counted, stats_of, watched
 from modelhub.errors import CancelledError, FileError, ModelhubError, NoSpaceError, UsageError, file_error
 from modelhub.formats.header import Header
-from modelhub.formats.opening import stat_of
 from modelhub.formats.safetensors import SafetensorsFile, read_header
 from modelhub.formats.source import TensorSource
 from modelhub.formats.stat import FileStat
@@ -173,8 +173,9 @@ def is_conversion(found: Header, item: Item, conversion: Conversion) -> bool:
     if found.metadata.get(SOURCE) != conversion.view.header.metadata.get(SOURCE):
         return False
     said = found.metadata.get(SOURCE_SHA256)
-    if said and item.asset.sha256 and item.asset.stat == stat_of(item.asset.path):
-        return said == item.asset.sha256
+    known = known_sha256(item.asset.path, item.asset)
+    if said and known:
+        return said == known
     written = item.goal.stat().st_mtime_ns
     stats = [path.stat() for path in conversion.stats]
     return all(max(stat.st_mtime_ns, stat.st_ctime_ns) < written for stat in stats)

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelhub.catalog.asset import Asset
+from modelhub.catalog.opener import known_sha256, make_sha256
 from modelhub.catalog.store import Catalog
 from modelhub.convert.conversion import ConversionReport, carry_out
 from modelhub.convert.converting import Options, planned
 from modelhub.convert.handing import hand_over, why_stays
 from modelhub.errors import CorruptFileError, FileError
-from modelhub.formats.hashes import Hashes, hash_asset
+from modelhub.formats.hashes import Hashes
 from modelhub.formats.opening import stat_of
 from modelhub.formats.stat import FileStat
 from modelhub.jobs import QUIET, Job
@@ -83,7 +84,7 @@ def convert_file(
     Without `library` nothing is catalogued. Raises as `planned` and `carry_out`.
     """
     before = stat_of(path)
-    sha256 = known_sha256(path, wish, library, asset, job)
+    sha256 = _sha256(path, wish, library, asset, job)
     with planned(path, wish.options, sha256=sha256) as conversion:
         if stat_of(path) != before:  # the hash would not be that of what was opened
             raise CorruptFileError(f"{path} was written to while it was read.", "Wait until that is over.")
@@ -97,21 +98,12 @@ def convert_file(
 
 def sha256_to_be(path: Path, wish: Wish, asset: Asset | None = None) -> str | None:
     """For a plan: the SHA256 that is known, or zeros in the place of one that will be made, so that sizes are right."""
-    if asset is not None and asset.sha256 and asset.stat == stat_of(path):
-        return asset.sha256
-    return "0" * 64 if wish.hashes or wish.trash else None
+    return known_sha256(path, asset) or ("0" * 64 if wish.hashes or wish.trash else None)
 
 
-def known_sha256(
-    path: Path, wish: Wish, library: Library | None = None, asset: Asset | None = None, job: Job = QUIET
-) -> str | None:
+def _sha256(path: Path, wish: Wish, library: Library | None, asset: Asset | None, job: Job) -> str | None:
     """The SHA256 of a file if the catalog knows it and the file is as it was; else it is made, if `wish` needs it."""
-    stat = stat_of(path)
-    if asset is not None and asset.sha256 and asset.stat == stat:
-        return asset.sha256
-    if not wish.hashes and not wish.trash:
-        return None
-    hashes = hash_asset(path, "fast", job)
-    if library is not None and asset is not None and asset.stat == stat:
-        library.catalog.set_hashes(asset.id, hashes, stat)
-    return hashes.sha256
+    found = known_sha256(path, asset)
+    if found is not None or not (wish.hashes or wish.trash):
+        return found
+    return make_sha256(path, asset, library.catalog if library else None, job)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import random
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fresh_python import python
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
@@ -25,7 +25,6 @@ from modelhub.formats.views import Combined, Held, Renamed
 from modelhub.formats.writer import write
 from modelhub.jobs import Event, Job
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 NAMES = {"float32": "F32", "float16": "F16", "int64": "I64", "uint8": "U8", "bool": "BOOL"}
 needs_kernel = pytest.mark.skipif(not hasattr(os, "copy_file_range"), reason="no copy_file_range here")
 
@@ -235,7 +234,7 @@ with SafetensorsFile(sys.argv[1]) as source:
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits on the size of a file here")
 def test_a_disk_that_fills_up_in_the_middle(folder: Path):
     path = _large(folder)
-    assert _python(_FULL, path, folder / "a.safetensors").startswith(f"no-space {folder / 'a.safetensors'} ")
+    assert python(_FULL, path, folder / "a.safetensors").startswith(f"no-space {folder / 'a.safetensors'} ")
     assert _left(folder) == ["large.safetensors"]
 
 
@@ -259,15 +258,8 @@ def test_memory_does_not_grow_and_no_library_is_loaded(folder: Path):
     header = Held({}).header.of([("one", "F16", (100_000_000,)), ("two", "F32", (25_000_000,))])
     path.write_bytes(header.encoded)
     os.truncate(path, header.file_size)
-    grown, _, loaded = _python(_PEAK, path, folder / "a.safetensors").partition(" ")
+    grown, _, loaded = python(_PEAK, path, folder / "a.safetensors").partition(" ")
     assert int(grown) < 20_000_000
     assert loaded == "[]"
     assert (folder / "a.safetensors").stat().st_size == header.file_size > 300_000_000
     (folder / "a.safetensors").unlink()
-
-
-def _python(code: str, *words: Path) -> str:
-    command = [sys.executable, "-c", code, *map(str, words)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.strip()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fresh_python import python
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
@@ -33,7 +34,6 @@ from modelhub.formats.stat import FileStat
 from modelhub.formats.writer import Written, write
 from modelhub.jobs import Event, Job
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 torch.set_num_threads(1)
 
 
@@ -395,7 +395,7 @@ with SafetensorsFile(sys.argv[1]) as source:
 def test_a_disk_that_fills_up_in_the_middle(folder: Path, tmp_path: Path):
     write(_large(), tmp_path / "source.safetensors")
     goal = folder / "a.safetensors"
-    said = _python(_FULL, tmp_path / "source.safetensors", goal)
+    said = python(_FULL, tmp_path / "source.safetensors", goal)
     assert said.startswith(f"no-space {goal} ")
     assert _left(folder) == []
 
@@ -457,13 +457,6 @@ def test_memory_does_not_grow_with_the_model(folder: Path, tmp_path: Path):
     path = tmp_path / "sparse.safetensors"
     path.write_bytes(header.encoded)
     os.truncate(path, header.file_size)
-    assert int(_python(_PEAK, path, folder / "a.safetensors")) < 60_000_000
+    assert int(python(_PEAK, path, folder / "a.safetensors")) < 60_000_000
     assert (folder / "a.safetensors").stat().st_size == header.file_size > 300_000_000
     (folder / "a.safetensors").unlink()
-
-
-def _python(code: str, *words: Path) -> str:
-    command = [sys.executable, "-c", code, *map(str, words)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.strip()

@@ -117,8 +117,7 @@ class _Pruner:
         names = self._names()
         renamed = Renamed(self.source, names.get)
         self.telling.follow(renamed)
-        wish, after = self.wish, identify(renamed.header, form=self.identity.format)
-        cast, told, warnings = in_precision(renamed, after, wish.dtype, wish.vae_dtype, self.telling.stored)
+        cast, told, warnings = self._cast(renamed)
         for one in told:
             self.telling.tell(one.action, "", one.reason, one.names)
         parts = self.telling.parts(cast.header)
@@ -127,6 +126,14 @@ class _Pruner:
         made = Conversion(view, stats, parts, [*self.warnings, *warnings, *lies])
         made.afterwards = lambda: precision_findings(cast)
         return made
+
+    def _cast(self, view: TensorSource) -> tuple[TensorSource, list[Part], list[str]]:
+        """What stays in the precision that is wanted."""
+        dtype, vae_dtype = self.wish.dtype, self.wish.vae_dtype
+        if dtype == vae_dtype == "keep":  # what it is now need not be known
+            return view, [], []
+        identity = identify(view.header, form=self.identity.format)
+        return in_precision(view, identity, dtype, vae_dtype, self.telling.stored)
 
     def _described(self, view: TensorSource, parts: list[Part], *, is_new: bool) -> tuple[TensorSource, list[str]]:
         """The view with metadata that is true of it and what was done, and warnings; a mere copy keeps its own."""

@@ -59,9 +59,7 @@ class PickleFile(TensorSource):
 
     def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
         """The bytes that the contiguous tensor would have, however it is stored."""
-        info = self.info(name)
-        if offset < 0 or offset + len(buffer) > info.nbytes:
-            raise IndexError(f"bytes {offset} to {offset + len(buffer)} of tensor {name!r}, which has {info.nbytes}")
+        self.within(name, offset, len(buffer))
         if len(buffer):
             self._gathering.read(self._layout.views[name], offset, buffer)
 
