@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from itertools import islice
 
 _KEEP = {"\n", "\t"}
@@ -133,3 +133,13 @@ def human_seconds(seconds: float) -> str:
 def plural(count: int, word: str, many: str = "") -> str:
     """`1 file`, `2 files`, `3 entries` (with `many` = "entries")."""
     return f"{count:,} {word if count == 1 else many or word + 's'}"
+
+
+def sparkline(values: Iterable[float], low: float = 0.0, high: float = 1.0) -> str:
+    """Numbers as a row of bars: `low` or less is the lowest, `high` or more the highest, NaN a space: ▁▃▅█."""
+    bars = "▁▂▃▄▅▆▇█"
+    span = high - low or 1.0
+    return "".join(
+        bars[round(min(max((value - low) / span, 0.0), 1.0) * (len(bars) - 1))] if value == value else " "
+        for value in values
+    )

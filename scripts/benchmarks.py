@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -13,47 +12,11 @@ from pathlib import Path
 
 from bench_catalog import bench_identify, bench_ls, bench_scan
 from bench_convert import bench_convert, bench_inspect, bench_prune
+from bench_merge import bench_merge
 from bench_safety import bench_safety
-from bench_tools import Figures, compare, layout, run, workplace, write_random
+from bench_tools import Figures, compare, run, workplace, write_random
 
 from modelhub.formats.header import Header
-
-
-def bench_merge(args: argparse.Namespace) -> None:
-    """Two SD 1.5 checkpoints of 2.1 GB, weighted sum and add difference, against `cp` of one of them (both synced to disk)."""
-    with workplace(args.folder) as work:
-        env = {**os.environ, "MODELHUB_HOME": str(work / "home")}
-        header = layout("sd15")
-        for seed, name in enumerate("abc"):
-            write_random(work / f"{name}.safetensors", header, seed)
-        modelhub = [sys.executable, "-m", "modelhub"]
-        subprocess.run([*modelhub, "scan", str(work), "--hash", "fast"], env=env, check=True, stdout=subprocess.DEVNULL)
-        out = work / "out.safetensors"
-
-        def copy() -> Figures:
-            out.unlink(missing_ok=True)
-            return run(["sh", "-c", f"cp '{work}/a.safetensors' '{out}' && sync -d '{out}'"], env)
-
-        def merge(*words: str) -> Figures:
-            out.unlink(missing_ok=True)
-            return run([*modelhub, "merge", *words, "-o", str(out)], env)
-
-        print(
-            f"two checkpoints of {header.file_size / 1e9:.2f} GB, {len(header.tensors)} tensors, fp16; {args.rounds} rounds in turn"
-        )
-        print(f"{'':16} {'merge':>8} {'cp':>8} {'wall':>8} {'engine':>8} {'CPU':>8} {'peak RSS':>10}")
-        for name, words in (("weighted-sum", ("a", "b")), ("add-difference", ("a", "b", "c"))):
-            refs = [str(work / f"{word}.safetensors") for word in words]
-            got = compare(
-                args.rounds, copy, lambda name=name, refs=refs: merge(name, *refs, "--alpha", "0.3", "--json")
-            )
-            ratios = f"{got['wall']:6.2f} x {got['own']:6.2f} x {got['cpu']:6.2f} x"
-            print(f"{name:16} {got['two']:6.1f} s {got['one']:6.1f} s {ratios} {got['rss']:6.0f} MiB")
-        start = compare(args.rounds, copy, lambda: run([sys.executable, "-c", "import torch"], env))
-        print(
-            "wall, engine and CPU are ratios to cp and sync, medians of pairs; engine is without starting the program,"
-        )
-        print(f"of which `import torch` alone takes {start['two']:.1f} s and {start['rss']:.0f} MiB.")
 
 
 def bench_hash(args: argparse.Namespace) -> None:
@@ -100,7 +63,12 @@ def main() -> None:
         "--folder", type=Path, help="where to put the large files (default: the system's temporary folder)"
     )
     which = parser.add_subparsers(dest="which", required=True)
-    which.add_parser("merge", help=bench_merge.__doc__).set_defaults(run=bench_merge)
+    merging = which.add_parser("merge", help=bench_merge.__doc__)
+    merging.add_argument(
+        "--mecha", type=Path, metavar="PYTHON", help="a Python that has sd-mecha (default: installed for a while)"
+    )
+    merging.add_argument("--only", metavar="WORD", help="only the rows with this word, and cp")
+    merging.set_defaults(run=bench_merge)
     scan = which.add_parser("scan", help=bench_scan.__doc__)
     scan.add_argument("--files", type=int, default=10_000)
     scan.set_defaults(run=bench_scan)

@@ -1,4 +1,4 @@
-"""Write the reference of README.md anew from the code: commands, options, query fields, merge methods.
+"""Write the reference of README.md anew from the code: commands, options, query fields, merge methods, block weights.
 
 `scripts/reference.py` rewrites the part between the two markers; `--check` only says whether it is current.
 """
@@ -11,10 +11,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from modelhub.catalog.blocks import block_names, tables
 from modelhub.catalog.fields import FIELDS
 from modelhub.catalog.reading import SORTS
 from modelhub.cli.console import build_parser
+from modelhub.cli.merge_methods import models_word
+from modelhub.cli.merge_options import option, option_words
+from modelhub.cli.merge_words import sparkline
 from modelhub.merge.registry import methods
+from modelhub.merge.weighing.presets import presets
+from modelhub.merge.weighing.weight import spans
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- reference: made by scripts/reference.py -->", "<!-- end of reference -->"
@@ -58,11 +64,27 @@ def reference() -> str:
         "Sorts: " + ", ".join(f"`{sort}`" for sort in SORTS),
         "",
     ]
-    lines += ["### Merge methods", "", "| method | models | formula | parameters |", "|---|---|---|---|"]
+    return "\n".join([*lines, *merge_methods(), "", *block_presets()])
+
+
+def merge_methods() -> Iterator[str]:
+    """Every method with its formula, what it is for, and its parameters, from the registry."""
+    yield from ("### Merge methods", "", "| method | models | formula | parameters | |", "|---|---|---|---|---|")
     for method in methods().values():
-        parameters = "; ".join(f"`{p.name}` {p.help} (default {p.default:g})" for p in method.parameters)
-        lines.append(f"| `{method.name}` | {method.inputs} | {method.formula} | {parameters} |")
-    return "\n".join(lines)
+        parameters = "; ".join(f"`{option(p.name)}` {option_words(p)}" for p in method.parameters)
+        cells = (f"`{method.name}`", models_word(method), method.formula, parameters, " ".join(method.help.split()))
+        yield f"| {' | '.join(map(_cell, cells))} |"
+
+
+def block_presets() -> Iterator[str]:
+    """The blocks that weights can name, and the presets, from the tables."""
+    yield from ("### Block weights", "", "| architecture | blocks |", "|---|---|")
+    for architecture in sorted(tables()):
+        names = block_names(architecture)
+        yield f"| {architecture} | {len(names)}: {spans(names)} |"
+    yield from ("", "| preset | | for SD 1 |", "|---|---|---|")
+    for preset in presets().values():
+        yield f"| `{preset.name}` | {_cell(preset.about)} | {sparkline(list(preset.values('sd1').values()))} |"
 
 
 def _words(action: argparse.Action) -> str:

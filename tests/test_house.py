@@ -114,7 +114,10 @@ def test_an_import_up_or_sideways_is_noticed(tmp_path: Path, file: str, code: st
     [
         ("merge/plan.py", "from modelhub.formats.header import Header\nfrom . import recipe\nimport torch"),
         ("catalog/a.py", "from modelhub.errors import FileError\nfrom ..formats import header"),
-        ("cli/a.py", "def f():\n    from modelhub.merge.plan import plan\n    from modelhub import __version__"),
+        (
+            "cli/a.py",
+            "def f():\n    from modelhub.merge.planning.plan import plan\n    from modelhub import __version__",
+        ),
         ("errors.py", "from modelhub.text import printable"),
         ("__main__.py", "from modelhub.cli.console import main"),
     ],

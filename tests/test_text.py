@@ -20,6 +20,7 @@ from modelhub.text import (
     plural,
     printable,
     shorten,
+    sparkline,
     width,
 )
 
@@ -129,6 +130,13 @@ def test_few_names_and_how_many_more():
 def test_plural():
     assert [plural(0, "file"), plural(1, "file"), plural(1234, "file")] == ["0 files", "1 file", "1,234 files"]
     assert plural(3, "entry", "entries") == "3 entries"
+
+
+def test_sparkline():
+    assert sparkline([0, 0.5, 1, -3, 7]) == "▁▅█▁█"
+    assert sparkline([5, 10], 5, 10) == "▁█"
+    assert sparkline([float("nan"), float("inf"), float("-inf")]) == " █▁"
+    assert sparkline([]) == "" and sparkline([2, 3], 2, 2) == "▁█"
 
 
 @given(st.text() | st.text(st.characters(categories=["Cs", "Lu"])))

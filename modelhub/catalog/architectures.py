@@ -112,7 +112,6 @@ class Architecture:
     adapters: tuple[Condition, ...] = ()
     measures: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     assume: Mapping[str, Any] = field(default_factory=dict)
-    blocks: Mapping[str, str] = field(default_factory=dict)
     claims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     latent: Latent | None = None
     preview: Preview | None = None
@@ -168,7 +167,7 @@ def _measures(table: Any) -> dict[str, dict[str, tuple[str, ...]]]:
     return {layout: {fact: _names(text) for fact, text in facts.items()} for layout, facts in by_layout.items()}
 
 
-_PLAIN = ("id", "title", "role", "order", "kind", "architecture", "variant", "prediction", "assume", "blocks", "claims")
+_PLAIN = ("id", "title", "role", "order", "kind", "architecture", "variant", "prediction", "assume", "claims")
 
 
 def _architecture(table: Mapping[str, Any]) -> Architecture:

@@ -139,6 +139,19 @@ def _hash(value: str) -> Condition:
     return Condition(" OR ".join(f"coalesce({name}, '') LIKE ?" for name in names), (f"{value.lower()}%",) * len(names))
 
 
+def _from(value: str) -> Condition:
+    """Merges that a model went into, near or far, by digits of its SHA256 or by its name; `*` stands for anything."""
+    by_hash = re.fullmatch(r"[0-9a-fA-F]{6,64}", value)
+    one = "SELECT 1 FROM json_each(assets.parents) AS one WHERE "
+    like = "json_extract(one.value, '$[2]') LIKE ? ESCAPE '\\'"
+    stem = _like(re.sub(r"\.(safetensors|sft|ckpt|pth?|bin|gguf)$", "", value, flags=re.IGNORECASE))
+    values: tuple[str, ...] = (stem, f"{stem}.%")
+    where = f"{like} OR {like}"
+    if by_hash:
+        where, values = f"json_extract(one.value, '$[0]') LIKE ? OR {where}", (f"{value.lower()}%", *values)
+    return Condition(f"parents IS NOT NULL AND EXISTS ({one}{where})", values)
+
+
 def _dtype(value: str) -> Condition:
     return Condition("coalesce(dtype, '') LIKE ? ESCAPE '\\'", (_like(value.lower()),))
 
@@ -189,7 +202,8 @@ FIELDS: dict[str, Callable[[str], Condition]] = {
     "sidecar": _flag("sidecar <> '{}'"),
     "linked": _flag("EXISTS (SELECT 1 FROM links WHERE asset_id = assets.id)"),
     "hashed": _flag("sha256 IS NOT NULL"),
-    "merged": _flag("recipe IS NOT NULL"),
+    "merged": _flag("recipe IS NOT NULL OR parents IS NOT NULL"),
+    "from": _from,
     "problem": _flag("problem IS NOT NULL"),
 }
 

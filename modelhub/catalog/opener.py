@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelhub.catalog.asset import Asset, FileStat
@@ -10,19 +11,24 @@ from modelhub.catalog.refs import locate
 from modelhub.catalog.store import Catalog
 from modelhub.formats.closing import Closing
 from modelhub.formats.hashes import hash_asset
-from modelhub.formats.opening import open_source, stat_of
+from modelhub.formats.opening import members, open_source, stat_of
 from modelhub.formats.source import TensorSource
+from modelhub.formats.watching import stats_of
 from modelhub.jobs import QUIET, Job
 
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """An opened model. `sha256` is None when it is not known and was not asked for."""
+    """An opened model. `sha256` is None when it is not known and was not asked for.
+
+    `stats` are its files with weights, and how they were when it was opened.
+    """
 
     source: TensorSource
     path: Path
     name: str
     sha256: str | None
+    stats: Mapping[Path, FileStat] = field(default_factory=dict)
 
 
 class Opener(Closing):
@@ -38,7 +44,8 @@ class Opener(Closing):
         path, asset = locate(self._catalog, ref)
         source = open_source(path)
         try:
-            parent = Parent(source, path, path.stem, self._sha256(path, asset))
+            stats = stats_of(members(path))
+            parent = Parent(source, path, path.stem, self._sha256(path, asset), stats)
         except BaseException:
             source.close()
             raise

@@ -17,6 +17,7 @@ from modelhub.text import is_utf8
 
 if TYPE_CHECKING:
     from modelhub.catalog.asset import Asset
+    from modelhub.catalog.parents import Ancestor
 
 #: Sort names to SQL; names are compared without case, and ties go by name.
 SORTS = {
@@ -129,6 +130,31 @@ class CatalogReader(CatalogFile):
         if not re.fullmatch(r"[0-9a-f]{8,64}", digest):
             return None
         return next((found for found in self.hashed(digest) if found.id != asset.id), None)
+
+    def merges_of(self, asset: Asset) -> list[tuple[int, Asset]]:
+        """The merges that an asset went into, with their depths: 1 as a parent, 2 farther away; nearest first.
+
+        A merge that tells no hash of its parents is found by their names.
+        """
+        digest, depth, name = (f"json_extract(one.value, '$[{at}]')" for at in range(3))
+        by_name = f"({digest} = '' AND lower({name}) IN (?, ?))"
+        near = (
+            f"SELECT assets.id, min({depth}) FROM assets, json_each(assets.parents) AS one "  # noqa: S608
+            f"WHERE {_HERE} AND parents IS NOT NULL AND assets.id <> ? AND ({digest} = ? OR {by_name}) "
+            "GROUP BY assets.id ORDER BY 2, assets.name COLLATE NOCASE, assets.path"
+        )
+        names = (asset.name.lower(), asset.path.stem.lower())
+        depths = dict(self._tuples(near, [asset.id, asset.sha256 or "-", *names]))
+        return [(depths[found.id], found) for found in self.assets(list(depths))]
+
+    def parents(self, number: int) -> list[Ancestor]:
+        """The models that went into an asset, as its metadata tells; empty for what is no merge."""
+        import json
+
+        from modelhub.catalog.parents import Ancestor
+
+        row = self.rows("SELECT parents FROM assets WHERE id = ?", [number]).fetchone()
+        return [Ancestor(*one) for one in json.loads(row[0])] if row and row[0] else []
 
     def unhashed(self, *, full: bool = False) -> list[Asset]:
         """The readable assets that lack SHA256 or BLAKE3 (`full`: or any hash), the smallest first."""

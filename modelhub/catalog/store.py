@@ -79,8 +79,8 @@ class Catalog(CatalogReader):
     def record(self, path: Path, stat: FileStat, identity: Identity, rules: str, **columns: Any) -> int:
         """Insert or update the row of `path`, returning its id. What the user said stays; old hashes go.
 
-        `columns` are further columns: title, recipe, source, sidecar, sidecar_stamp, sidecar_words, problem,
-        problem_code.
+        `columns` are further columns: title, recipe, parents, source, sidecar, sidecar_stamp, sidecar_words,
+        problem, problem_code.
         """
         from modelhub.catalog.asset import identity_columns
 
@@ -229,7 +229,7 @@ _KEEP_HIGHEST = f"INSERT OR REPLACE INTO numbers VALUES ('asset', {_HIGHEST})"  
 #: What an asset keeps when its content is found again in another file.
 _OLD_ONES = {"id", "added", "rating", "notes", "said", "kind", "architecture", "variant", "verified", "trashed"}
 _OLD_ONES |= {*HASH_NAMES}
-_OPTIONAL = ("problem", "problem_code", "title", "recipe", "source")
+_OPTIONAL = ("problem", "problem_code", "title", "recipe", "source", "parents")
 
 
 def _override(name: str, word: str) -> str:

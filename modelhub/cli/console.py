@@ -92,7 +92,10 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     "inspect_command": ("inspect",),
     "convert_commands": ("convert",),
     "prune_commands": ("prune", "repair"),
-    "merge_commands": ("merge", "methods", "recipe"),
+    "merge_commands": ("merge", "remake"),
+    "merge_methods": ("methods", "presets"),
+    "recipe_commands": ("recipe", "lineage"),
+    "explain_command": ("explain",),
     "preview_command": ("preview",),
     "demo_command": ("demo",),
 }

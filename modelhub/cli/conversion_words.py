@@ -14,7 +14,8 @@ from modelhub.cli.table import facts, wrapped
 from modelhub.text import brief, human_seconds, human_size, one_line, pad, plural, width
 
 if TYPE_CHECKING:
-    from modelhub.convert.conversion import Conversion, ConversionReport, Part
+    from modelhub.catalog.becoming import Part
+    from modelhub.convert.conversion import Conversion, ConversionReport
 
 #: Columns that the name of a part may take.
 _WHAT = 44

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from modelhub.demo.library import Library
     from modelhub.formats.source import TensorSource
     from modelhub.jobs import Advance
-    from modelhub.merge.recipe import Recipe
+    from modelhub.merge.recipes.recipe import Recipe
 
     Pictures = Sequence[NDArray[np.uint8]]
 
@@ -160,7 +160,7 @@ class _Walk:
 
     def _sources(self, opener: Opener) -> Iterator[tuple[str, TensorSource]]:
         """The rows of the sheet: a parent, the merges between, the other parent, and both styles in full."""
-        from modelhub.merge.plan import plan
+        from modelhub.merge.planning.plan import plan
 
         stripes, pastel, base = (str(path) for path in (self.library.stripes, self.library.pastel, self.library.base))
         yield "stripes", opener(stripes).source
@@ -214,7 +214,7 @@ class _Walk:
         """Write the middle merge, find it in the catalog, render the file: the pictures are those of before."""
         from modelhub.demo.prompts import ASKED
         from modelhub.merge.execute import merge
-        from modelhub.merge.plan import plan
+        from modelhub.merge.planning.plan import plan
         from modelhub.scan.adding import add_written
 
         report = merge(plan(self._recipe(WRITTEN), opener), self.goal, force=True, job=self.context.job)
@@ -248,7 +248,7 @@ def _converted(item: Item, seen: Inspection) -> str:
 
 
 def _recipe(method: str, refs: Sequence[str], alpha: float) -> Recipe:
-    from modelhub.merge.recipe import simple_recipe
+    from modelhub.merge.recipes.recipe import simple_recipe
 
     return simple_recipe(method, refs, name=f"demo {method} {alpha:g}", parameters={"alpha": alpha})
 

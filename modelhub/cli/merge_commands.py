@@ -1,30 +1,32 @@
-"""merge, methods, recipe: make one model of several."""
+"""merge and remake: make one model of several, by a method, by a recipe, or as a merged file says it was made."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict
+import argparse
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from modelhub.cli.context import Bold, Context
-from modelhub.cli.options import REF_HELP, command
+from modelhub.cli.context import Context
+from modelhub.cli.merge_options import add_ancestor, add_parameters, asked_names, asked_parameters
+from modelhub.cli.merge_words import merge_json, merge_lines, plan_json, plan_lines
+from modelhub.cli.options import REF_HELP, command, path_word
 from modelhub.cli.pictures import check_pictures, save_pictures
-from modelhub.cli.table import facts, wrapped
-from modelhub.errors import NotFoundError, UsageError
+from modelhub.errors import UsageError
 from modelhub.formats.cast import PRECISIONS
-from modelhub.merge.recipe import MERGE_VAE, Recipe, simple_recipe
-from modelhub.merge.recipe_files import check_recipe_goal, is_recipe, read_recipe, write_recipe
-from modelhub.merge.registry import methods
+from modelhub.merge.recipes.asking import asked_recipe
+from modelhub.merge.recipes.files import check_recipe_goal, is_recipe, read_recipe, write_recipe
+from modelhub.merge.recipes.recipe import MERGE_VAE, Recipe
 from modelhub.settings import user_path
-from modelhub.text import human_seconds, human_size, is_utf8, one_line, plural
+from modelhub.text import is_utf8, one_line
 
 if TYPE_CHECKING:
-    import argparse
-
+    from modelhub.catalog.opener import Parent
+    from modelhub.catalog.store import Catalog
     from modelhub.cli.options import Commands
-    from modelhub.merge.execute import MergeReport
-    from modelhub.merge.plan import Plan
+    from modelhub.merge.planning.plan import Plan
+
+    Open = Callable[[str], Parent]
 
 
 def add(commands: Commands) -> None:
@@ -43,24 +45,37 @@ def add(commands: Commands) -> None:
         help="a method of `modelhub methods`, e.g. weighted-sum, or a recipe, e.g. my-merge.toml",
     )
     parser.add_argument("refs", metavar="REF", nargs="*", help=f"the models A, B, …, each {REF_HELP}")
-    parser.add_argument(
-        "-o", "--output", metavar="OUT", type=Path, required=True, help="the file to write, e.g. C.safetensors"
-    )
-    _add_parameters(parser)
-    parser.add_argument(
-        "--vae",
-        metavar="REF",
-        help=f"take the VAE of this model, e.g. --vae vae-ft-mse (default: A's; '{MERGE_VAE}' merges it too)",
-    )
-    parser.add_argument(
-        "--dtype",
-        choices=tuple(PRECISIONS),
-        help="store weights in this precision, e.g. --dtype fp16 (default: as in A)",
-    )
+    _add_goal(parser)
+    add_parameters(parser)
+    _add_components(parser)
     parser.add_argument("--name", metavar="TEXT", default="", help='a title for the result, e.g. --name "soft stripes"')
+
+    parser = command(
+        commands,
+        "remake",
+        _remake,
+        "Make a merged file again, by the recipe that it carries.",
+        "modelhub remake C -o again.safetensors",
+        reads=False,
+    )
+    parser.add_argument("ref", metavar="REF", help=REF_HELP)
+    add_ancestor(parser)
+    _add_goal(parser)
+
+
+def _add_goal(parser: argparse.ArgumentParser) -> None:
+    """Where the result goes, and what is made besides it."""
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", type=path_word, required=True, help="the file to write, e.g. C.safetensors"
+    )
+    parser.add_argument(
+        "--hash",
+        action="store_true",
+        help="also make the SHA256 of the result, which takes longer; else `scan --hash fast` makes it later",
+    )
     parser.add_argument("--force", action="store_true", help="replace OUT, and FILE and the picture, if they exist")
     parser.add_argument(
-        "--save-recipe", metavar="FILE", type=Path, help="also write the recipe, e.g. --save-recipe my-merge.toml"
+        "--save-recipe", metavar="FILE", type=path_word, help="also write the recipe, e.g. --save-recipe my-merge.toml"
     )
     parser.add_argument(
         "--preview",
@@ -68,75 +83,146 @@ def add(commands: Commands) -> None:
         help='first render a picture of the unwritten merge to OUT.preview.png, e.g. --preview "a cat"',
     )
 
-    command(
-        commands, "methods", _methods, "List the merge methods with their formulas and parameters.", "modelhub methods"
+
+def _add_components(parser: argparse.ArgumentParser) -> None:
+    """What becomes of the parts of a model."""
+    parser.add_argument(
+        "--only",
+        metavar="PART,…",
+        type=_words,
+        default=(),
+        help="merge only these components (unet, te1, te2, t5, vae) and copy the others from A, e.g. --only unet,te1",
     )
-    parser = command(
-        commands, "recipe", _recipe, "Print the recipe that a merged file carries.", "modelhub recipe C > C.toml"
+    parser.add_argument(
+        "--text-encoder",
+        metavar="A|B|REF",
+        help="take the text encoders of this model as they are, e.g. --text-encoder B (default: they are merged)",
     )
-    parser.add_argument("ref", metavar="REF", help=REF_HELP)
+    parser.add_argument(
+        "--vae",
+        metavar="A|B|REF",
+        help=f"take the VAE of this model, e.g. --vae vae-ft-mse (default: A's; '{MERGE_VAE}' merges it too)",
+    )
+    parser.add_argument(
+        "--take",
+        metavar="PART=A|B|REF",
+        type=_taken,
+        action="append",
+        default=[],
+        help="take one component of this model as it is, e.g. --take te2=B; may be given several times",
+    )
+    parser.add_argument(
+        "--ema",
+        choices=("keep", "drop"),
+        help="what becomes of A's EMA weights, e.g. --ema keep (default: drop, a merge makes them stale)",
+    )
+    parser.add_argument(
+        "--compat",
+        choices=("a1111",),
+        help="compute as another program does, bit by bit, e.g. --compat a1111 (default: in fp32, rounded once)",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=tuple(PRECISIONS),
+        help="store weights in this precision, e.g. --dtype fp16 (default: as in A)",
+    )
 
 
-def _add_parameters(parser: argparse.ArgumentParser) -> None:
-    """One option per parameter name that any method has."""
-    helps: dict[str, list[str]] = {}
-    for method in methods().values():
-        for p in method.parameters:
-            helps.setdefault(p.name, []).append(f"{method.name}: {p.help} (default {p.default:g})")
-    for name, lines in helps.items():
-        parser.add_argument(f"--{name}", metavar="X", type=float, help=f"{'; '.join(lines)}, e.g. --{name} 0.3")
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in text.lower().replace(",", " ").split() if word)
+
+
+def _taken(text: str) -> tuple[str, str]:
+    part, sign, ref = text.partition("=")
+    if not (sign and part.strip() and ref.strip()):
+        raise argparse.ArgumentTypeError(f"'{text}' is not such as te2=B")
+    return part.strip().lower(), ref.strip()
 
 
 def _asked_recipe(args: argparse.Namespace) -> Recipe:
+    """The recipe of the file, or of the method with its options. Raises UsageError, BadRecipeError, NotFoundError."""
     if is_recipe(args.what):
-        if args.refs:
-            raise UsageError("A recipe names its models itself.", "Leave out the REFs, or name a method.")
-        said = [*_parameters(args), *(name for name in ("vae", "dtype", "name") if getattr(args, name))]
-        if said:
-            raise UsageError(f"A recipe sets its {said[0]} itself.", f"Leave out --{said[0]}, or edit {args.what}.")
+        _check_nothing_said(args)
         return read_recipe(user_path(args.what))
-    return simple_recipe(
+    take = dict([("text_encoder", args.text_encoder)] if args.text_encoder else []) | dict(args.take)
+    return asked_recipe(
         args.what,
         args.refs,
         name=args.name or args.output.stem,
-        parameters=_parameters(args),
+        parameters=asked_parameters(args),
+        only=args.only,
         vae=args.vae,
+        take=take,
         dtype=args.dtype,
+        ema=args.ema or "drop",
+        compat=args.compat,
     )
 
 
-def _parameters(args: argparse.Namespace) -> dict[str, float]:
-    """The numbers that the user gave, by the names that methods have for them."""
-    names = {parameter.name for method in methods().values() for parameter in method.parameters}
-    return {name: value for name in sorted(names) if (value := getattr(args, name)) is not None}
+def _check_nothing_said(args: argparse.Namespace) -> None:
+    """A recipe says all that options say for a method."""
+    if args.refs:
+        raise UsageError("A recipe names its models itself.", "Leave out the REFs, or name a method.")
+    options = ("only", "text-encoder", "vae", "take", "ema", "compat", "dtype", "name")
+    said = [*asked_names(args), *(f"--{name}" for name in options if getattr(args, name.replace("-", "_")))]
+    if said:
+        raise UsageError(f"A recipe says itself what {said[0]} says.", f"Leave out {said[0]}, or edit {args.what}.")
 
 
 def _merge(context: Context) -> int:
-    from modelhub.catalog.opener import Opener
     from modelhub.catalog.store import Catalog
+
+    recipe = _asked_recipe(context.args)
+    with Catalog.open() as catalog:
+        _make(context, catalog, recipe, lambda open: open)
+    return 0
+
+
+def _remake(context: Context) -> int:
+    from modelhub.catalog.store import Catalog
+    from modelhub.cli.recipe_commands import carried_recipe
+    from modelhub.merge.recipes.remake import remaking
+
+    with Catalog.open() as catalog:
+        recipe, metadata = carried_recipe(catalog, context.args)
+        _make(context, catalog, recipe, lambda open: remaking(metadata, open))
+    return 0
+
+
+def _make(context: Context, catalog: Catalog, recipe: Recipe, knowing: Callable[[Open], Open]) -> None:
+    """Plan, check, and then write the merge; `knowing` makes opening a missing model tell more."""
+    from modelhub.catalog.opener import Opener
+    from modelhub.merge.engine.starting import start_torch
+    from modelhub.merge.planning.plan import plan
+
+    args = context.args
+    for note in recipe.notes:
+        context.say(f"note: {note}")
+    with Opener(catalog, job=context.job) as headers:  # what headers alone can refuse, before gigabytes are hashed
+        planned = plan(recipe, knowing(headers))
+        _check_goals(planned, args)
+        if args.dry_run:
+            context.answer(plan_json(planned), lambda: plan_lines(planned, args.output))
+            return
+    if planned.computes:
+        start_torch()
+    with Opener(catalog, hashed=True, job=context.job) as opener:
+        _write(context, catalog, plan(recipe, knowing(opener)))
+
+
+def _write(context: Context, catalog: Catalog, planned: Plan) -> None:
+    """The picture, the file, its recipe and its row."""
     from modelhub.merge.execute import merge
-    from modelhub.merge.plan import plan
     from modelhub.scan.adding import add_written
 
     args = context.args
-    recipe = _asked_recipe(args)
-    with Catalog.open() as catalog:
-        with Opener(catalog, job=context.job) as headers:  # what headers alone can refuse, before gigabytes are hashed
-            planned = plan(recipe, headers)
-            _check_goals(planned, args)
-            if args.dry_run:
-                _answer_plan(context, planned)
-                return 0
-        with Opener(catalog, hashed=True, job=context.job) as opener:
-            planned = plan(recipe, opener)
-            if args.preview:
-                _preview(context, planned)
-            report = merge(planned, args.output, force=args.force, job=context.job)
-        if args.save_recipe:
-            write_recipe(planned.header.metadata["modelhub.recipe"], args.save_recipe, force=args.force)
-        number = add_written(catalog, report.written)
-    context.answer(_merge_json(report, number), lambda: _merge_lines(report, number))
-    return 0
+    if args.preview:
+        _preview(context, planned)
+    report = merge(planned, args.output, force=args.force, hashes=args.hash, job=context.job)
+    if args.save_recipe:
+        write_recipe(planned.header.metadata["modelhub.recipe"], args.save_recipe, force=args.force)
+    number = add_written(catalog, report.written)
+    context.answer(merge_json(report, number), lambda: merge_lines(report, number))
 
 
 def _check_goals(planned: Plan, args: argparse.Namespace) -> None:
@@ -157,27 +243,6 @@ def _preview_path(args: argparse.Namespace) -> Path:
     return goal
 
 
-def _answer_plan(context: Context, planned: Plan) -> None:
-    report = planned.report
-    data: dict[str, Any] = {
-        "size": planned.header.file_size,
-        "merged": len(report.merged),
-        "copied": len(report.copied),
-        "dropped": len(report.dropped),
-        "warnings": report.warnings,
-        "recipe": planned.recipe.dumps(),
-    }
-
-    def lines() -> Iterator[str]:
-        yield one_line(f"would write {context.args.output}: {human_size(data['size'])}")
-        yield f"{plural(data['merged'], 'tensor')} merged, {data['copied']:,} copied, {data['dropped']:,} left out"
-        yield from (one_line(f"warning: {warning}") for warning in report.warnings)
-        yield ""
-        yield data["recipe"].rstrip()
-
-    context.answer(data, lines)
-
-
 def _preview(context: Context, planned: Plan) -> None:
     from modelhub.preview.render import Renderer, Request
 
@@ -187,75 +252,3 @@ def _preview(context: Context, planned: Plan) -> None:
     rendering = renderer.render(Request(context.args.preview), job=context.job)
     save_pictures(rendering, path, force=context.args.force)
     context.say(one_line(f"preview of the unwritten merge: {path}"))
-
-
-def _merge_json(report: MergeReport, number: int) -> dict[str, Any]:
-    written = report.written
-    return {
-        "id": number,
-        "path": str(written.path),
-        "size": written.size,
-        "sha256": written.sha256,
-        "autov3": written.autov3,
-        "tensors": written.tensors,
-        "merged": report.merged,
-        "copied": report.copied,
-        "dropped": report.dropped,
-        "warnings": list(report.warnings),
-        "seconds": report.seconds,
-    }
-
-
-def _merge_lines(report: MergeReport, number: int) -> Iterator[str]:
-    written = report.written
-    yield Bold(one_line(f"{written.path}  #{number}"))
-    done = f"{plural(report.merged, 'tensor')} merged, {report.copied:,} copied, {report.dropped:,} left out"
-    yield from facts(
-        [
-            ("size", human_size(written.size)),
-            ("sha256", written.sha256 or ""),
-            ("tensors", done),
-            ("time", human_seconds(report.seconds)),
-        ]
-    )
-
-
-def _methods(context: Context) -> int:
-    found = methods().values()
-    data = [
-        {
-            "name": m.name,
-            "title": m.title,
-            "inputs": m.inputs,
-            "formula": m.formula,
-            "help": m.help,
-            "parameters": [asdict(p) for p in m.parameters],
-        }
-        for m in found
-    ]
-
-    def lines() -> Iterator[str]:
-        for m in found:
-            yield Bold(f"{m.name}  {' '.join('ABCDEFGH'[: m.inputs])}")
-            yield f"    {m.formula}"
-            for p in m.parameters:
-                yield f"    --{p.name}  {p.help} (default {p.default:g}, usually {p.low:g} to {p.high:g})"
-            yield from wrapped("    " + " ".join(m.help.split()), 4)
-            yield ""
-
-    context.answer(data, lines)
-    return 0
-
-
-def _recipe(context: Context) -> int:
-    from modelhub.catalog.refs import locate
-    from modelhub.catalog.store import Catalog
-    from modelhub.formats.safetensors import read_header
-
-    with Catalog.open() as catalog:
-        path, _ = locate(catalog, context.args.ref)
-    text = read_header(path).metadata.get("modelhub.recipe")
-    if text is None:
-        raise NotFoundError(f"{path} carries no recipe.", "Only files that modelhub merged do.")
-    context.answer_exactly({"path": str(path), "recipe": text}, text)
-    return 0

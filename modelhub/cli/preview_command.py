@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from modelhub.cli.context import Context
 from modelhub.cli.options import REF_HELP, command
 from modelhub.cli.pictures import check_pictures, save_pictures
-from modelhub.merge.recipe_files import is_recipe, read_recipe
+from modelhub.merge.recipes.files import is_recipe, read_recipe
 from modelhub.settings import user_path
 from modelhub.text import one_line, plural
 
@@ -130,7 +130,7 @@ def _preview(context: Context) -> int:
 
 def _renderer(context: Context, opener: Opener) -> Renderer:
     """The renderer of a REF, or of a recipe as a plan."""
-    from modelhub.merge.plan import plan
+    from modelhub.merge.planning.plan import plan
     from modelhub.preview.render import Renderer
     from modelhub.settings import load_settings
 
@@ -145,6 +145,8 @@ def _renderer(context: Context, opener: Opener) -> Renderer:
     }
     if is_recipe(args.source):
         planned = plan(read_recipe(user_path(args.source)), opener)
+        for note in planned.recipe.notes:
+            context.say(f"note: {note}")
         name = planned.recipe.name or Path(args.source).stem
         return Renderer(planned, name=name, recipe=planned.header.metadata["modelhub.recipe"], **options)
     parent = opener(args.source)

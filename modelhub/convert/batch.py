@@ -20,12 +20,12 @@ from modelhub.convert.converting import NothingToDoError, goal_for, planned
 from modelhub.convert.describing import SOURCE, SOURCE_SHA256
 from modelhub.convert.handing import hand_over, why_stays
 from modelhub.convert.one import Library, Wish, convert_file, sha256_to_be
-from modelhub.convert.watching import counted, stats_of, watched
 from modelhub.errors import CancelledError, FileError, ModelhubError, NoSpaceError, UsageError, file_error
 from modelhub.formats.header import Header
 from modelhub.formats.safetensors import SafetensorsFile, read_header
 from modelhub.formats.source import TensorSource
 from modelhub.formats.stat import FileStat
+from modelhub.formats.watching import counted, stats_of, watched
 from modelhub.formats.writer import settle
 from modelhub.jobs import QUIET, Job
 from modelhub.text import human_size, plural

@@ -8,25 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from modelhub.catalog.becoming import Part
+from modelhub.catalog.belonging import belonging, groups
 from modelhub.catalog.identify import identify
 from modelhub.catalog.identity import Identity
-from modelhub.convert.belonging import belonging, groups
-from modelhub.convert.conversion import Conversion, Part
-from modelhub.convert.describing import Described, kept, origin, truthful, without_origin
+from modelhub.catalog.unpacking import refuse_blocks, unpacked
+from modelhub.convert.conversion import Conversion
+from modelhub.convert.describing import Described, origin, truthful, without_origin
 from modelhub.convert.embeddings import embedding_names
 from modelhub.convert.goals import result_path
 from modelhub.convert.precision import in_precision, precision_findings
 from modelhub.convert.telling import Telling
-from modelhub.convert.unpacking import refuse_blocks, unpacked
-from modelhub.convert.watching import stats_of
 from modelhub.errors import NotAModelError, UnsafePickleError, UsageError
 from modelhub.formats.files import claims_safetensors, format_of
+from modelhub.formats.leaving import kept
 from modelhub.formats.naming import INDEX, shard_name
 from modelhub.formats.opening import members, open_source
 from modelhub.formats.pickles.disguise import disguise
 from modelhub.formats.pickles.file import PickleFile
 from modelhub.formats.source import TensorSource
 from modelhub.formats.stat import FileStat
+from modelhub.formats.watching import stats_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,7 @@ class _Plan:
         """A pipeline of several components becomes one checkpoint."""
         if not (path / INDEX).is_file():
             return
-        from modelhub.convert.folder.single_file import single_file
+        from modelhub.catalog.folder.single_file import single_file
 
         self.is_assembled = self.take(single_file(self.view, self.identity))
         self.identity = identify(self.view.header, name=path.name)

@@ -17,9 +17,6 @@ TIED = "modelhub.tied"
 _OF_BYTES = (
     "modelspec.hash_sha256", "sshs_model_hash", "sshs_legacy_hash", "modelspec.unet_dtype", "modelspec.vae_dtype",
 )  # fmt: skip
-_OF_CONTAINER = ("pickle.root", "pickle.container")
-#: Of a GGUF file, all but what its author wrote is about its blocks, or for a program that reads no safetensors.
-_GGUF_LIES = ("general.quantization_version", "general.file_type", "general.alignment")
 #: Characters of the list of tied names: what is longer no header needs.
 _MAX_TIED = 1_000_000
 
@@ -52,16 +49,6 @@ def _tied_among(text: str, names: Collection[str]) -> str:
     except (ValueError, TypeError, RecursionError):
         return "[]"
     return json.dumps([group for group in there if len(group) > 1], ensure_ascii=False)
-
-
-def kept(metadata: Mapping[str, str]) -> dict[str, str]:
-    """What still says something once the container is safetensors."""
-    is_gguf = "gguf.version" in metadata
-    return {
-        key: text
-        for key, text in metadata.items()
-        if key not in _OF_CONTAINER and not (is_gguf and (key in _GGUF_LIES or not key.startswith("general.")))
-    }
 
 
 def without_origin(metadata: Mapping[str, str]) -> dict[str, str]:

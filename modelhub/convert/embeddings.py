@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from modelhub.catalog.becoming import Part, part
 from modelhub.catalog.identity import Identity
-from modelhub.convert.conversion import Part, part
 from modelhub.formats.source import TensorSource
 from modelhub.formats.views import Renamed
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from modelhub.catalog.becoming import Part, part
+from modelhub.catalog.belonging import Belonging, Owned, belonging
 from modelhub.catalog.identity import Identity
 from modelhub.catalog.match import Names
 from modelhub.catalog.packing import packing
-from modelhub.convert.belonging import Belonging, Owned, belonging
-from modelhub.convert.conversion import Part, part
 from modelhub.errors import IncompatibleError, UsageError
 from modelhub.formats.cast import PRECISIONS, Cast
 from modelhub.formats.header import BLOCKS, FLOAT_DTYPES, Header

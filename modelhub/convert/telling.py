@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from modelhub.convert.conversion import Action, Part
-from modelhub.convert.unpacking import LOST
+from modelhub.catalog.becoming import Action, Part
+from modelhub.catalog.unpacking import LOST
 from modelhub.formats.header import Header
 from modelhub.formats.source import TensorSource
 from modelhub.formats.views import Renamed

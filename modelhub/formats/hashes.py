@@ -200,6 +200,22 @@ def _hash(path: Path, descriptor: int, full: bool, threads: int, count: Callable
     )
 
 
+def autov1(path: str | Path) -> str | None:
+    """The AutoV1 alone, for which 64 KiB are read; None for what cannot have it: a short file, a folder.
+
+    Raises NotAModelError for a device or a pipe, FileError when the file cannot be read.
+    """
+    if os.path.isdir(path):  # noqa: PTH112 (never raises)
+        return None
+    descriptor = open_regular(path)
+    try:
+        return _autov1(descriptor) if os.fstat(descriptor).st_size >= _AUTOV1_END else None
+    except OSError as error:
+        raise file_error(error, path) from error
+    finally:
+        os.close(descriptor)
+
+
 def _autov1(descriptor: int) -> str:
     piece = os.pread(descriptor, _AUTOV1_END - _AUTOV1_BEGIN, _AUTOV1_BEGIN)
     return hashlib.sha256(piece).hexdigest()[:8]

@@ -45,9 +45,13 @@ class Proof(Closing):
         self._made: dict[Record, list[str]] = {}
         self._broken: list[Record] = []
 
-    def block(self, view: memoryview, at: int) -> Future[None]:
-        """`view` was written to byte `at` of the file, and must stay as it is until the future is done."""
-        return self._pool.submit(self._check_block, view, at)
+    def block(self, view: memoryview, at: int) -> None:
+        """Check that byte `at` of the file and what follows is `view`, on the calling thread. Raises FileError."""
+        begin = 0
+        for block in self._blocks(lambda offset, buffer: self._file.fill(at + offset, buffer), len(view), "ours"):
+            if block != view[begin : begin + len(block)]:
+                raise self._not_kept(self._name_at(at))
+            begin += len(block)
 
     def tensor(self, name: str) -> None:
         """The whole tensor was written. Raises what was found wrong with tensors before."""
@@ -84,13 +88,6 @@ class Proof(Closing):
         self._stop.set()
         self._pool.shutdown(cancel_futures=True)
         self._file.close()
-
-    def _check_block(self, view: memoryview, at: int) -> None:
-        begin = 0
-        for block in self._blocks(lambda offset, buffer: self._file.fill(at + offset, buffer), len(view), "ours"):
-            if block != view[begin : begin + len(block)]:
-                raise self._not_kept(self._name_at(at))
-            begin += len(block)
 
     def _name_at(self, at: int) -> str:
         infos = self._source.header.tensors.items()

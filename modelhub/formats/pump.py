@@ -1,137 +1,139 @@
-"""Move tensors through a few buffers: workers fill them from the source, one thread writes them, two hash them."""
+"""Move tensors into a growing file: each worker fills a buffer of its own from the source and writes it where it goes.
+
+No worker waits for another: blocks are taken in the order of the file, and written in whatever order they are done.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import os
+import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import BinaryIO
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import BinaryIO, NamedTuple
 
 from modelhub.formats.closing import Closing
 from modelhub.formats.source import TensorSource, element_size
 
-#: Blocks that may wait to be hashed and read back while others are written.
-_LOOKING = 4
 
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """One block of one tensor, to be read from the source; `at` is its first byte in the output.
+class Piece(NamedTuple):
+    """Bytes `begin` to `end` of one tensor, which one worker moves; `at` is its first byte in the output.
 
     `alone`: it is proven by itself, not with its whole tensor.
     """
 
     name: str
-    offset: int
-    size: int
+    begin: int
+    end: int
     at: int
     alone: bool = False
 
 
 def pieces(source: TensorSource, name: str, start: int, block: int, *, begin: int = 0, alone: bool) -> Iterator[Piece]:
-    """A tensor from byte `begin` on, in blocks of whole elements; `start` is where the data area begins."""
-    info = source.info(name)
-    step = max(block - block % element_size(info), element_size(info))
+    """A tensor from byte `begin` on, in grains, one or as many as fit a block; the data area begins at `start`."""
+    info, grain = source.info(name), source.grain(name)
+    step = max(grain, block - block % grain)
     for offset in range(begin, info.nbytes, step):
-        yield Piece(name, offset, min(step, info.nbytes - offset), start + info.begin + offset, alone)
+        yield Piece(name, offset, min(offset + step, info.nbytes), start + info.begin + offset, alone)
+
+
+#: Told of every block that stands in the file, by the worker that wrote it: its piece, its bytes, where they are.
+Wrote = Callable[[Piece, memoryview, int], None]
 
 
 class Pump(Closing):
-    """Moves blocks from the source to the output in order; a few buffers go round, and everybody works on another one.
+    """Workers that move pieces; the first error of any of them ends all, and is raised by `check` and `finish`.
 
-    A buffer is free, being filled by a worker, or being looked at: hashed, or read back. Writing happens in between, on
-    the calling thread, which then says so to `wrote`: the futures that it answers with need the block as it is.
+    They start with the first pieces, so that a file that is copied by other means needs none.
     """
 
-    def __init__(
-        self,
-        source: TensorSource,
-        output: Output,
-        wrote: Callable[[Piece, memoryview], list[Future[None]]],
-        workers: int,
-        block: int,
-    ) -> None:
-        self._source, self._output, self._wrote = source, output, wrote
+    def __init__(self, source: TensorSource, file: BinaryIO, wrote: Wrote, workers: int, block: int) -> None:
+        self._source, self._descriptor, self._wrote = source, file.fileno(), wrote
+        self._workers, self._block = workers, block
+        self._queue: deque[Iterator[Piece]] = deque()
         self._pool = ThreadPoolExecutor(workers, "fill")
-        self._size, self._left = block + 8, 2 * workers + 2 + _LOOKING
-        self._free: list[bytearray] = []
-        self._filling: deque[tuple[Piece, bytearray, Future[None]]] = deque()
-        self._looking: deque[tuple[bytearray, list[Future[None]]]] = deque()
+        self._working: list[Future[None]] = []
+        self._failed: list[int] = []
+        self._changed = threading.Condition()
+        self._ended = self._stopped = False
 
-    def put(self, piece: Piece) -> None:
-        """Have a block filled; waits for a free buffer by writing the blocks before it."""
-        while not self._free and not self._left:
-            if len(self._looking) > _LOOKING or not self._filling:
-                self._reclaim()
-            else:
-                self._write()
-        buffer = self._buffer()
-        view = memoryview(buffer)[: piece.size]
-        filled = self._pool.submit(self._source.read_into, piece.name, piece.offset, view)
-        self._filling.append((piece, buffer, filled))
+    def add(self, some: Iterable[Piece]) -> None:
+        """Have these moved after those that were added before."""
+        with self._changed:
+            self._queue.append(iter(some))
+            self._changed.notify_all()
+        while len(self._working) < self._workers:
+            self._working.append(self._pool.submit(self._work, len(self._working)))
+
+    def check(self) -> None:
+        """Raise the first error of a worker, if there was one."""
+        for number in self._failed:
+            self._working[number].result()
 
     def finish(self) -> None:
-        """Write, hash and read back everything that is under way."""
-        while self._filling:
-            self._write()
-        while self._looking:
-            self._reclaim()
+        """Wait until all is moved. Raises the first error."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        wait(self._working)
+        self.check()
 
     def close(self) -> None:
-        """Stop, whatever is under way."""
-        self._pool.shutdown(cancel_futures=True)
+        """Stop after the blocks that are under way."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        self._pool.shutdown()
 
-    def _buffer(self) -> bytearray:
-        """A buffer that is free, or one more: most files need none, as they are copied."""
-        if self._free:
-            return self._free.pop()
-        self._left -= 1
-        return bytearray(self._size)
+    def _work(self, number: int) -> None:
+        buffer = memoryview(bytearray(self._block + 8))  # 8: an element that is larger than the block
+        is_done = False
+        try:
+            while (piece := self._next()) is not None:
+                self._move(piece, buffer)
+            is_done = True
+        finally:
+            if not is_done:
+                self._fail(number)
 
-    def _write(self) -> None:
-        piece, buffer, filled = self._filling.popleft()
-        filled.result()
-        view = memoryview(buffer)[: piece.size]
-        self._looking.append((buffer, self._output.put(view, piece.at) + self._wrote(piece, view)))
+    def _next(self) -> Piece | None:
+        """The next piece to move, waited for if need be; None when there will be no more."""
+        with self._changed:
+            while not self._stopped:
+                while self._queue:
+                    if (piece := next(self._queue[0], None)) is not None:
+                        return piece
+                    self._queue.popleft()
+                if self._ended:
+                    break
+                self._changed.wait()
+        return None
 
-    def _reclaim(self) -> None:
-        buffer, looks = self._looking.popleft()
-        for future in looks:
-            future.result()
-        self._free.append(buffer)
+    def _move(self, piece: Piece, buffer: memoryview) -> None:
+        """A piece is one block, unless its grain is larger."""
+        size = element_size(self._source.info(piece.name))
+        step = max(size, self._block - self._block % size)
+        for offset in range(piece.begin, piece.end, step):
+            if self._stopped:
+                return
+            view, at = buffer[: min(step, piece.end - offset)], piece.at + offset - piece.begin
+            self._source.read_into(piece.name, offset, view)
+            put(self._descriptor, view, at)
+            self._wrote(piece, view, at)
+
+    def _fail(self, number: int) -> None:
+        """A worker ends with an error: no other begins anything new."""
+        with self._changed:
+            self._failed.append(number)
+            self._stopped = True
+            self._changed.notify_all()
 
 
-class Output(Closing):
-    """The growing file and, if wanted, its two hashes; each hash runs on a thread of its own beside the write."""
-
-    def __init__(self, file: BinaryIO, head: bytes, *, hashes: bool) -> None:
-        self._file = file
-        self._digests = [hashlib.sha256(head), hashlib.sha256()] if hashes else []
-        self._threads = [(digest, ThreadPoolExecutor(1, "hash")) for digest in self._digests]
-        write_all(file, head)
-
-    def put(self, view: memoryview, at: int) -> list[Future[None]]:
-        """Write one block, and have it hashed: `view` must stay as it is until the futures are done."""
-        hashed = [thread.submit(digest.update, view) for digest, thread in self._threads]
-        if self._file.tell() != at:
-            self._file.seek(at)
-        write_all(self._file, view)
-        return hashed
-
-    @property
-    def hashes(self) -> tuple[str | None, str | None]:
-        """SHA256 of the file and of its data area, None where they were not wanted."""
-        if not self._digests:
-            return None, None
-        whole, data = self._digests
-        return whole.hexdigest(), data.hexdigest()
-
-    def close(self) -> None:
-        """Stop hashing."""
-        for _digest, thread in self._threads:
-            thread.shutdown(cancel_futures=True)
+def put(descriptor: int, view: memoryview, at: int) -> None:
+    """Write all of `view` to byte `at` of a file, which may take less at a time than it is given. Raises OSError."""
+    while view:
+        count = os.pwrite(descriptor, view, at)
+        view, at = view[count:], at + count
 
 
 def write_all(file: BinaryIO, data: bytes | memoryview) -> None:

@@ -21,15 +21,30 @@ class Findings:
 
 
 _CLEAN = Findings()
+#: The tie between 448, the largest number of E4M3, and the next one, if there were one.
+_E4M3_MOST = 464.0
 
 
 def store(value: torch.Tensor, out: torch.Tensor) -> Findings:
-    """Put `value` into `out`, of the same shape and perhaps another dtype, rounding once; say what is not finite."""
+    """Put `value` into `out`, of the same shape and perhaps another dtype, rounding once; say what is not finite.
+
+    What is too large for `out` becomes infinite, in fp8 of the kind E4M3 NaN, for that has no infinity.
+    """
     import torch
 
     is_double_rounded = value.dtype == torch.float64 and out.element_size() < 4
     out.copy_(_rounded_to_odd(value) if is_double_rounded else value)
-    return _findings(value, out)
+    if out.dtype == torch.float8_e4m3fn:
+        _mark_overflow(value, out)
+    return _CLEAN if is_finite(out) else count_not_finite(value, out)
+
+
+def _mark_overflow(value: torch.Tensor, out: torch.Tensor) -> None:
+    """NaN for what rounds to more than 448: some versions of torch store that as 448, and infinity, too."""
+    import torch
+
+    if value.numel() and not float(value.abs().amax()) <= _E4M3_MOST:
+        out.view(torch.uint8)[~(value.abs() <= _E4M3_MOST)] = 0x7F
 
 
 def _rounded_to_odd(value: torch.Tensor) -> torch.Tensor:
@@ -47,12 +62,23 @@ def _rounded_to_odd(value: torch.Tensor) -> torch.Tensor:
     return near
 
 
-def _findings(value: torch.Tensor, stored: torch.Tensor) -> Findings:
-    """One sum finds almost every clean block; only a suspicious one is counted element by element."""
+def is_finite(stored: torch.Tensor) -> bool:
+    """Whether no element is NaN or infinite: one look for the least and the greatest, which are NaN if anything is."""
     import torch
 
-    total = float(stored.sum(dtype=torch.float32))
-    if total - total == 0:
-        return _CLEAN
-    bad = ~torch.isfinite(stored.double())
+    if not stored.numel():
+        return True
+    if stored.element_size() == 1:  # torch cannot compare fp8, whose bits without the sign are in order
+        most = 0x7F if stored.dtype == torch.float8_e4m3fn else 0x7C
+        return int((stored.view(torch.uint8) & 0x7F).amax()) < most
+    low, high = stored.aminmax()
+    spread = float(high) - float(low)
+    return spread - spread == 0
+
+
+def count_not_finite(value: torch.Tensor, stored: torch.Tensor) -> Findings:
+    """Count the NaN and infinite elements of `stored`, and those of them that were finite in `value`."""
+    import torch
+
+    bad = ~torch.isfinite(stored.double() if stored.element_size() > 1 else stored.float())
     return Findings(int(bad.sum()), int((bad & torch.isfinite(value)).sum()))

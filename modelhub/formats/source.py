@@ -83,6 +83,13 @@ class TensorSource(Closing):
         self.info(name)
         return ()
 
+    def grain(self, name: str) -> int:
+        """Bytes of tensor `name` that are best read by one thread, in order: less of them costs as much to make.
+
+        Grains are counted from the beginning of the tensor; what is read does not depend on them.
+        """
+        return element_size(self.info(name))
+
     def file_of(self, name: str) -> Path | None:
         """The file that tensor `name` is read from, to name it in messages; None where it is made of several, or none.
 

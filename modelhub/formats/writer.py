@@ -1,15 +1,15 @@
 """Write any source to a safetensors file: header first, tensors in file order, proven on the way, whole or not at all.
 
 The file grows under a temporary name beside its goal, is synced, and is then renamed. Memory is a handful of blocks,
-whatever the size of the model: what stands in a file already is copied by the kernel, the rest goes through buffers.
+whatever the size of the model: what stands in a file already is copied by the kernel, workers make the rest.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from modelhub.errors import FileExistsAlreadyError, NoSpaceError, UsageError, file_error
 from modelhub.formats.copying import Run, copied, runs
+from modelhub.formats.following import Following
 from modelhub.formats.handle import open_regular
 from modelhub.formats.parts import growing, sweep
 from modelhub.formats.proving import Proof
-from modelhub.formats.pump import Output, Piece, Pump, pieces, write_all
+from modelhub.formats.pump import Piece, Pump, pieces, write_all
 from modelhub.formats.source import Place, TensorSource
 from modelhub.formats.stat import FileStat
 from modelhub.formats.syncing import Syncing
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["BLOCK", "Written", "check_place", "check_target", "replacing", "write", "write_all"]
 
 #: Bytes per block: large enough to hide Python and threads, small enough to stay in a cache.
-BLOCK = 1024 * 1024
+BLOCK = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,9 @@ def write(
 ) -> Written:
     """Write `source` to `path` as safetensors and return the hashes of what was written.
 
-    Results do not depend on `workers` or `block`. Without `hashes`, tensors that have a place are copied by the kernel,
-    which takes half the time. With `verify`, every byte is read back from the file and proven: against the checksum
+    Results do not depend on `workers` or `block`. Tensors that have a place are copied by the kernel, the others are
+    made by workers, each in a buffer of its own. Hashes are made of what is read back, beside the writing: they take as
+    long as it does. With `verify`, every byte is read back from the file and proven: against the checksum
     that the source keeps of a tensor, or else against what the source gives. With a list `damaged`, tensors whose own
     checksum does not fit are put into it and written as they are.
 
@@ -91,19 +93,22 @@ def write(
     sweep(goal.parent)
     check_target(goal, source.header.file_size, force=force)
     with replacing(goal, force=force, job=job) as file, ExitStack() as stack:
-        output = stack.enter_context(Output(file, source.header.encoded, hashes=hashes))
-        proof = stack.enter_context(Proof(source, Path(file.name), goal, damaged, job)) if verify else None
+        head, part = source.header.encoded, Path(file.name)
+        size = len(head) + source.header.data_size
+        write_all(file, head)
+        proof = stack.enter_context(Proof(source, part, goal, damaged, job)) if verify else None
+        following = stack.enter_context(Following(part, len(head), size)) if hashes else None
         syncing = stack.enter_context(Syncing(file))
-        size = len(source.header.encoded) + source.header.data_size
         with job.phase("writing", size, "bytes") as advance:
-            advance(len(source.header.encoded), goal.name)
-            _Writing(source, file, output, proof, syncing, advance).run(workers, block, copies=not hashes)
+            advance(len(head), goal.name)
+            _Writing(source, file, proof, following, syncing, advance).run(workers, block)
             syncing.hasten()
             if proof:
                 proof.finish()
+            whole, data = following.finish() if following else (None, None)
         syncing.finish()
         stat = FileStat.of(os.fstat(file.fileno()))
-        return Written(goal, size, *output.hashes, len(source.header.tensors), stat)
+        return Written(goal, size, whole, data, len(source.header.tensors), stat)
 
 
 def check_target(goal: Path, size: int, *, force: bool = False) -> None:
@@ -188,42 +193,48 @@ def _sync_folder(folder: Path) -> None:
 
 
 class _Writing:
-    """One source on its way into one file."""
+    """One source on its way into one file; workers call it, one at a time."""
 
     def __init__(
         self,
         source: TensorSource,
         file: BinaryIO,
-        output: Output,
         proof: Proof | None,
+        following: Following | None,
         syncing: Syncing,
         advance: Advance,
     ) -> None:
-        self._source, self._file, self._output = source, file, output
-        self._proof, self._syncing, self._advance = proof, syncing, advance
+        self._source, self._file = source, file
+        self._proof, self._following, self._syncing, self._advance = proof, following, syncing, advance
         self._start = len(source.header.encoded)
+        self._left: dict[str, int] = {}
+        self._lock = threading.Lock()
 
-    def run(self, workers: int, block: int, *, copies: bool) -> None:
-        """Write all tensors; `copies`: by the kernel, where they have a place."""
-        with Pump(self._source, self._output, self._wrote, workers, block) as pump:
-            for run in runs(self._source):
-                done = self._copy(run, run.place) if copies and run.place else 0
-                for piece in self._rest(run, done, block):
-                    pump.put(piece)
+    def run(self, workers: int, block: int) -> None:
+        """Write all tensors: the kernel copies those that have a place, while workers make the others."""
+        every = list(runs(self._source))
+        made = [run for run in every if not run.place]
+        with Pump(self._source, self._file, self._wrote, workers, block) as pump:
+            if made:
+                pump.add(piece for run in made for piece in self._rest(run, 0, block))
+            for run in every:
+                if run.place and (done := self._copy(run, run.place, pump)) < run.size:
+                    pump.add(self._rest(run, done, block))
             pump.finish()
 
-    def _copy(self, run: Run, place: Place) -> int:
+    def _copy(self, run: Run, place: Place, pump: Pump) -> int:
         """Have the kernel copy a run; returns how many bytes of it were."""
         done, at = 0, 0
         for count in copied(place, run.size, self._file, self._start + run.at):
+            pump.check()
+            name, whole = run.names[min(at, len(run.names) - 1)], at
+            while at < len(run.names) and run.ends[at] <= done + count:
+                name, at = run.names[at], at + 1
+            with self._lock:
+                self._count(count, self._start + run.at + done, name)
+                for finished in run.names[whole:at] if self._proof else ():
+                    self._prove(finished)
             done += count
-            name = run.names[min(at, len(run.names) - 1)]
-            while at < len(run.names) and run.ends[at] <= done:
-                name = run.names[at]
-                if self._proof:
-                    self._proof.tensor(name)
-                at += 1
-            self._count(count, name)
         return done
 
     def _rest(self, run: Run, done: int, block: int) -> Iterator[Piece]:
@@ -231,17 +242,26 @@ class _Writing:
         for name, end in zip(run.names, run.ends, strict=True):
             begin = end - self._source.info(name).nbytes
             if end > done:
+                self._left[name] = end - max(done, begin)
                 alone = begin >= done and self._source.crc32(name) is None
                 yield from pieces(self._source, name, self._start, block, begin=max(0, done - begin), alone=alone)
 
-    def _wrote(self, piece: Piece, view: memoryview) -> list[Future[None]]:
-        self._count(piece.size, piece.name)
-        if self._proof is None:
-            return []
-        if piece.offset + piece.size == self._source.info(piece.name).nbytes:
-            (self._proof.origin if piece.alone else self._proof.tensor)(piece.name)
-        return [self._proof.block(view, piece.at)] if piece.alone else []
+    def _wrote(self, piece: Piece, view: memoryview, at: int) -> None:
+        if self._proof and piece.alone:
+            self._proof.block(view, at)
+        with self._lock:
+            self._count(len(view), at, piece.name)
+            self._left[piece.name] -= len(view)
+            if self._proof and not self._left[piece.name]:
+                self._prove(piece.name, alone=piece.alone)
 
-    def _count(self, size: int, name: str) -> None:
+    def _prove(self, name: str, *, alone: bool = False) -> None:
+        """A whole tensor stands in the file."""
+        assert self._proof is not None
+        (self._proof.origin if alone else self._proof.tensor)(name)
+
+    def _count(self, size: int, at: int, name: str) -> None:
+        if self._following:
+            self._following.wrote(at, size)
         self._syncing.wrote(size)
         self._advance(size, name)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from modelhub.errors import UsageError, file_error
+from modelhub.formats.watching import watched
 from modelhub.formats.writer import BLOCK, Written, check_target, write
 from modelhub.jobs import QUIET, Job
-from modelhub.merge.plan import Plan
+from modelhub.merge.engine.starting import start_torch
+from modelhub.merge.planning.unwritten import Plan
 from modelhub.text import plural
 
 
@@ -28,29 +28,40 @@ class MergeReport:
 
 
 def merge(
-    plan: Plan, path: str | Path, *, force: bool = False, workers: int = 2, block: int = BLOCK, job: Job = QUIET
+    plan: Plan,
+    path: str | Path,
+    *,
+    force: bool = False,
+    hashes: bool = False,
+    workers: int = 2,
+    block: int = BLOCK,
+    job: Job = QUIET,
 ) -> MergeReport:
-    """Write the merge to `path`. Memory does not grow with the models; the bytes do not depend on `workers` or `block`.
+    """Write the merge to `path`; `hashes`: also make its SHA256, which takes longer than the merge.
 
-    Raises as `modelhub.formats.writer.write`; UsageError when `path` is one of the merged files.
+    Memory does not grow with the models; the bytes do not depend on `workers` or `block`. Raises as
+    `modelhub.formats.writer.write`; UsageError when `path` is one of the merged files, CorruptFileError when one of
+    these changes meanwhile.
     """
     started = time.monotonic()
     goal = Path(path)
     check_goal(plan, goal, force=force)
-    plan.findings.clear()
-    with _one_torch_thread():
-        written = write(plan, goal, force=force, workers=workers, block=block, job=job)
+    if plan.computes:
+        start_torch()
+    guarded = watched(job, plan.stats)
+    written = write(plan, goal, force=force, hashes=hashes, workers=workers, block=block, job=guarded)
     warnings = (*plan.report.warnings, *_finding_warnings(plan))
     for warning in warnings:
         job.say(warning, "warning")
-    counts = len(plan.report.merged), len(plan.report.copied), len(plan.report.dropped)
+    copied = len(plan.report.copied) + len(plan.report.added)
+    counts = len(plan.report.merged), copied, len(plan.report.dropped)
     return MergeReport(written, *counts, warnings, round(time.monotonic() - started, 3))
 
 
 def check_goal(plan: Plan, goal: Path, *, force: bool = False) -> None:
     """Raise what writing `plan` to `goal` would end in, as far as it can be told beforehand."""
     try:
-        own = goal.exists() and any(goal.samefile(model.parent.path) for model in plan.models.values())
+        own = goal.exists() and any(goal.samefile(path) for path in _files(plan))
     except OSError as error:
         raise file_error(error, goal) from error
     if own:
@@ -58,17 +69,9 @@ def check_goal(plan: Plan, goal: Path, *, force: bool = False) -> None:
     check_target(goal, plan.header.file_size, force=force)
 
 
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """The blocks are small and the workers many: torch's own threads would only get in their way."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _files(plan: Plan) -> set[Path]:
+    """All files and folders of the models."""
+    return {*plan.stats, *(model.parent.path for model in plan.models.values())}
 
 
 def _finding_warnings(plan: Plan) -> list[str]:

@@ -1,14 +1,26 @@
-"""The registry of merge methods: everything an interface shows of a method is read from its function."""
+"""The registry of merge methods: everything an interface shows of a method is read from its function.
+
+A method is a small pure function of tensors. Its signature says the rest: positional parameters are models (`*models`:
+as many as there are), keyword-only ones with a `number`, `whole`, `choice`, `flag` or `per_model` are what the user
+may set, and keyword-only ones of these names are given by the engine when the function has them:
+
+    stats    what the method's `measure` found in this tensor before (a first pass over its windows)
+    survey   what the method's `survey` found in all tensors before (a first pass over the whole model)
+    chance   random numbers for this window, the same whatever the windows are (`Chance`)
+    at       where this window lies in its tensor (`Stretch`)
+    out      a tensor to put the result into (methods that are `native`)
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from modelhub.errors import NotFoundError
 
@@ -17,44 +29,115 @@ if TYPE_CHECKING:
 
     Formula = Callable[..., torch.Tensor]
 
+#: What a parameter may be set to.
+Value = float | int | str | bool | tuple[float, ...]
+#: How much of a tensor a method must see at once: any stretch of elements (flat), whole rows of the first dimension
+#: (in the tensor's own further dimensions), or the tensor.
+Scope = Literal["element", "rows", "tensor"]
+_GIVEN = ("stats", "survey", "chance", "at", "out")
 
-class Number(float):
-    """The default of a method's parameter, with a help and the range of a slider (any finite number may be typed)."""
 
-    low: float
-    high: float
-    help: str
+class Windows(Protocol):
+    """One tensor of every input, window by window, in the shape of the method's scope and in fp32 (or fp64).
 
-    def __new__(cls, default: float, *, low: float, high: float, help: str) -> Self:
-        number = super().__new__(cls, default)
-        number.low, number.high, number.help = low, high, help
-        return number
+    May be gone through several times; the windows are the same each time. `shape` is that of the whole tensors.
+    """
+
+    shape: tuple[int, ...]
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]: ...
+
+
+class Stretch(NamedTuple):
+    """Where a window lies: `start` is its first element in the flattened tensor, whose whole shape is `shape`."""
+
+    start: int
+    shape: tuple[int, ...]
+
+
+class Chance(Protocol):
+    """Random numbers for the elements of one window, that depend on the seed, the tensor and the element only."""
+
+    def uniform(self, stream: int = 0) -> torch.Tensor:
+        """Numbers in [0, 1), fp32, in the window's shape; other numbers for each `stream`."""
+
+
+#: A first pass over one tensor, and one over all of them by name; both get the parameters that they name.
+Measure = Callable[..., Any]
+Survey = Callable[..., Any]
+#: Given the parameters by name, the number of the input that the result is, bit by bit; None if it must be computed.
+Pick = Callable[[Mapping[str, Any]], int | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One number of a method: its default, the range of a slider, and what it does."""
+    """One setting of a method: its default, what it does, and the range of a slider (any finite number may be typed).
+
+    Only a `number` may differ from block to block. A `list` has a number for every model.
+    """
 
     name: str
-    default: float
-    low: float
-    high: float
+    kind: Literal["number", "whole", "choice", "flag", "list"]
+    default: Value
     help: str
+    low: float = 0.0
+    high: float = 1.0
+    choices: tuple[str, ...] = ()
+
+
+def number(default: float, *, low: float, high: float, help: str) -> Any:
+    """A number, which may have another value for each block, component or tensor."""
+    return Parameter("", "number", float(default), help, low, high)
+
+
+def whole(default: int, *, low: int, high: int, help: str) -> Any:
+    """A whole number, one for all tensors."""
+    return Parameter("", "whole", default, help, low, high)
+
+
+def choice(default: str, choices: tuple[str, ...], *, help: str) -> Any:
+    """One of several words."""
+    return Parameter("", "choice", default, help, choices=choices)
+
+
+def flag(*, help: str) -> Any:
+    """Something that is off unless it is asked for."""
+    return Parameter("", "flag", False, help)
+
+
+def per_model(*, help: str) -> Any:
+    """A number for each of the method's `*models`; none at all means 1 for each."""
+    return Parameter("", "list", (), help)
 
 
 @dataclass(frozen=True)
 class Method:
-    """One way to merge. `inputs` tensors of one shape go in, one comes out, element by element.
+    """One way to merge: some tensors of one shape go in, one comes out.
 
-    `native` methods round once in whatever dtype they are given; all others are computed in fp32.
+    `names` are the fixed inputs ("a", "b", "c", or "base"), and `many` tells whether any number follows, of which
+    there must be `least` in all. `native` functions round once in whatever float dtype they are given; all others are
+    computed in fp32. `scope` says how much of a tensor the function must see at once. `adds`: its inputs are weighed
+    against each other, so that a tensor of only some of them goes into the result; what is made of differences leaves
+    such a tensor as the first input has it, or out. `rounds` says how often `measure` goes through its windows.
+    `delta`: the result is a difference, no weights; where an input lacks a tensor there is none.
     """
 
     name: str
     title: str
-    inputs: int
+    names: tuple[str, ...]
+    many: bool
+    least: int
     parameters: tuple[Parameter, ...]
     function: Formula
+    scope: Scope = "element"
     native: bool = False
+    measure: Measure | None = None
+    survey: Survey | None = None
+    pick: Pick | None = None
+    wants: frozenset[str] = frozenset()
+    adds: bool = False
+    rounds: int = 1
+    delta: bool = False
 
     @property
     def formula(self) -> str:
@@ -66,22 +149,78 @@ class Method:
         """The rest of the function's docstring: what the method is for, and its source."""
         return "\n".join(line.strip() for line in (self.function.__doc__ or "").strip().splitlines()[1:]).strip()
 
+    @property
+    def passes(self) -> int:
+        """How often every input is read, at most: more than once where something is measured first."""
+        return 1 + (self.rounds if self.measure else 0) + (1 if self.survey else 0)
+
+    def accepts(self, count: int) -> bool:
+        """Whether it can be applied to that many models."""
+        return count >= self.least if self.many else count == self.least
+
+    def parameter(self, name: str) -> Parameter | None:
+        """Its parameter of that name, if it has one."""
+        return next((p for p in self.parameters if p.name == name), None)
+
 
 _METHODS: dict[str, Method] = {}
 
 
-def method(name: str, title: str, *, native: bool = False) -> Callable[[Formula], Formula]:
-    """Register a function: its positional parameters are tensors, its keyword-only ones `Number`s."""
+def method(
+    name: str,
+    title: str,
+    *,
+    scope: Scope = "element",
+    native: bool = False,
+    least: int | None = None,
+    measure: Measure | None = None,
+    survey: Survey | None = None,
+    pick: Pick | None = None,
+    adds: bool | None = None,
+    rounds: int = 1,
+    delta: bool = False,
+) -> Callable[[Formula], Formula]:
+    """Register a function as a method; `least` models for one of `*models` (default: one more than the fixed ones).
+
+    `adds` is True by default unless an input is called `base` or `c`: those are what differences are taken from.
+    """
 
     def register(function: Formula) -> Formula:
         signature = inspect.signature(function).parameters.values()
-        tensors = [p for p in signature if p.kind is p.POSITIONAL_OR_KEYWORD]
-        numbers = [(p.name, p.default) for p in signature if p.kind is p.KEYWORD_ONLY]
-        parameters = tuple(Parameter(name, float(n), n.low, n.high, n.help) for name, n in numbers)
-        _METHODS[name] = Method(name, title, len(tensors), parameters, function, native)
+        names = tuple(p.name for p in signature if p.kind is p.POSITIONAL_OR_KEYWORD)
+        many = any(p.kind is p.VAR_POSITIONAL for p in signature)
+        settings = [p for p in signature if p.kind is p.KEYWORD_ONLY]
+        parameters = tuple(replace(p.default, name=p.name) for p in settings if isinstance(p.default, Parameter))
+        wants = frozenset(p.name for p in settings if p.name in _GIVEN)
+        count = least or len(names) + many
+        weighs = not {"base", "c"} & set(names) if adds is None else adds
+        _METHODS[name] = Method(
+            name,
+            title,
+            names,
+            many,
+            count,
+            parameters,
+            function,
+            scope,
+            native,
+            measure,
+            survey,
+            pick,
+            wants,
+            weighs,
+            rounds,
+            delta,
+        )
         return function
 
     return register
+
+
+def named_only(function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `values` that `function` has keyword-only parameters for."""
+    wanted = {p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    return {name: value for name, value in values.items() if name in wanted}
 
 
 @cache
@@ -96,7 +235,14 @@ def methods() -> dict[str, Method]:
 
 def find_method(name: str) -> Method:
     """The method of a name. Raises NotFoundError with the names there are."""
-    found = methods().get(name.lower().replace("_", "-").replace(" ", "-"))
+    plain = name.lower().replace("_", "-").replace(" ", "-")
+    found = methods().get(plain)
     if found is None:
-        raise NotFoundError(f"There is no merge method '{name}'.", f"There are: {', '.join(methods())}.")
+        near = get_close_matches(plain[:100], methods(), 2)
+        meant = f"Did you mean {' or '.join(near)}? " if near else ""
+        raise NotFoundError(f"There is no merge method '{name}'.", f"{meant}There are: {', '.join(methods())}.")
     return found
+
+
+#: Only for annotations of a survey: every tensor by name.
+Tensors = Iterable[tuple[str, Windows]]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import json
 import signal
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from typing import Any
 
 from modelhub.catalog.identify import identify
 from modelhub.catalog.identity import Evidence, Identity
+from modelhub.catalog.parents import MERGE_KEYS, merged_from
 from modelhub.errors import ModelhubError, NotAModelError
 from modelhub.formats.files import claims_safetensors, format_of
 from modelhub.formats.opening import read_any_header
@@ -46,10 +48,19 @@ def know(path: Path) -> Learned:
         return Learned(Identity(format="unknown", evidence=(Evidence(error.message),)), {})
     metadata = header.metadata
     columns = {
+        "parents": _parents(metadata),
         "title": (metadata.get("modelspec.title") or "")[:300] or None,
         "recipe": metadata.get("modelhub.recipe", "")[:_MAX_RECIPE] or None,
     }
     return Learned(identify(header, name=path.name, form=form), columns)
+
+
+def _parents(metadata: Mapping[str, str]) -> str | None:
+    """The models that went into a file, as its row has them."""
+    if not any(key in metadata for key in MERGE_KEYS):
+        return None
+    found = merged_from(metadata)
+    return json.dumps(found) if found else None
 
 
 def know_beside(path: Path) -> Learned:

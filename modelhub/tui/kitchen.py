@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelhub.catalog.asset import Asset
 from modelhub.catalog.opener import Opener
-from modelhub.errors import FileExistsAlreadyError, file_error
+from modelhub.catalog.refs import resolve
+from modelhub.errors import FileExistsAlreadyError, UsageError, file_error
 from modelhub.jobs import Job
-from modelhub.merge.plan import Plan, plan
-from modelhub.merge.recipe import Recipe, simple_recipe
-from modelhub.merge.recipe_files import write_recipe
+from modelhub.merge.planning.plan import Plan, plan
+from modelhub.merge.recipes.asking import asked_recipe, shown_value
+from modelhub.merge.recipes.files import read_recipe, write_recipe
+from modelhub.merge.recipes.recipe import Recipe, simple_recipe
+from modelhub.merge.registry import Value
+from modelhub.merge.weighing.presets import presets
+from modelhub.merge.weighing.weights import Weight
 from modelhub.scan.adding import add_written
-from modelhub.text import shorten
+from modelhub.text import one_line, plural, shorten
 from modelhub.tui.library import Library
 
 if TYPE_CHECKING:
     from modelhub.merge.execute import MergeReport
     from modelhub.preview.picture import Picture
     from modelhub.preview.request import Request
+
+#: The models that a preview shows besides the merge, and how many a merge of the lab may have.
+PARENTS, LARGEST = "ABC", 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +43,17 @@ class Part:
     recipe: Recipe | None = None
 
 
-def parts(models: Sequence[Asset], method: str, parameters: Mapping[str, float]) -> list[Part]:
-    """The pictures of a preview: the merge first, because it is what is asked for, then the parents.
+def parts(recipe: Recipe, models: Sequence[Asset] = ()) -> list[Part]:
+    """The pictures of a preview: the merge first, because it is what is asked for, then up to three of its models.
 
-    A parent that is only a denoiser is shown in the shell of A: the weighted sum at 1 is exactly that.
+    A model that is only a denoiser is shown in the shell of A: the weighted sum at 1 is exactly that. Without `models`
+    they are those that the recipe names.
     """
-    recipe = merge_recipe(models, method, parameters)
-    return [
-        Part("merge", _title(recipe), recipe=recipe),
-        *(_parent(letter, model, models[0]) for letter, model in zip("ABC", models, strict=False)),
-    ]
+    merge = Part("merge", _title(recipe), recipe=recipe)
+    if models:
+        return [merge, *(_parent(key, model, models[0]) for key, model in zip(PARENTS, models, strict=False))]
+    named = zip(PARENTS, recipe.models.values(), strict=False)
+    return [merge, *(Part(key, Path(model.ref).stem, path=Path(model.ref)) for key, model in named)]
 
 
 def _parent(letter: str, model: Asset, first: Asset) -> Part:
@@ -55,23 +64,99 @@ def _parent(letter: str, model: Asset, first: Asset) -> Part:
 
 
 def _title(recipe: Recipe) -> str:
-    numbers = " ".join(f"{value:g}" for value in recipe.steps[-1].parameters.values())
-    return f"merge {numbers}".strip()
+    if len(recipe.steps) > 1:
+        return f"merge of {plural(len(recipe.steps), 'step')}"
+    return " ".join(["merge", *_numbers(recipe.steps[-1].parameters)])
 
 
-def merge_recipe(models: Sequence[Asset], method: str, parameters: Mapping[str, float]) -> Recipe:
+def _numbers(parameters: Mapping[str, Value | Weight]) -> list[str]:
+    """What of the parameters fits in a title: numbers, "blocks" for weights of blocks, and words."""
+    shown = {name: "blocks" if isinstance(value, Weight) else value for name, value in parameters.items()}
+    return [
+        value if isinstance(value, str) else f"{value:g}"
+        for value in shown.values()
+        if not isinstance(value, bool | tuple)
+    ]
+
+
+def merge_recipe(
+    models: Sequence[Asset],
+    method: str,
+    parameters: Mapping[str, Value | Weight],
+    *,
+    vae: str | None = None,
+    take: Mapping[str, str] | None = None,
+) -> Recipe:
     """The recipe of one step over the files of `models`. Raises BadRecipeError."""
     name = " + ".join(shorten(model.path.stem, 40) for model in models)
-    return simple_recipe(method, [str(model.path) for model in models], name=name, parameters=parameters)
+    refs = [str(model.path) for model in models]
+    return asked_recipe(method, refs, name=name, parameters=parameters, vae=vae, take=take)
 
 
-def default_name(models: Sequence[Asset], method: str, parameters: Mapping[str, float]) -> Path:
+def default_name(models: Sequence[Asset], method: str, parameters: Mapping[str, Value | Weight]) -> Path:
     """Where a merge goes if the user says nothing: beside A, with the parents and the numbers in its name."""
-    stems = "-".join(
-        "".join(c if c.isprintable() and c not in "/\\" else "_" for c in shorten(m.path.stem, 24)) for m in models
-    )
-    numbers = "-".join(f"{value:g}" for value in parameters.values())
-    return models[0].path.parent / f"{stems}-{method}-{numbers}.safetensors".replace("…", "_")
+    more = [f"{len(models) - 3}-more"] if len(models) > 3 else []
+    stems = [_in_a_name(shorten(model.path.stem, 24)) for model in models[:3]]
+    words = "-".join([*stems, *more, method, *map(_in_a_name, _numbers(parameters))])
+    return models[0].path.parent / f"{words}.safetensors".replace("…", "_")
+
+
+def _in_a_name(text: str) -> str:
+    return "".join(c if c.isprintable() and c not in "/\\" else "_" for c in text)
+
+
+def preset_names(architecture: str) -> list[str]:
+    """The presets of block weights that fit an architecture."""
+    return [name for name, preset in presets().items() if preset.values(architecture)]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A recipe file: the recipe, the assets of its models by letter as far as the catalog has them, and its lines."""
+
+    path: Path
+    recipe: Recipe
+    assets: Mapping[str, Asset]
+
+    @property
+    def fits_form(self) -> bool:
+        """Whether the form can show it: one step over models of the catalog, and nothing that it has no field for."""
+        step, recipe = self.recipe.steps[-1], self.recipe
+        taken = {key for key in (recipe.vae, *recipe.take.values()) if key in recipe.models}
+        return (
+            len(recipe.steps) == 1
+            and set(step.inputs) <= set(self.assets)
+            and taken <= set(step.inputs)
+            and len(set(step.inputs)) == len(step.inputs) <= LARGEST
+            and len(set(recipe.take.values())) <= 1
+            and not (step.only or recipe.dtype or recipe.compat or recipe.ema != "drop")
+        )
+
+    @property
+    def lines(self) -> list[str]:
+        """What the recipe says, for a person: a line for each step, and one for what becomes of the components."""
+        recipe = self.recipe
+        names = {key: Path(model.ref).stem for key, model in recipe.models.items()}
+        shown = [one_line(f"{recipe.name or self.path.stem}  ({self.path})")]
+        for step in recipe.steps:
+            values = [f"{name} {shown_value(value)}" for name, value in step.parameters.items()]
+            inputs = " ".join(names.get(name, name) for name in step.inputs)
+            only = f"  only {', '.join(step.only)}" if step.only else ""
+            shown.append(one_line(f"{step.name or 'result'} = {step.method} {inputs}  {', '.join(values)}{only}"))
+        taken = {"vae": recipe.vae, **recipe.take}
+        parts = [f"{part} of {names.get(key, key)}" for part, key in taken.items() if key]
+        return [*shown, *([", ".join(parts)] if parts else []), *recipe.notes]
+
+
+def open_recipe(library: Library, path: Path) -> Opened:
+    """Read a recipe file, and look its models up. Raises FileError, BadRecipeError."""
+    recipe = read_recipe(path)
+    found = {}
+    with library.open() as catalog:
+        for key, model in recipe.models.items():
+            with suppress(UsageError):  # a model that is no asset is named by its path, or missing until it is needed
+                found[key] = resolve(catalog, model.ref)
+    return Opened(path, recipe, found)
 
 
 def render(library: Library, part: Part, request: Request, device: str, job: Job) -> Picture:
@@ -95,7 +180,7 @@ def save(library: Library, recipe: Recipe, path: Path, job: Job) -> MergeReport:
 
     with library.open() as catalog, Opener(catalog, hashed=True, job=job) as opener:
         planned = plan(recipe, opener)
-        report = merge(planned, path, job=job)
+        report = merge(planned, path, hashes=True, job=job)
         add_written(catalog, report.written)
     return report
 

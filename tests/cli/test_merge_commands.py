@@ -57,9 +57,8 @@ def hollow(path: Path, layout: str, divisor: int = 1) -> Path:
 
 def test_a_merge_is_written_indexed_and_found(run: Run, library: Library, tmp_path: Path) -> None:
     goal = tmp_path / "soft.safetensors"
-    found = run(
-        "merge", "weighted-sum", STYLES[0], "--alpha", "0.25", STYLES[1], "-o", goal, "--name", "Soft", "--json"
-    )
+    words = ["weighted-sum", STYLES[0], "--alpha", "0.25", STYLES[1], "-o", goal, "--name", "Soft", "--hash"]
+    found = run("merge", *words, "--json")
     assert found.code == 0, found
     answer = found.json
     assert (answer["path"], answer["size"]) == (str(goal), goal.stat().st_size)
@@ -77,6 +76,16 @@ def test_a_merge_is_written_indexed_and_found(run: Run, library: Library, tmp_pa
     name = "model.diffusion_model.input_blocks.0.0.weight"
     expected = 0.75 * stripes[name].astype(np.float32) + 0.25 * pastel[name].astype(np.float32)
     assert np.abs(merged[name] - expected).max() < 1e-3 and list(merged) == list(stripes)
+
+
+def test_a_merge_is_hashed_later_if_nobody_asks(run: Run, library: Library, tmp_path: Path) -> None:
+    goal = tmp_path / "soft.safetensors"
+    answer = run("merge", "weighted-sum", *STYLES, "-o", goal, "--json").json
+    assert answer["sha256"] is answer["autov3"] is None
+    assert run("show", "soft", "--json").json["sha256"] is None
+    assert run("scan", tmp_path, "--hash", "fast").code == 0
+    sha256 = hashlib.sha256(goal.read_bytes()).hexdigest()
+    assert run("show", sha256[:8], "--json").json["path"] == str(goal)
 
 
 def test_a_recipe_makes_the_same_file_again(run: Run, library: Library, tmp_path: Path) -> None:
@@ -128,6 +137,39 @@ def test_methods(run: Run) -> None:
     assert {frozenset(method) >= {"name", "inputs", "formula", "parameters"} for method in found} == {True}
     told = run("methods").out
     assert "(1 − α)·A + α·B" in told and "A + α·(B − C)" in told and "--alpha" in told
+    assert all(sum(line.startswith(f"  {method['name']} ") for line in told.splitlines()) == 1 for method in found)
+
+
+def test_one_method(run: Run) -> None:
+    told = run("methods", "ties").out
+    for word in ("base", "--density", "default 0.2", "arXiv:2306.01708", "modelhub merge ties base A B"):
+        assert word in told, word
+    found = run("methods", "ties", "--json").json
+    assert (found["name"], found["many"], found["names"][0]) == ("ties", True, "base")
+    refused = run("methods", "teis", "--json")
+    assert (refused.code, refused.error["code"]) == (2, "not-found") and "ties" in refused.error["hint"]
+
+
+def test_every_example_of_a_method_is_a_command(run: Run, library: Library, tmp_path: Path) -> None:
+    models = iter(["tiny-shapes-base", *STYLES] * 100)
+    for method in run("methods", "--json").json:
+        words = method["example"].split()[2:-1]
+        given = [word if not (word.isupper() or word == "base") else next(models) for word in words]
+        done = run("merge", *given, tmp_path / "o.safetensors", "--dry-run", "--json")
+        assert done.code == 0, (method["example"], done)
+        assert done.json["passes"] == method["passes"], method["name"]
+
+
+def test_presets(run: Run) -> None:
+    found = {preset["name"]: preset for preset in run("presets", "--json").json}
+    assert len(found) > 40
+    assert list(found["GRAD_V"]["weights"].values())[:3] == [0, 1, pytest.approx(11 / 12)]
+    assert {len(preset["weights"]) for preset in found.values()} == {26}
+    assert {len(preset["weights"]) for preset in run("presets", "--for", "flux1", "--json").json} == {61}
+    assert "OUT11  1" in run("presets", "grad_v").out
+    refused = run("presets", "--for", "sd9", "--json")
+    assert (refused.code, refused.error["code"]) == (2, "not-found") and "sdxl" in refused.error["hint"]
+    assert "GRAD_V" in run("presets", "GRAD_W", "--json").error["hint"]
 
 
 # -- what is never written ---------------------------------------------------------------------------------------------
@@ -153,6 +195,9 @@ def test_a_dry_run_writes_nothing(run: Run, library: Library, tmp_path: Path) ->
     found = run(*words, "--json")
     assert found.code == 0 and found.json["merged"] > 600 and "weighted-sum" in found.json["recipe"]
     assert f"would write {goal}: 23.8 MB" in run(*words).out
+    told = run(*words, "--blocks", "OUT11=0.25").out
+    assert "244 copied: a VAE is copied, not merged" in told
+    assert next(line.split()[:3] for line in told.splitlines() if "OUT11" in line) == ["unet", "OUT11", "0.25"]
     assert state(tmp_path, library.folder) == before
     with Catalog.open() as catalog:
         assert list(catalog._connection.iterdump()) == rows
@@ -294,7 +339,7 @@ def test_a_stderr_that_nobody_reads_does_not_stop_a_merge(
     spawn: Callable[..., Any], library: Library, tmp_path: Path
 ) -> None:
     goal = tmp_path / "o.safetensors"
-    process = spawn("merge", "weighted-sum", library.stripes, library.pastel, "-o", goal, "--json")
+    process = spawn("merge", "weighted-sum", library.stripes, library.pastel, "-o", goal, "--hash", "--json")
     process.stderr.close()
     out = process.stdout.read()
     assert process.wait(30) == 0

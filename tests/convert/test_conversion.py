@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from modelhub.convert.conversion import Conversion, Part, carry_out, check_goal, part
-from modelhub.convert.watching import counted, stats_of, watched
+from modelhub.catalog.becoming import Part, part
+from modelhub.convert.conversion import Conversion, carry_out, check_goal
 from modelhub.errors import CancelledError, CorruptFileError, FileExistsAlreadyError, UsageError, VanishedError
 from modelhub.formats.safetensors import SafetensorsFile
 from modelhub.formats.views import Held
+from modelhub.formats.watching import counted, stats_of, watched
 from modelhub.jobs import QUIET, Job
 
 DATA = struct.pack("<4f", 1, 2, 3, 4)

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from small_models import DENOISER, Zeros, filled, floats, known, layout, narrow, opened
 
-from modelhub.convert.belonging import belonging
+from modelhub.catalog.belonging import belonging
 from modelhub.convert.conversion import carry_out
 from modelhub.convert.repair.completeness import completeness
 from modelhub.convert.repair.donor import Donor
 from modelhub.convert.repair.repairing import repair
-from modelhub.convert.watching import stats_of
 from modelhub.errors import CorruptFileError, IncompatibleError
 from modelhub.formats.safetensors import SafetensorsFile
+from modelhub.formats.watching import stats_of
 from modelhub.jobs import Job
 
 TE = "cond_stage_model.transformer.text_model."

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import tiny_pipelines as tiny
 
+from modelhub.catalog.folder.single_file import single_file
 from modelhub.catalog.identify import identify
 from modelhub.catalog.keymaps import keymap
-from modelhub.convert.folder.single_file import single_file
 from modelhub.formats.header import Header
 
 LAYOUTS = Path(__file__).parents[1] / "data" / "layouts"

@@ -12,10 +12,10 @@ import tiny_pipelines as tiny
 import torch
 from safetensors.torch import load_file, save_file
 
+from modelhub.catalog.becoming import Part
+from modelhub.catalog.folder.single_file import single_file
 from modelhub.catalog.identify import identify
 from modelhub.catalog.identity import Identity
-from modelhub.convert.conversion import Part
-from modelhub.convert.folder.single_file import single_file
 from modelhub.errors import IncompatibleError
 from modelhub.formats.opening import open_source
 from modelhub.formats.source import TensorSource

@@ -15,8 +15,8 @@ from modelhub.catalog.identify import identify
 from modelhub.convert.conversion import Conversion, carry_out
 from modelhub.convert.converting import Options, planned
 from modelhub.convert.prune.pruning import Pruning, prune
-from modelhub.convert.watching import stats_of
 from modelhub.formats.opening import open_source
+from modelhub.formats.watching import stats_of
 
 Q8 = gguf.GGMLQuantizationType.Q8_0
 

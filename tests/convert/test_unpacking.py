@@ -16,15 +16,15 @@ from safetensors import safe_open
 
 from modelhub.catalog.identify import identify
 from modelhub.catalog.identity import Identity
+from modelhub.catalog.unpacking import unpacked
 from modelhub.convert.conversion import Conversion, carry_out
-from modelhub.convert.unpacking import unpacked
-from modelhub.convert.watching import stats_of
 from modelhub.errors import CorruptFileError, IncompatibleError, UsageError
 from modelhub.formats.cast import Cast
 from modelhub.formats.header import BLOCKS, Header
 from modelhub.formats.opening import open_source
 from modelhub.formats.source import TensorSource
 from modelhub.formats.views import Held
+from modelhub.formats.watching import stats_of
 
 LAYOUTS = Path(__file__).parents[1] / "data" / "layouts"
 E4M3, E5M2 = torch.float8_e4m3fn, torch.float8_e5m2

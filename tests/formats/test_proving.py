@@ -16,17 +16,17 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from modelhub.convert.conversion import Conversion, carry_out
-from modelhub.convert.folder.assembled import Assembled, Made, Piece, Transposed
 from modelhub.convert.repair.health import Cleaned
-from modelhub.convert.watching import stats_of
 from modelhub.errors import CorruptFileError, FileError
-from modelhub.formats import pump
+from modelhub.formats import writer
+from modelhub.formats.assembled import Assembled, Made, Piece, Transposed
 from modelhub.formats.cast import Cast
 from modelhub.formats.packed.view import Unpacked
 from modelhub.formats.pickles.file import PickleFile
 from modelhub.formats.safetensors import SafetensorsFile
 from modelhub.formats.source import Place, TensorSource
 from modelhub.formats.views import Combined, Held, Renamed
+from modelhub.formats.watching import stats_of
 from modelhub.formats.writer import Written, write
 
 needs_kernel = pytest.mark.skipif(not hasattr(os, "copy_file_range"), reason="no copy_file_range here")
@@ -180,18 +180,23 @@ def _whole(source: TensorSource, name: str) -> Made:
 
 def _disk_lies(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     """The byte `at` of the file is turned when it is written, whoever writes it."""
-    write_all, copy = pump.write_all, os.copy_file_range
+    pwrite, write_all, copy = os.pwrite, writer.write_all, os.copy_file_range
 
     def lie(descriptor: int, begin: int, end: int) -> None:
         if begin <= at < end:
             with open(f"/proc/self/fd/{descriptor}", "r+b", buffering=0) as file:  # noqa: PTH123
                 byte = os.pread(file.fileno(), 1, at)
-                os.pwrite(file.fileno(), bytes([byte[0] ^ 16]), at)
+                pwrite(file.fileno(), bytes([byte[0] ^ 16]), at)
 
     def written(file, data: bytes | memoryview) -> None:
         begin = file.tell()
         write_all(file, data)
         lie(file.fileno(), begin, begin + len(data))
+
+    def put(descriptor: int, data: memoryview, begin: int) -> int:
+        count = pwrite(descriptor, data, begin)
+        lie(descriptor, begin, begin + count)
+        return count
 
     def copied(source: int, goal: int, size: int, place: int) -> int:
         begin = os.lseek(goal, 0, os.SEEK_CUR)
@@ -199,7 +204,8 @@ def _disk_lies(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
         lie(goal, begin, begin + count)
         return count
 
-    monkeypatch.setattr(pump, "write_all", written)
+    monkeypatch.setattr(writer, "write_all", written)
+    monkeypatch.setattr(os, "pwrite", put)
     monkeypatch.setattr(os, "copy_file_range", copied)
 
 
@@ -267,11 +273,11 @@ def test_a_damaged_tensor_stops_the_writing(folder: Path, tmp_path: Path):
     seen: list[str] = []
 
     class Watched(Known):
-        def place(self, name: str) -> Place | None:
-            if threading.current_thread() is threading.main_thread():
+        def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
+            if threading.current_thread().name.startswith("fill"):
                 seen.append(name)
                 threading.Event().wait(0.002)
-            return super().place(name)
+            super().read_into(name, offset, buffer)
 
     with pytest.raises(CorruptFileError):
         write(Watched(path, ("t000",), placed=False), folder / "a.safetensors", hashes=False, verify=True)

@@ -27,6 +27,7 @@ from modelhub.errors import (
     NoSpaceError,
     UsageError,
 )
+from modelhub.formats import copying
 from modelhub.formats.header import Header
 from modelhub.formats.safetensors import SafetensorsFile, read_header
 from modelhub.formats.source import TensorSource
@@ -355,7 +356,8 @@ def test_interrupted_in_the_middle(folder: Path):
     _expect_nothing_left(folder, _large(), KeyboardInterrupt, Job("merge", interrupt, interval=0.0))
 
 
-def test_the_source_shrinks_in_the_middle(folder: Path, tmp_path: Path):
+def test_the_source_shrinks_in_the_middle(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(copying, "CHUNK", 100_000)
     write(_large(), tmp_path / "source.safetensors")
     with SafetensorsFile(tmp_path / "source.safetensors") as source:
         shrink = Job(

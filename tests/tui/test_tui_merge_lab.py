@@ -10,7 +10,7 @@ from textual.widgets import Input, Select
 
 from modelhub.catalog.store import Catalog
 from modelhub.errors import IncompatibleError
-from modelhub.merge.recipe import parse_recipe
+from modelhub.merge.recipes.recipe import parse_recipe
 from modelhub.tui import kitchen
 from modelhub.tui.screens.browse import BrowseScreen
 from modelhub.tui.screens.dialogs import AskDialog, ErrorDialog
@@ -204,7 +204,7 @@ async def test_merging_needs_a_checkpoint(few, app, until, text):
         it.screen.finder.bar.put("kind:vae")
         await until(pilot, lambda: assets.count == 2)
         await pilot.press("m")
-        await until(pilot, lambda: "Mark one to three checkpoints first" in text(it))
+        await until(pilot, lambda: "Mark one or more checkpoints first" in text(it))
         assert isinstance(it.screen, BrowseScreen)
 
 

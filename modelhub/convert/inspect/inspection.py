@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from modelhub.catalog.belonging import belonging
 from modelhub.catalog.identify import identify
 from modelhub.catalog.identity import Identity
-from modelhub.convert.belonging import belonging
 from modelhub.convert.inspect.metadata import metadata_findings, safetensors_metadata_findings
 from modelhub.convert.inspect.names import dtype_findings, name_findings, tensor_findings
 from modelhub.convert.inspect.pickled import container_of, pickle_findings

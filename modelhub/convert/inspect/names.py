@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from modelhub.convert.belonging import Belonging, groups
+from modelhub.catalog.belonging import Belonging, groups
 from modelhub.convert.inspect.report import Finding
 from modelhub.formats.header import FLOAT_DTYPES, Header
 from modelhub.text import few, human_size, plural

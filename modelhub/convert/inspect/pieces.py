@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from modelhub.catalog.belonging import Belonging, Owned, groups
 from modelhub.catalog.identity import Identity
-from modelhub.convert.belonging import Belonging, Owned, groups
 from modelhub.convert.inspect.report import Piece
 from modelhub.formats.header import BLOCKS, FLOAT_DTYPES, Header
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from modelhub.convert.belonging import Belonging, Owned
+from modelhub.catalog.belonging import Belonging, Owned
 from modelhub.errors import IncompatibleError, UsageError
 from modelhub.formats.header import FLOAT_DTYPES, Header
 from modelhub.text import plural, shorten

@@ -11,17 +11,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from modelhub.catalog.becoming import Part
+from modelhub.catalog.belonging import Belonging, Owned, belonging, groups
 from modelhub.catalog.identify import identify
 from modelhub.catalog.identity import Identity
-from modelhub.convert.belonging import Belonging, Owned, belonging, groups
-from modelhub.convert.conversion import Conversion, Part
-from modelhub.convert.describing import Described, kept, truthful
+from modelhub.catalog.unpacking import refuse_blocks, unpacked
+from modelhub.convert.conversion import Conversion
+from modelhub.convert.describing import Described, truthful
 from modelhub.convert.precision import in_precision, precision_findings
 from modelhub.convert.prune.averaged import Averages, averages
 from modelhub.convert.telling import Telling
-from modelhub.convert.unpacking import refuse_blocks, unpacked
 from modelhub.errors import UsageError
 from modelhub.formats.header import Header
+from modelhub.formats.leaving import kept
 from modelhub.formats.source import TensorSource
 from modelhub.formats.stat import FileStat
 from modelhub.formats.views import Renamed

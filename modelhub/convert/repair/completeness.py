@@ -10,9 +10,9 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from modelhub.catalog.belonging import Owned
 from modelhub.catalog.match import Shape
 from modelhub.catalog.networks import Row, listed, network
-from modelhub.convert.belonging import Owned
 from modelhub.formats.header import Header
 from modelhub.text import plural
 

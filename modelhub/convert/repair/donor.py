@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from modelhub.catalog.belonging import Belonging, Owned, belonging
 from modelhub.catalog.identify import identify
 from modelhub.catalog.identity import Identity
-from modelhub.convert.belonging import Belonging, Owned, belonging
 from modelhub.errors import IncompatibleError
 from modelhub.formats.cast import PRECISIONS, Cast
 from modelhub.formats.header import FLOAT_DTYPES

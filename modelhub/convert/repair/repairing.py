@@ -12,21 +12,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from modelhub.catalog.becoming import Action
+from modelhub.catalog.belonging import Belonging, Owned, belonging
 from modelhub.catalog.identify import identify
 from modelhub.catalog.identity import Component, Identity
-from modelhub.convert.belonging import Belonging, Owned, belonging
-from modelhub.convert.conversion import Action, Conversion
-from modelhub.convert.describing import kept, truthful
+from modelhub.convert.conversion import Conversion
+from modelhub.convert.describing import truthful
 from modelhub.convert.repair.completeness import Completeness, completeness
 from modelhub.convert.repair.donor import Donor, Grafts, grafts
 from modelhub.convert.repair.health import Cleaned, Health, examine, totals
 from modelhub.convert.repair.position_ids import damaged_positions, right_positions
 from modelhub.convert.telling import Telling
-from modelhub.convert.watching import watched
 from modelhub.formats.header import Header
+from modelhub.formats.leaving import kept
 from modelhub.formats.source import TensorSource
 from modelhub.formats.stat import FileStat
 from modelhub.formats.views import Combined, Renamed
+from modelhub.formats.watching import watched
 from modelhub.jobs import QUIET, Job
 from modelhub.text import brief, few, one_line, plural
 

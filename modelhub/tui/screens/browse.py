@@ -270,16 +270,17 @@ class BrowseScreen(TendingScreen):
     # -- merging ---------------------------------------------------------------------------------------------------
 
     def action_merge(self) -> None:
-        """To the merge lab with up to three of the marked models."""
+        """To the merge lab with the marked models."""
         self.with_targets(self._merge)
 
     def _merge(self, targets: list[Asset]) -> None:
+        from modelhub.tui.kitchen import LARGEST
         from modelhub.tui.screens.merge_lab import MergeLab
 
-        models = [asset for asset in targets if asset.kind in MERGEABLE][:3]
+        models = [asset for asset in targets if asset.kind in MERGEABLE][:LARGEST]
         if not models:
             self.notify(
-                "Mark one to three checkpoints first; kind:checkpoint finds them.", severity="warning", markup=False
+                "Mark one or more checkpoints first; kind:checkpoint finds them.", severity="warning", markup=False
             )
             return
 
@@ -289,5 +290,5 @@ class BrowseScreen(TendingScreen):
 
         self.app.push_screen(MergeLab(self.library, self.settings, models), back)
         if left := len(targets) - len(models):
-            says = f"{plural(left, 'marked asset')} left out: the lab takes one to three checkpoints or denoisers."
+            says = f"{plural(left, 'marked asset')} left out: the lab takes up to {LARGEST} checkpoints or denoisers."
             self.notify(says, severity="warning", markup=False)

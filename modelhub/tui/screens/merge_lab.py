@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Button, Footer, Input, Label, Select, Static
+from textual.widgets import Button, Footer, Select, Static
 
 from modelhub.catalog.asset import Asset
-from modelhub.errors import CancelledError, ModelhubError, UsageError
+from modelhub.errors import CancelledError, ModelhubError
 from modelhub.jobs import Event
-from modelhub.merge.registry import Method, methods
-from modelhub.preview.request import Request
+from modelhub.merge.recipes.asking import with_blocks
+from modelhub.merge.registry import Value
+from modelhub.merge.weighing.weights import Weight
 from modelhub.settings import user_path
 from modelhub.text import one_line
 from modelhub.tui import kitchen
 from modelhub.tui.actions import bindings
-from modelhub.tui.kitchen import Part
+from modelhub.tui.kitchen import Opened, Part
 from modelhub.tui.library import Library, term
 from modelhub.tui.screens.dialogs import AskDialog, ErrorDialog
+from modelhub.tui.screens.merge_form import LETTERS, MergeForm
+from modelhub.tui.screens.merge_pictures import MergePictures
 from modelhub.tui.screens.pick import PickDialog
+from modelhub.tui.widgets.block_weights import BlockWeights
 from modelhub.tui.widgets.frame import Frame
 from modelhub.tui.widgets.slider import Slider
 from modelhub.tui.widgets.slot import Slot
@@ -35,13 +38,13 @@ from modelhub.tui.widgets.status import StatusLine
 from modelhub.tui.work import Done, Failed, Progress, WorkerJob, background
 
 if TYPE_CHECKING:
-    from modelhub.merge.recipe import Recipe
+    from modelhub.merge.recipes.recipe import Recipe
+    from modelhub.preview.request import Request
     from modelhub.settings import Settings
     from modelhub.tui.widgets.picture import Pixels
 
-_ORDER = {2: ("A", "merge", "B"), 3: ("A", "B", "C", "merge")}
-_CFG = 7.0
-_PROMPT = "a red circle on a blue background"
+#: Number of marked models to the method that the lab begins with.
+_FIRST = {1: "weighted-sum", 2: "weighted-sum", 3: "add-difference"}
 
 
 class MergeLab(Screen[bool]):
@@ -67,102 +70,105 @@ class MergeLab(Screen[bool]):
         model: bool
         warnings: Sequence[str] = ()
 
+    @dataclass
+    class RecipeOpened(Message):
+        """A recipe file was read."""
+
+        opened: Opened
+
     def __init__(self, library: Library, settings: Settings, models: Sequence[Asset]) -> None:
         super().__init__()
         self.library, self.settings = library, settings
         self._given = models
-        self._shown: dict[str, tuple[Part, Request]] = {}
+        self._opened: Opened | None = None
         self._wrote = False
 
     def compose(self) -> ComposeResult:
-        """The form over the pictures."""
-        with Horizontal(id="form"):
-            with Vertical(id="models"):
-                yield from (Slot(letter, id=f"slot-{letter}") for letter in "ABC")
-                with Horizontal(classes="field"):
-                    yield Label("method")
-                    choices = [(method.title, name) for name, method in methods().items()]
-                    first = "add-difference" if len(self._given) == 3 else "weighted-sum"
-                    yield Select(choices, value=first, allow_blank=False, compact=True, id="method")
-                yield Static(id="formula", markup=False)
-            with Vertical(id="settings"):
-                yield Vertical(id="sliders")
-                yield from self._compose_request()
-        with Horizontal(id="frames"):
-            yield from (Frame(id=f"frame-{letter}") for letter in ("A", "merge", "B", "C"))
+        """The form over the blocks and the pictures."""
+        yield MergeForm(self.settings, _FIRST.get(len(self._given), "average"), id="form")
+        yield Static(id="opened", markup=False)
+        yield BlockWeights(id="blocks")
+        yield MergePictures(id="frames")
         yield StatusLine(id="status")
         yield Footer(show_command_palette=False)
 
-    def _compose_request(self) -> ComposeResult:
-        with Horizontal(classes="field"):
-            yield Label("prompt")
-            yield Input(
-                self.settings.preview_prompt, placeholder=_PROMPT, compact=True, select_on_focus=False, id="prompt"
-            )
-        with Horizontal(classes="field"):
-            yield from _number_field("steps", str(self.settings.preview_steps), "10")
-            yield from _number_field("size", "", "auto", next=True)
-        with Horizontal(classes="field"):
-            yield from _number_field("cfg", f"{_CFG:g}", f"{_CFG:g}")
-            yield from _number_field("seed", "1", "1", next=True)
-        with Horizontal(classes="buttons"):
-            yield Button("Preview", variant="primary", compact=True, id="preview")
-            yield Button("Save…", compact=True, id="save")
-            yield Button("Recipe…", compact=True, id="recipe")
-
     def on_mount(self) -> None:
         """The models that were marked."""
-        for letter, asset in zip("ABC", self._given, strict=False):
+        for letter, asset in zip(LETTERS, self._given, strict=False):
             self._slot(letter).asset = asset
         self.query_one(Slot).focus()
 
     # -- the form --------------------------------------------------------------------------------------------------
 
     @property
-    def method(self) -> Method:
-        """The chosen method."""
-        return methods()[str(self.query_one("#method", Select).value)]
+    def form(self) -> MergeForm:
+        """What the merge is asked for with."""
+        return self.query_one(MergeForm)
+
+    @property
+    def pictures(self) -> MergePictures:
+        """The frames."""
+        return self.query_one(MergePictures)
+
+    @property
+    def blocks(self) -> BlockWeights:
+        """The block weights."""
+        return self.query_one(BlockWeights)
 
     @property
     def letters(self) -> str:
         """The slots that the method takes."""
-        return "ABC"[: self.method.inputs]
+        return self.form.letters
 
     @property
-    def parameters(self) -> dict[str, float]:
-        """The numbers on the sliders."""
-        return {slider.label: slider.value for slider in self.query(Slider)}
+    def parameters(self) -> dict[str, Value | Weight]:
+        """What the fields and the bars say. Raises UsageError."""
+        found = self.form.parameters()
+        weight = self.blocks.weight
+        return found if weight is None else dict(with_blocks(self.form.method, found, weight))
 
     def _slot(self, letter: str) -> Slot:
-        return self.query_one(f"#slot-{letter}", Slot)
+        return self.form.slot(letter)
 
     def _frame(self, letter: str) -> Frame:
-        return self.query_one(f"#frame-{letter}", Frame)
+        return self.pictures.frame(letter)
 
-    def _text(self, name: str) -> str:
-        return self.query_one(f"#{name}", Input).value.strip()
+    def _models(self) -> list[Asset]:
+        return self.form.models()
 
-    @on(Select.Changed, "#method")
-    async def _method_changed(self) -> None:
-        """Other sliders, other slots, other frames."""
-        method = self.method
-        self.query_one("#formula", Static).update(method.formula)
-        self._slot("C").display = method.inputs == 3
-        sliders = self.query_one("#sliders", Vertical)
-        await sliders.remove_children()
-        await sliders.mount_all(Slider(p.name, p.default, p.low, p.high, p.help) for p in method.parameters)
-        order = _ORDER[method.inputs]
-        for frame in self.query(Frame):
-            frame.display = (frame.id or "").removeprefix("frame-") in order
-        frames = self.query_one("#frames", Horizontal)
-        frames.sort_children(key=lambda frame: [*order, "C"].index((frame.id or "").removeprefix("frame-")))
-        self._entitle()
+    def _request(self) -> Request:
+        return self.form.request()
 
-    def _entitle(self) -> None:
-        for letter in self.letters:
-            asset = self._slot(letter).asset
-            self._frame(letter).title = f"{letter} {asset.path.stem}" if asset else letter
-        self._frame("merge").title = "merge"
+    def _recipe(self) -> Recipe:
+        """The recipe that was opened, or the one that the form says. Raises UsageError, BadRecipeError."""
+        if self._opened is not None:
+            return self._opened.recipe
+        components: dict[str, Any] = self.form.components
+        return kitchen.merge_recipe(self._models(), self.form.method.name, self.parameters, **components)
+
+    @on(MergeForm.Reshaped)
+    def _reshaped(self) -> None:
+        """Other frames, other blocks."""
+        shown = [asset for asset in self.form.assets if asset is not None] if self.form.method.many else None
+        self.pictures.show_models(shown if shown is not None and len(shown) > 1 else self.form.assets)
+        first = self._slot("A").asset
+        self.blocks.architecture = (first.architecture if first else None) or ""
+        self.form.offer_presets(kitchen.preset_names(self.blocks.architecture))
+        if self.form.block_parameter is None:
+            self.blocks.choice = ""
+        elif self.form.block_parameter != self.blocks.parameter:
+            self.blocks.parameter = self.form.block_parameter
+            self.blocks.base = self.form.base
+
+    @on(Select.Changed, "#preset")
+    def _preset_chosen(self, message: Select.Changed) -> None:
+        """Bars for the blocks, or none."""
+        self.blocks.choice = str(message.value)
+
+    @on(Slider.Changed)
+    def _slid(self, message: Slider.Changed) -> None:
+        if self.form.block_parameter and message.slider.label == self.form.block_parameter.name:
+            self.blocks.base = message.value
 
     @on(Slot.Pick)
     def _pick(self, message: Slot.Pick) -> None:
@@ -175,63 +181,88 @@ class MergeLab(Screen[bool]):
         def picked(asset: Asset | None) -> None:
             if asset is not None:
                 slot.asset = asset
-                self._entitle()
+                self.form.reshape()
 
         self.app.push_screen(PickDialog(self.library, f"Model {slot.letter}", base), picked)
+
+    @on(Slot.Emptied)
+    def _emptied(self) -> None:
+        self.form.reshape()
+
+    @on(MergeForm.OtherVae)
+    def _pick_vae(self) -> None:
+        def picked(asset: Asset | None) -> None:
+            if asset is not None:
+                self.form.take_vae(asset)
+
+        base = "(kind:vae OR kind:checkpoint) missing:no"
+        self.app.push_screen(PickDialog(self.library, "Whose VAE", base), picked)
 
     def action_swap(self) -> None:
         """A for B."""
         a, b = self._slot("A"), self._slot("B")
         a.asset, b.asset = b.asset, a.asset
-        self._entitle()
+        self.form.reshape()
 
     @on(Button.Pressed)
     async def _pressed(self, message: Button.Pressed) -> None:
         message.stop()
         await self.run_action(message.button.id or "")
 
-    def _models(self) -> list[Asset]:
-        models = [self._slot(letter).asset for letter in self.letters]
-        found = [model for model in models if model is not None]
-        if len(found) < len(models):
-            raise UsageError(
-                f"{self.method.title} takes {len(models)} models, and {len(found)} are chosen.",
-                "Press enter on an empty slot.",
-            )
-        return found
-
-    def _request(self) -> Request:
-        size = self._text("size").lower().replace("×", "x")
-        width, height = (_number("size", part) for part in [*size.split("x"), size][:2]) if size else (None, None)
-        return Request(
-            self._text("prompt") or _PROMPT,
-            steps=_number("number of steps", self._text("steps") or str(self.settings.preview_steps)),
-            cfg=_decimal("CFG scale", self._text("cfg") or str(_CFG)),
-            seed=_number("seed", self._text("seed") or "1"),
-            width=width, height=height,
-        )  # fmt: skip
-
-    def _recipe(self) -> Recipe:
-        return kitchen.merge_recipe(self._models(), self.method.name, self.parameters)
-
     def _explain(self, error: ModelhubError) -> None:
         self.app.push_screen(ErrorDialog(error))
+
+    # -- a recipe file ---------------------------------------------------------------------------------------------
+
+    def action_open(self) -> None:
+        """Ask for a recipe file and show it."""
+
+        def named(text: str | None) -> None:
+            if text:
+                self._open(user_path(text).absolute())
+
+        first = self._slot("A").asset
+        folder = f"{first.path.parent}/" if first else ""
+        what = "A TOML file of modelhub, or a recipe of sd-mecha; `modelhub recipe` prints that of a merged file."
+        self.app.push_screen(AskDialog("Open a recipe", what, folder), named)
+
+    @background("open")
+    def _open(self, job: WorkerJob, path: Path) -> None:
+        job.post(self.RecipeOpened(kitchen.open_recipe(self.library, path)))
+
+    @on(RecipeOpened)
+    async def _recipe_opened(self, message: RecipeOpened) -> None:
+        """In the form if it has room for all that the recipe says, else as it is written."""
+        opened = message.opened
+        if not opened.fits_form:
+            self._show_opened(opened)
+            return
+        self._show_opened(None)
+        step = opened.recipe.steps[-1]
+        numbers, weight = _split(step.parameters)
+        await self.form.fill(step.method, [opened.assets[key] for key in step.inputs], numbers)
+        self.form.take_components(opened.recipe, list(step.inputs))
+        self.form.show_blocks(weight is not None)
+        self.blocks.take(weight)
+
+    def _show_opened(self, opened: Opened | None) -> None:
+        self._opened = opened
+        self.set_class(opened is not None, "-opened")
+        if opened is not None:
+            self.query_one("#opened", Static).update("\n".join(opened.lines))
+            self.pictures.show_models([None] * min(3, len(opened.recipe.models)))
 
     # -- preview ---------------------------------------------------------------------------------------------------
 
     def action_preview(self) -> None:
         """Render what is not shown yet."""
         try:
-            request = self._request()
-            wanted = kitchen.parts(self._models(), self.method.name, self.parameters)
+            request, recipe = self._request(), self._recipe()
+            wanted = kitchen.parts(recipe, [] if self._opened else self._models())
         except ModelhubError as error:
             self._explain(error)
             return
-        todo = [part for part in wanted if self._shown.get(part.letter) != (part, request)]
-        for part in todo:
-            self._shown.pop(part.letter, None)
-            self._frame(part.letter).note = "waiting…"
-            self._frame(part.letter).title = part.title if part.letter == "merge" else f"{part.letter} {part.title}"
+        todo = self.pictures.expect(wanted, request)
         if todo:
             self.query_one(StatusLine).event = Event("preview", "preparing")
             self._cook(todo, request)
@@ -253,17 +284,12 @@ class MergeLab(Screen[bool]):
         if event.level != "progress":
             return
         self.query_one(StatusLine).event = event
-        if event.picture is not None and message.group in _ORDER[3]:
-            self._frame(message.group).note = ""
-            self._frame(message.group).show(event.picture)
+        if event.picture is not None:
+            self.pictures.on_the_way(message.group, event.picture)
 
     @on(Rendered)
     def _rendered(self, message: Rendered) -> None:
-        frame = self._frame(message.part.letter)
-        frame.note = message.note
-        frame.show(message.pixels)
-        if message.pixels is not None:
-            self._shown[message.part.letter] = (message.part, message.request)
+        self.pictures.rendered(message.part, message.request, message.pixels, message.note)
 
     @on(Done)
     def _done(self, message: Done) -> None:
@@ -274,20 +300,21 @@ class MergeLab(Screen[bool]):
 
     @on(Failed)
     def _failed(self) -> None:
-        for frame in self.query(Frame):
-            frame.note = "" if frame.note == "waiting…" else frame.note
+        self.pictures.give_up()
 
     def action_back(self) -> None:
-        """Stop what runs, else leave."""
+        """Stop what runs, else close the recipe, else leave."""
         status = self.query_one(StatusLine)
-        if status.event is None:
+        if status.event is not None:
+            self.workers.cancel_node(self)
+            status.event = None
+            self.pictures.give_up("stopped")
+            self.notify("Stopped; nothing half-written is left behind.", markup=False, timeout=3)
+        elif self._opened is not None:
+            self._show_opened(None)
+            self.form.reshape()
+        else:
             self.dismiss(self._wrote)
-            return
-        self.workers.cancel_node(self)
-        status.event = None
-        for frame in self.query(Frame):
-            frame.note = "stopped" if frame.note == "waiting…" else frame.note
-        self.notify("Stopped; nothing half-written is left behind.", markup=False, timeout=3)
 
     # -- save ------------------------------------------------------------------------------------------------------
 
@@ -306,10 +333,10 @@ class MergeLab(Screen[bool]):
             self._save_recipe,
         )
 
-    def _ask(self, title: str, what: str, suffix: str, then: Any) -> None:
+    def _ask(self, title: str, what: str, suffix: str, then: Callable[[Recipe, Path], object]) -> None:
         try:
             recipe = self._recipe()
-            path = kitchen.default_name(self._models(), self.method.name, self.parameters).with_suffix("")
+            path = self._goal().with_suffix("")
         except ModelhubError as error:
             self._explain(error)
             return
@@ -320,6 +347,12 @@ class MergeLab(Screen[bool]):
                 then(recipe, user_path(text).absolute())
 
         self.app.push_screen(AskDialog(title, what, f"{path}{suffix}"), named)
+
+    def _goal(self) -> Path:
+        """Where the result goes if the user says nothing."""
+        if self._opened is not None:
+            return self._opened.path.with_suffix(".safetensors")
+        return kitchen.default_name(self._models(), self.form.method.name, self.parameters)
 
     @background("save")
     def _save(self, job: WorkerJob, recipe: Recipe, path: Path) -> None:
@@ -343,19 +376,14 @@ class MergeLab(Screen[bool]):
         )
 
 
-def _number_field(name: str, value: str, hint: str, *, next: bool = False) -> ComposeResult:
-    yield Label(name, classes="next" if next else "")
-    yield Input(value, placeholder=hint, compact=True, id=name, classes="number")
-
-
-def _decimal(what: str, text: str) -> float:
-    try:
-        return float(text.replace(",", "."))
-    except ValueError:
-        raise UsageError(f"The {what} is '{text}'.", "A number such as 7 or 3.5 is needed.") from None
-
-
-def _number(what: str, text: str) -> int:
-    if not text.strip().isdecimal():
-        raise UsageError(f"The {what} is '{text}'.", "A whole number is needed; a size may also be 512x768.")
-    return int(text)
+def _split(parameters: Mapping[str, Value | Weight]) -> tuple[dict[str, Value | Weight], Weight | None]:
+    """The parameters of a step for the fields, and the first one's block weights for the bars."""
+    found = dict(parameters)
+    name, weight = next(((n, v) for n, v in found.items() if isinstance(v, Weight)), ("", None))
+    if weight is None:
+        return found, None
+    if weight.base is None:
+        del found[name]
+    else:
+        found[name] = weight.base
+    return found, replace(weight, base=None)

@@ -17,21 +17,29 @@ from modelhub.tui.widgets.ink import ink
 
 
 class Slot(Widget, can_focus=True):
-    """`A  name   sd1 fp16`; enter or a click asks for another model, delete empties it."""
+    """`A  name   base sd1 fp16`, role and facts; enter or a click asks for another model, delete empties it."""
 
     ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,space", "pick", "Choose", show=False, id="slot.pick"),
+        Binding("delete,backspace", "empty", "Empty", show=False, id="slot.empty"),
         Binding("up", "app.focus_previous", "Up", show=False, id="slot.up"),
         Binding("down", "app.focus_next", "Down", show=False, id="slot.down"),
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {"slot--letter", "slot--name", "slot--muted"}
 
     asset: reactive[Asset | None] = reactive(None)
+    role: reactive[str] = reactive("")
 
     @dataclass
     class Pick(Message):
         """The user wants another model here."""
+
+        slot: Slot
+
+    @dataclass
+    class Emptied(Message):
+        """The user wants no model here."""
 
         slot: Slot
 
@@ -43,8 +51,9 @@ class Slot(Widget, can_focus=True):
         """One line."""
         text = Text.assemble((f" {self.letter} ", ink(self, "slot--letter")), " ", no_wrap=True, end="")
         if self.asset is None:
-            return text.append("enter chooses a model", ink(self, "slot--muted"))
-        facts = " ".join(word for word in (self.asset.architecture, self.asset.dtype) if word)
+            what = f"{self.role}: " if self.role else ""
+            return text.append(f"{what}enter chooses a model", ink(self, "slot--muted"))
+        facts = " ".join(word for word in (self.role, self.asset.architecture, self.asset.dtype) if word)
         room = max(8, self.size.width - len(facts) - 6)
         text.append(shorten(one_line(self.asset.path.stem), room), ink(self, "slot--name"))
         return text.append(f"  {facts}", ink(self, "slot--muted"))
@@ -52,6 +61,11 @@ class Slot(Widget, can_focus=True):
     def action_pick(self) -> None:
         """Ask for a model."""
         self.post_message(self.Pick(self))
+
+    def action_empty(self) -> None:
+        """Take the model out."""
+        self.asset = None
+        self.post_message(self.Emptied(self))
 
     def on_click(self) -> None:
         """Ask for a model."""

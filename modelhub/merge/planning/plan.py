@@ -1,0 +1,132 @@
+"""Plan: a recipe with its models opened and checked becomes a source; the merge is that source, read.
+
+The output has the first model's tensors, names, order and dtypes. Weights that all inputs have are merged; what becomes
+of the others, `deciding` tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from modelhub.catalog.opener import Parent
+from modelhub.errors import BadRecipeError, NotFoundError, VanishedError
+from modelhub.formats.cast import PRECISIONS
+from modelhub.formats.header import FLOAT_DTYPES, Header
+from modelhub.merge.ancestry.provenance import provenance
+from modelhub.merge.engine.expression import Node
+from modelhub.merge.inputs.align import Model, aligned, check_together
+from modelhub.merge.planning.compat import CompatTrees, check_compat
+from modelhub.merge.planning.deciding import Decisions
+from modelhub.merge.planning.remarks import decided, remarks
+from modelhub.merge.planning.report import PlanReport
+from modelhub.merge.planning.unwritten import Plan
+from modelhub.merge.recipes.recipe import ModelRef, Recipe, Step
+from modelhub.merge.weighing.weights import Weight
+
+__all__ = ["Plan", "PlanReport", "plan"]
+
+
+def plan(recipe: Recipe, open: Callable[[str], Parent]) -> Plan:
+    """Open the models of `recipe` with `open`, check that they fit, and lay out the file it would become.
+
+    Reads headers, and marks of a few bytes. Raises what `open` raises, IncompatibleError, UnknownModelError, UsageError
+    for what a compatibility mode lacks, and BadRecipeError when a model is not the content that the recipe is pinned to
+    or its weights are for other blocks.
+    """
+    if recipe.compat:
+        check_compat(recipe)
+    models = {key: Model(key, _opened(key, model, open)) for key, model in recipe.models.items()}
+    order = _inputs(recipe)
+    check_together([models[key] for key in order])
+    _check_weights(recipe, models[order[0]].identity.architecture)
+    return _compatible(recipe, models, order) if recipe.compat else _decided(recipe, models, order)
+
+
+def _by_hash(model: ModelRef, open: Callable[[str], Parent]) -> Parent | None:
+    """The model with the content that it is pinned to, if it is known where that is."""
+    if model.sha256 is None or model.sha256 == model.ref:
+        return None
+    try:
+        parent = open(model.sha256)
+    except (NotFoundError, VanishedError):
+        return None
+    return parent if parent.sha256 in (None, model.sha256) else None
+
+
+def _opened(key: str, model: ModelRef, open: Callable[[str], Parent]) -> Parent:
+    """The model by its hash, whatever it is called now, or else by its name."""
+    parent = _by_hash(model, open) or open(model.ref)
+    if model.sha256 and parent.sha256 and parent.sha256 != model.sha256:
+        raise BadRecipeError(
+            f"Model {key} of the recipe is '{model.ref}' with sha256 {model.sha256[:10]}…, and that name now is "
+            f"another file ({parent.sha256[:10]}…).",
+            "Name the right file, or take the sha256 out of the recipe.",
+        )
+    return parent
+
+
+def _inputs(recipe: Recipe) -> list[str]:
+    """The models below the last step, in the order they are met, each once."""
+    steps = {step.name: step for step in recipe.steps if step.name}
+
+    def below(step: Step) -> Iterator[str]:
+        for name in step.inputs:
+            yield from [name] if name in recipe.models else below(steps[name])
+
+    return list(dict.fromkeys(below(recipe.steps[-1])))
+
+
+def _check_weights(recipe: Recipe, architecture: str | None) -> None:
+    for step in recipe.steps:
+        for value in step.parameters.values():
+            if isinstance(value, Weight):
+                value.check(architecture)
+
+
+def _decided(recipe: Recipe, models: Mapping[str, Model], order: list[str]) -> Plan:
+    made = Decisions(recipe, aligned(models, order[0]), order)
+    made.decide()
+    report = made.report
+    report.warnings = [*recipe.notes, *_notes(models, order), *decided(made)]
+    report.warnings += remarks(made.first, made.others, any(method.adds for method in made.trees.methods))
+    wanted = PRECISIONS.get(recipe.dtype or "")
+    beside = {name for name in made.nodes if _is_beside(made.first, name)}
+    dtypes = {
+        name: wanted if wanted and own in FLOAT_DTYPES and name not in beside else own
+        for name, own in made.dtypes.items()
+    }
+    return _laid_out(recipe, models, made.first, made.nodes, dtypes, report)
+
+
+def _is_beside(first: Model, name: str) -> bool:
+    """Whether a tensor stands beside the components, as the scheduler's data do, and keeps its precision."""
+    return bool(first.sections) and name in first.source.header.tensors and first.place(name)[0] == ""
+
+
+def _notes(models: Mapping[str, Model], order: list[str]) -> list[str]:
+    return [note for key, model in models.items() for note in model.notes(first=key == order[0])]
+
+
+def _compatible(recipe: Recipe, models: Mapping[str, Model], order: list[str]) -> Plan:
+    report = PlanReport()
+    found = CompatTrees(recipe, models, report).nodes()
+    report.warnings = [*recipe.notes, *remarks(models[order[0]], [models[key] for key in order[1:]], False)]
+    nodes = {name: node for name, (node, _) in found.items()}
+    dtypes = {name: dtype for name, (_, dtype) in found.items()}
+    return _laid_out(recipe, models, models[order[0]], nodes, dtypes, report)
+
+
+def _laid_out(
+    recipe: Recipe,
+    models: Mapping[str, Model],
+    first: Model,
+    nodes: Mapping[str, Node],
+    dtypes: Mapping[str, str],
+    report: PlanReport,
+) -> Plan:
+    entries = [(name, dtypes[name], node.shape) for name, node in nodes.items()]
+    pinned = recipe.pinned({key: m.parent.sha256 for key, m in models.items() if m.parent.sha256})
+    made = Plan(recipe, models, nodes, Header.of(entries, provenance(pinned, models, first)))
+    report.warnings[:0] = recipe.notes
+    made.report = report
+    return made

@@ -1,0 +1,145 @@
+"""Does a recipe add up? Methods, inputs, parameters and outputs are checked and completed before any file is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+
+from modelhub.errors import BadRecipeError, NotFoundError
+from modelhub.formats.cast import PRECISIONS
+from modelhub.merge.recipes.parts import COMPATS, COMPONENTS, EMAS, MERGE_VAE, Recipe, Step
+from modelhub.merge.recipes.values import checked_value
+from modelhub.merge.registry import Method, Value, find_method
+from modelhub.merge.weighing.weight import Weight
+from modelhub.text import brief, plural
+
+#: Methods and models that the result may be made of when every step is written out where it is used.
+_MAX_SIZE = 300
+
+
+def checked(recipe: Recipe) -> Recipe:
+    """The recipe itself, with method names and parameters complete. Raises BadRecipeError when it does not add up."""
+    if not recipe.steps:
+        raise BadRecipeError("The recipe has no steps.", "Add a [[steps]] table with a method and its inputs.")
+    _check_output(recipe)
+    sizes = dict.fromkeys(recipe.models, 1)
+    later = {step.name: at for at, step in enumerate(recipe.steps, 1) if step.name}
+    steps = []
+    for at, step in enumerate(recipe.steps, 1):
+        steps.append(_checked_step(step, at, sizes.keys(), later))
+        if step.name in sizes:
+            raise BadRecipeError(f"Step {at}: the name '{brief(step.name)}' is taken.", "Give it another name.")
+        sizes |= {step.name: _size(step, at, sizes)} if step.name else {}
+    _check_use(recipe)
+    return replace(recipe, steps=tuple(steps))
+
+
+def _size(step: Step, at: int, sizes: Mapping[str, int]) -> int:
+    size = 1 + sum(sizes[name] for name in step.inputs)
+    if size > _MAX_SIZE:
+        raise BadRecipeError(
+            f"Step {at} would compute every number from {size} others; {_MAX_SIZE} are allowed.",
+            "Merge the first steps to a file, and go on from it.",
+        )
+    return size
+
+
+def _check_output(recipe: Recipe) -> None:
+    if recipe.dtype and recipe.dtype not in PRECISIONS:
+        raise BadRecipeError(f"The output cannot be '{brief(recipe.dtype)}'.", f"Choose one of: {_list(PRECISIONS)}.")
+    if recipe.compat and recipe.compat not in COMPATS:
+        what = f"The output cannot be compatible with '{brief(recipe.compat)}'."
+        raise BadRecipeError(what, f"Choose one of: {_list(COMPATS)}.")
+    if recipe.ema not in EMAS:
+        raise BadRecipeError(f"The EMA weights cannot be '{brief(recipe.ema)}'.", f"Choose one of: {_list(EMAS)}.")
+    if recipe.vae != MERGE_VAE:
+        _check_origin("VAE", recipe.vae, recipe.models)
+    for component, key in recipe.take.items():
+        if component not in COMPONENTS or component == "vae":
+            raise BadRecipeError(
+                f"There is no component '{brief(component)}'{meant(component, COMPONENTS)}.",
+                f"There are: {_list(COMPONENTS)}.",
+            )
+        _check_origin(component, key, recipe.models)
+
+
+def _check_origin(what: str, key: str | None, models: Collection[str]) -> None:
+    if key is not None and key not in models:
+        raise BadRecipeError(
+            f"The {what} is to come from '{brief(key)}', which is no model of the recipe.",
+            f"Name one of [models]: {_list(models)}.",
+        )
+
+
+def _checked_step(step: Step, at: int, names: Collection[str], later: Mapping[str, int]) -> Step:
+    where = f"Step {at}"
+    try:
+        method = find_method(step.method)
+    except NotFoundError as error:
+        raise BadRecipeError(f"{where}: {error.message}", error.hint) from error
+    if not method.accepts(len(step.inputs)):
+        needed = f"{method.least} models{' or more' if method.many else ''}"
+        raise BadRecipeError(f"{where}: {method.name} takes {needed}, not {len(step.inputs)}.", method.formula)
+    for name in step.inputs:
+        if name not in names:
+            raise _no_input(name, at, names, later)
+    for name in step.only:
+        if name not in COMPONENTS:
+            what = f"{where}: there is no component '{brief(name)}'{meant(name, COMPONENTS)}."
+            raise BadRecipeError(what, f"There are: {_list(COMPONENTS)}.")
+    return replace(step, method=method.name, parameters=_parameters(step, method, where))
+
+
+def _no_input(name: str, at: int, names: Collection[str], later: Mapping[str, int]) -> BadRecipeError:
+    if later.get(name) == at:
+        return BadRecipeError(f"Step {at}: '{brief(name)}' is the step itself.", "Name a model or an earlier step.")
+    if name in later:
+        return BadRecipeError(
+            f"Step {at}: '{brief(name)}' is made later, by step {later[name]}.",
+            "Put that step before this one; no two steps can need each other.",
+        )
+    return BadRecipeError(
+        f"Step {at}: there is no model or earlier step '{brief(name)}'{meant(name, names)}.",
+        f"There are: {_list(sorted(names))}.",
+    )
+
+
+def _parameters(step: Step, method: Method, where: str) -> dict[str, Value | Weight]:
+    known: dict[str, Value | Weight] = {parameter.name: parameter.default for parameter in method.parameters}
+    for name, value in step.parameters.items():
+        parameter = method.parameter(name)
+        if parameter is None:
+            has = f"It has: {_list(known)}." if known else "It has none."
+            raise BadRecipeError(f"{where}: {method.name} has no parameter '{brief(name)}'{meant(name, known)}.", has)
+        known[name] = checked_value(parameter, value, len(step.inputs) - len(method.names), f"{where}: {name}")
+    return known
+
+
+def _check_use(recipe: Recipe) -> None:
+    """Everything that is named must come into the result: what does not is a slip of the pen."""
+    used = {name for step in recipe.steps for name in step.inputs}
+    for at, step in enumerate(recipe.steps[:-1], 1):
+        if not step.name:
+            raise BadRecipeError(f"Step {at} has no name, so nothing can use it.", "Give it a name, or leave it out.")
+        if step.name not in used:
+            raise BadRecipeError(
+                f"Step {at}: nothing uses '{brief(step.name)}'.", "Use it as an input, or leave it out."
+            )
+    unused = [key for key in recipe.models if key not in {*used, recipe.vae, *recipe.take.values()}]
+    if unused:
+        raise BadRecipeError(
+            f"{plural(len(unused), 'model')} of the recipe {'is' if len(unused) == 1 else 'are'} not used: "
+            f"{_list(unused)}.",
+            "Name it in the inputs of a step, or leave it out.",
+        )
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """The known word that `word` is closest to, as the end of a sentence."""
+    near = get_close_matches(word.lower(), list(known), 1) or get_close_matches(word[:100], list(known), 1)
+    return f"; did you mean '{near[0]}'" if near else ""
+
+
+def _list(words: Iterable[str]) -> str:
+    return ", ".join(brief(word) for word in words)

@@ -1,0 +1,159 @@
+"""Recipes: the text of a merge, in TOML, readable by a person and run again by a program.
+
+    name = "a third of pastel"
+
+    [models]
+    A = "tiny-shapes-base"                             # a name, path, #id or hash
+    B = { ref = "tiny-shapes-pastel", sha256 = "…" }   # pinned to one content
+
+    [[steps]]
+    method = "weighted-sum"
+    inputs = ["A", "B"]
+    alpha = 0.33                                       # or block weights: a list, a preset, a table
+    only = ["unet"]                                    # what is not named is that of the first input
+
+    [output]                                           # optional
+    dtype = "fp16"                                     # default: as in the first input
+    vae = "A"                                          # whose VAE; "merge" to merge it too
+    te1 = "B"                                          # whose first text encoder, as it is; or text_encoder, te2, unet
+    compat = "a1111"                                   # compute as AUTOMATIC1111 does, to the bit
+    ema = "keep"                                       # the first model's EMA weights; default: "drop"
+
+A step may have a `name`, and later steps may take it as an input: nothing is written in between. An input may also be
+a step itself: `inputs = ["A", { method = "weighted-sum", inputs = ["B", "C"] }]`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from modelhub.errors import BadRecipeError
+from modelhub.merge.recipes.checks import checked
+from modelhub.merge.recipes.parts import COMPONENTS, MERGE_VAE, ModelRef, Recipe, Step, is_sha256, letters
+from modelhub.merge.registry import find_method
+from modelhub.text import brief
+
+__all__ = ["MERGE_VAE", "ModelRef", "Recipe", "Step", "checked", "parse_recipe", "simple_recipe"]
+
+#: Steps inside of steps inside of steps.
+_DEPTH = 20
+_LONGEST = 1_000_000
+_WORDS: dict[type, str] = {dict: "table", list: "list", str: "text"}
+_TAKEN = tuple(name for name in COMPONENTS if name != "vae")
+
+
+def simple_recipe(
+    method: str,
+    refs: Sequence[str],
+    *,
+    name: str = "",
+    parameters: Mapping[str, Any] | None = None,
+    vae: str | None = None,
+    dtype: str | None = None,
+    take: Mapping[str, str] | None = None,
+    compat: str | None = None,
+    ema: str = "drop",
+    only: Sequence[str] = (),
+) -> Recipe:
+    """The recipe of one step over `refs`, which become A, B, C; `vae` is a REF, or "merge".
+
+    `parameters` are as in TOML, or `Weight`. `take` maps components to REFs; one that is among `refs`, or the letter of
+    one, is no further model. Raises BadRecipeError, and NotFoundError for a method that does not exist.
+    """
+    models = {letter: ModelRef(ref) for letter, ref in zip(letters(), refs, strict=False)}
+    step = Step(find_method(method).name, tuple(models), dict(parameters or {}), only=tuple(only))
+    if vae and vae != MERGE_VAE:
+        models["VAE"] = ModelRef(vae)
+        vae = "VAE"
+    taken = {component: _take(component, ref, models) for component, ref in (take or {}).items()}
+    return checked(Recipe(models, (step,), name, dtype, vae or None, taken, compat, ema))
+
+
+def _take(component: str, ref: str, models: dict[str, ModelRef]) -> str:
+    """The letter of the model that a component comes from; it joins the models if it is none of them."""
+    if ref in models:
+        return ref
+    key = next((key for key, model in models.items() if model.ref == ref), None)
+    if key is None:
+        key = component.upper()
+        models[key] = ModelRef(ref)
+    return key
+
+
+def parse_recipe(text: str) -> Recipe:
+    """Read a recipe. Raises BadRecipeError with what is wrong and where."""
+    if len(text) > _LONGEST:
+        raise BadRecipeError(f"The recipe has {len(text):,} characters; {_LONGEST:,} are allowed.", "Shorten it.")
+    try:
+        table = tomllib.loads(text)
+    except RecursionError as error:
+        raise BadRecipeError("The recipe is nested too deeply.", "Write it as a flat list of steps.") from error
+    except ValueError as error:  # TOMLDecodeError, and what Python says of a number with thousands of digits
+        raise BadRecipeError(f"The recipe is not valid TOML: {error}.", "Mend that line.") from error
+    _only(table, {"name", "models", "steps", "output", "version"}, "The recipe")
+    models = {key: _model(key, value) for key, value in _typed(table.get("models", {}), dict, "[models]").items()}
+    steps: list[Step] = []
+    for at, value in enumerate(_typed(table.get("steps", []), list, "[[steps]]"), 1):
+        _add_step(value, f"{at}", steps, "")
+    return checked(
+        Recipe(models, tuple(steps), _typed(table.get("name", ""), str, "name"), **_output(table.get("output", {})))
+    )
+
+
+def _output(value: Any) -> dict[str, Any]:
+    table = _typed(value, dict, "[output]")
+    _only(table, {"dtype", "compat", "ema", *COMPONENTS}, "[output]")
+    texts = {name: _typed(text, str, f"output.{name}") for name, text in table.items()}
+    found: dict[str, Any] = {name: texts.get(name) or None for name in ("dtype", "vae", "compat")}
+    taken = {name: text for name, text in texts.items() if name in _TAKEN and text}
+    return {**found, "take": taken, "ema": texts.get("ema") or "drop"}
+
+
+def _only(table: Mapping[str, Any], known: set[str], where: str) -> None:
+    for name in table:
+        if name not in known:
+            what = f"{where} has an unknown entry '{brief(name)}'."
+            raise BadRecipeError(what, f"It may have: {', '.join(sorted(known))}.")
+
+
+def _typed(value: Any, kind: type, where: str) -> Any:
+    if not isinstance(value, kind):
+        found = brief(repr(value)) if not isinstance(value, int) or abs(value) < 10**18 else "a long number"
+        raise BadRecipeError(f"{where} must be a {_WORDS[kind]}, not {found}.", "See `modelhub merge --help`.")
+    return value
+
+
+def _model(key: str, value: Any) -> ModelRef:
+    if isinstance(value, str):
+        return ModelRef(value)
+    where = f"Model {brief(key)}"
+    table = _typed(value, dict, where)
+    _only(table, {"ref", "sha256"}, where)
+    sha256 = _typed(table.get("sha256", ""), str, f"{where}: sha256").lower() or None
+    if sha256 and not is_sha256(sha256):
+        raise BadRecipeError(
+            f"{where} has a sha256 that is not 64 hexadecimal digits.", "Copy it from `modelhub hash`."
+        )
+    return ModelRef(_typed(table.get("ref", sha256), str, f"{where}: ref"), sha256)
+
+
+def _add_step(value: Any, at: str, steps: list[Step], name: str) -> None:
+    """Read a step and add it after those that stand in its inputs, which get the names step-1-1, step-1-2."""
+    where = f"Step {at}"
+    if at.count(".") > _DEPTH:
+        raise BadRecipeError("The recipe is nested too deeply.", "Write it as a flat list of steps.")
+    table = dict(_typed(value, dict, where))
+    name = _typed(table.pop("name", name), str, f"{where}: name")
+    method = _typed(table.pop("method", ""), str, f"{where}: method")
+    inputs = []
+    for number, item in enumerate(_typed(table.pop("inputs", []), list, f"{where}: inputs"), 1):
+        if isinstance(item, dict):
+            _add_step(item, f"{at}.{number}", steps, f"step-{at}-{number}".replace(".", "-"))
+            item = steps[-1].name
+        inputs.append(_typed(item, str, f"{where}: inputs"))
+    only = _typed(table.pop("only", []), list, f"{where}: only")
+    parts = tuple(_typed(part, str, f"{where}: only") for part in only)
+    parameters: dict[str, Any] = {key.replace("-", "_"): item for key, item in table.items()}
+    steps.append(Step(method, tuple(inputs), parameters, name, parts))
