@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import signal
 import sys
 import threading
 
@@ -12,6 +13,8 @@ from modelhub.cli.console import main as command_line
 
 #: Objects that may come to be before Python looks for cycles among them: a list of 10,000 files has none.
 _MANY_OBJECTS = 100_000
+#: The exit code of what was stopped.
+_STOPPED = 130
 
 
 def _tui() -> int:
@@ -25,10 +28,14 @@ def main() -> int:
     gc.set_threshold(_MANY_OBJECTS)
     try:
         code = command_line(without_command=_tui)
+    except KeyboardInterrupt:  # one that came when the command had ended already, and was about to say so
+        code = _STOPPED
     finally:
         gc.freeze()  # the process ends, and its memory with it: a last look through all objects would cost 10 ms
-    if sys._getframe(1).f_globals.get("__name__") == "__main__" and _may_leave():
-        _leave(code)
+    if sys._getframe(1).f_globals.get("__name__") == "__main__":
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said and done: there is nothing left to stop
+        if _may_leave():
+            _leave(code)
     return code
 
 

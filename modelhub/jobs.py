@@ -115,7 +115,8 @@ class _Progress:
         self._lock = threading.Lock()
 
     def __call__(self, n: int = 1, item: str = "", picture: Any = None) -> None:
-        self._job.check()
+        if self._job.cancelled:
+            self._job.check()
         with self._lock:
             self._done += n
             self._item = item or self._item
@@ -124,6 +125,7 @@ class _Progress:
             if due:
                 self._last = now
         if due:
+            self._job.check()  # what takes longer to find out than whether it was cancelled
             self.show(picture)
 
     def show(self, picture: Any = None) -> None:

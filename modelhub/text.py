@@ -72,6 +72,14 @@ def brief(text: str, columns: int = 70) -> str:
     return shorten(one_line(text if len(text) <= 2 * ends else text[:ends] + text[-ends:]), columns)
 
 
+def brief_value(value: object, columns: int = 70) -> str:
+    """A value that a file chose, as Python writes it, `brief`; in words where Python will not write it."""
+    try:
+        return brief(repr(value), columns)
+    except (ValueError, RecursionError):  # a number with thousands of digits, a list in a list in a list
+        return "what is too long to show"
+
+
 def few(names: Collection[str], columns: int = 70) -> str:
     """The first three names, each `brief`, and how many more there are."""
     more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""

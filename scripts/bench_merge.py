@@ -33,11 +33,12 @@ class Cost(NamedTuple):
 
 
 class Case(NamedTuple):
-    """One row of the table; `against` is the row that the ratios are to."""
+    """One row of the table; `against` is the row that the ratios are to. `once`: too slow for every round."""
 
     name: str
     run: Callable[[], Cost]
     against: str = "cp"
+    once: bool = False
 
 
 def bench_merge(args: argparse.Namespace) -> None:
@@ -59,7 +60,10 @@ def bench_merge(args: argparse.Namespace) -> None:
         size, tensors = header.file_size / 1e9, len(header.tensors)
         print(f"checkpoints of {size:.2f} GB, {tensors} tensors, fp16, read before; {args.rounds} rounds in turn")
         _print_table(cases, _measured(cases, work / "out.safetensors", args.rounds))
-        print("Seconds are the least of all rounds, ratios the medians of what was run in one round.")
+        print(
+            "Seconds are the least of all rounds, ratios the medians of what was run in one round; memory is the most"
+        )
+        print("that belonged to no file. TIES, the plain script and sd-mecha run once, in the last round.")
         print(
             "The engine: from a plan to the end of the file, in a process that has torch. Unless 'synced', nothing is"
         )
@@ -92,21 +96,26 @@ def _cases(work: Path, env: dict[str, str], mecha: str | None) -> list[Case]:
         Case("engine weighted-sum, synced", engine("weighted-sum", a, b, sync=True), "cp, synced"),
         Case("engine by blocks (GRAD_V)", engine("weighted-sum", a, b, alpha="GRAD_V"), "engine weighted-sum"),
         Case("engine add-difference", engine("add-difference", a, b, c)),
-        Case("engine ties of four", engine("ties", a, b, c, d, alpha=None)),
+        Case("engine ties of four", engine("ties", a, b, c, d, alpha=None), once=True),
         Case("engine copy (alpha 0)", engine("weighted-sum", a, b, alpha=0.0)),
         Case("import torch", lambda: watched([sys.executable, "-c", "import torch"], env)),
         Case("process weighted-sum", program("weighted-sum", a, b, "--alpha", 0.3), "cat A B and cp"),
         Case("process copy (alpha 0)", program("weighted-sum", a, b, "--alpha", 0), "cp, synced"),
-        Case("plain script, weighted sum", rival(sys.executable, "plain")),
-        *([Case("sd-mecha, weighted sum", rival(mecha, "mecha"))] if mecha else []),
+        Case("plain script, weighted sum", rival(sys.executable, "plain"), once=True),
+        *([Case("sd-mecha, weighted sum", rival(mecha, "mecha"), once=True)] if mecha else []),
     ]
 
 
 def _measured(cases: list[Case], out: Path, rounds: int) -> dict[str, list[Cost]]:
-    """What each case cost in each round; a first round, which warms up, is not counted."""
+    """What each case cost in each round; a first round, which warms up, is not counted.
+
+    The slow ones run in the last round only.
+    """
     found: dict[str, list[Cost]] = {case.name: [] for case in cases}
     for number in range(rounds + 1):
         for case in cases:
+            if case.once and number < rounds:
+                continue
             out.unlink(missing_ok=True)
             os.sync()
             cost = case.run()
@@ -121,7 +130,7 @@ def _print_table(cases: list[Case], found: dict[str, list[Cost]]) -> None:
         costs = found[case.name]
         line = f"{case.name:28} {min(c.wall for c in costs):6.2f} s {min(c.cpu for c in costs):6.2f} s"
         if case.against in found and case.against != case.name:
-            pairs = list(zip(costs, found[case.against], strict=True))
+            pairs = list(zip(costs, found[case.against][-len(costs) :], strict=True))
             wall = statistics.median(mine.wall / theirs.wall for mine, theirs in pairs)
             cpu = statistics.median(mine.cpu / max(theirs.cpu, 1e-3) for mine, theirs in pairs)
             line += f" {wall:6.2f} x {cpu:6.2f} x   {case.against:20}"

@@ -15,12 +15,11 @@ from modelhub.catalog.blocks import block_names, tables
 from modelhub.catalog.fields import FIELDS
 from modelhub.catalog.reading import SORTS
 from modelhub.cli.console import build_parser
-from modelhub.cli.merge_methods import models_word
 from modelhub.cli.merge_options import option, option_words
-from modelhub.cli.merge_words import sparkline
 from modelhub.merge.registry import methods
 from modelhub.merge.weighing.presets import presets
 from modelhub.merge.weighing.weight import spans
+from modelhub.text import sparkline
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- reference: made by scripts/reference.py -->", "<!-- end of reference -->"
@@ -72,7 +71,7 @@ def merge_methods() -> Iterator[str]:
     yield from ("### Merge methods", "", "| method | models | formula | parameters | |", "|---|---|---|---|---|")
     for method in methods().values():
         parameters = "; ".join(f"`{option(p.name)}` {option_words(p)}" for p in method.parameters)
-        cells = (f"`{method.name}`", models_word(method), method.formula, parameters, " ".join(method.help.split()))
+        cells = (f"`{method.name}`", method.models, method.formula, parameters, " ".join(method.help.split()))
         yield f"| {' | '.join(map(_cell, cells))} |"
 
 
@@ -84,7 +83,7 @@ def block_presets() -> Iterator[str]:
         yield f"| {architecture} | {len(names)}: {spans(names)} |"
     yield from ("", "| preset | | for SD 1 |", "|---|---|---|")
     for preset in presets().values():
-        yield f"| `{preset.name}` | {_cell(preset.about)} | {sparkline(list(preset.values('sd1').values()))} |"
+        yield f"| `{preset.name}` | {_cell(preset.about)} | {sparkline(preset.values('sd1').values())} |"
 
 
 def _words(action: argparse.Action) -> str:

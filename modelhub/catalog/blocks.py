@@ -17,8 +17,9 @@ from typing import Any
 from modelhub.catalog.data import data_path
 from modelhub.errors import CorruptFileError
 
-DENOISER = "unet"
-TEXT_ENCODERS = ("te1", "te2", "t5")
+#: What people call the components of a model.
+DENOISER, TEXT_ENCODERS, VAE = "unet", ("te1", "te2", "t5"), "vae"
+LABELS = (*TEXT_ENCODERS, DENOISER, VAE)
 _RANGE = re.compile(r"([A-Z]+)(\d+)-([A-Z]+)(\d+)")
 _BRACES = re.compile(r"{(\w)<(\d+)}")
 

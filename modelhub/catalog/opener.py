@@ -42,9 +42,9 @@ class Opener(Closing):
     def __call__(self, ref: str) -> Parent:
         """Open one model, of whatever format. Raises NotFoundError, AmbiguousError, FileError."""
         path, asset = locate(self._catalog, ref)
+        stats = stats_of(members(path))  # first: a file that is replaced while it is opened is another one at once
         source = open_source(path)
         try:
-            stats = stats_of(members(path))
             parent = Parent(source, path, path.stem, self._sha256(path, asset), stats)
         except BaseException:
             source.close()

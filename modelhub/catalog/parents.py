@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import Any, NamedTuple
 
+from modelhub.formats.toml import read_toml
 from modelhub.text import one_line
 
 #: Keys of metadata that only a merge has.
 MERGE_KEYS = ("modelhub.recipe", "sd_merge_recipe", "sd_merge_models", "mecha_recipe")
+OURS = MERGE_KEYS[0]
+#: Where a file's own recipe may stand, the first first: sd-mecha copies no fields, so its own stands alone.
+RECIPES = (OURS, "sd_merge_recipe", "mecha_recipe")
+#: What modelhub writes as the type of the second, beside the first.
+_WRITTEN = ("webui", "modelhub")
 #: A direct parent has depth 1, all that went into one of them 2: how deep exactly, only the recipes tell.
 DIRECT, FARTHER = 1, 2
 #: Characters of a value that are read, and ancestors that are kept.
@@ -44,9 +49,30 @@ def merged_from(metadata: Mapping[str, str]) -> list[Ancestor]:
     return list(found.values())
 
 
+def recipe_key(metadata: Mapping[str, str]) -> str:
+    """Where a file's own recipe stands, "" for a file that carries none: ours, or else that of another program.
+
+    AUTOMATIC1111's merger copies the fields of the models that it merges, ours too: then ours is that of a parent, and
+    the recipe that stands beside it, by which it was made, is of another program or of other models.
+    """
+    told = [key for key in RECIPES if metadata.get(key)]
+    if told[:1] == [OURS] and _is_of_a_parent(metadata):
+        return "sd_merge_recipe"
+    return told[0] if told else ""
+
+
+def _is_of_a_parent(metadata: Mapping[str, str]) -> bool:
+    recipe = _json(metadata.get("sd_merge_recipe", ""))
+    if not isinstance(recipe, dict):
+        return False
+    known = {one.sha256 for one in _ours(metadata[OURS]) if one.sha256}
+    kind, first = recipe.get("type"), _sha256(recipe.get(_WEBUI[0]))
+    return kind not in (None, *_WRITTEN) or bool(known and first and first not in known)
+
+
 def _direct(metadata: Mapping[str, str]) -> Iterator[Ancestor]:
     names = dict(_models(metadata))
-    own = list(_ours(metadata.get("modelhub.recipe", "")))
+    own = list(_ours(metadata[OURS])) if recipe_key(metadata) == OURS else []
     if own:
         yield from own
         return
@@ -75,8 +101,8 @@ def _ours(text: str) -> Iterator[Ancestor]:
     if not text or len(text) > _LONGEST:
         return
     try:
-        models = tomllib.loads(text).get("models")
-    except (ValueError, RecursionError):
+        models = read_toml(text).get("models")
+    except ValueError:
         return
     for value in models.values() if isinstance(models, dict) else ():
         table = value if isinstance(value, dict) else {"ref": value}

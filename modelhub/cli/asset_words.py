@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from modelhub.catalog.asset import Asset
 from modelhub.cli.context import Bold
@@ -16,16 +16,20 @@ from modelhub.cli.identity_words import (
     counted_words,
     evidence_lines,
     fact_rows,
+    merged_row,
 )
 from modelhub.cli.table import facts, wrapped
 from modelhub.text import human_count, human_size, one_line, shorten
 
+if TYPE_CHECKING:
+    from modelhub.catalog.parents import Ancestor
 
-def asset_lines(asset: Asset, base: Asset | None = None) -> Iterator[str]:
-    """The lines of `show`; `base` is the model in the catalog that it was trained on."""
+
+def asset_lines(asset: Asset, base: Asset | None = None, parents: Sequence[Ancestor] = ()) -> Iterator[str]:
+    """The lines of `show`; `base` is the model in the catalog that it was trained on, `parents` went into a merge."""
     yield Bold(one_line(asset.title or asset.name))
     trained_on = [("trained on", f"#{base.id} {one_line(base.name)}, by its hash")] if base else []
-    yield from facts([*_one_line_each(asset), *trained_on, ("notes", asset.notes)])
+    yield from facts([*_one_line_each(asset), *trained_on, merged_row(parents), ("notes", asset.notes)])
     for conflict in asset.conflicts:
         yield from wrapped(f"contradiction: {one_line(conflict)}", 2)
     if asset.problem:

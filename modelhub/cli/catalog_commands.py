@@ -164,8 +164,8 @@ def _show(context: Context) -> int:
 
     with CatalogReader.open() as catalog:
         asset = resolve(catalog, context.args.ref)
-        base = catalog.trained_on(asset)
-    context.answer(asset.as_dict(), lambda: asset_lines(asset, base))
+        base, parents = catalog.trained_on(asset), catalog.parents(asset.id)
+    context.answer(asset.as_dict(), lambda: asset_lines(asset, base, parents))
     if asset.kind == "unknown" and asset.fingerprint:
         context.say(say_what_it_is(f"'#{asset.id}'"))
     return 0

@@ -42,13 +42,16 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--by",
         choices=_LEVELS,
-        help="show the weights of each of these, e.g. --by tensor (default: block, where blocks differ)",
+        help="show the weights of each of these, e.g. --by tensor (default: block, if it is a merge of these and "
+        "blocks differ)",
     )
     parser.add_argument(
         "--quick", action="store_true", help="read a sample of every tensor only, which takes a fraction of the time"
     )
 
 
+#: Numbers of three digits and more need none behind the point.
+_WHOLE = 100
 #: Windows of each tensor that --quick reads.
 _QUICK = 2
 
@@ -61,7 +64,7 @@ def _explain(context: Context) -> int:
 
     args = context.args
     with Catalog.open() as catalog, Opener(catalog, job=context.job) as opener:
-        merge = Model("merge", opener(args.ref))
+        merge = Model("the merge", opener(args.ref))
         parents = [Model(ref, opener(ref)) for ref in args.parents] or _found(context, merge, catalog, opener)
         found = explain(merge, parents, most=_QUICK if args.quick else None, job=context.job)
     context.answer(found.as_dict(args.by or "block"), lambda: _lines(found, args.by))
@@ -85,7 +88,7 @@ def _lines(found: Explanation, by: str | None) -> Iterator[str]:
     for sentence in more:
         yield from wrapped(one_line(sentence), 2)
     yield ""
-    level = by or ("block" if any(part.varies for part in found.parts.values()) else "component")
+    level = by or ("block" if found.recipe and any(part.varies for part in found.parts.values()) else "component")
     yield from _table(found.rows(level), [one.key for one in found.parents])  # type: ignore[arg-type]
     if found.recipe is not None:
         yield from ("", *found.recipe.dumps().rstrip().split("\n"))
@@ -100,7 +103,11 @@ def _cells(one: Row, keys: list[str]) -> tuple[str, ...]:
     part = one.tensor or " ".join(word for word in (one.component, one.block) if word)
     weights = (_weight(one.weights.get(key), one.errors.get(key)) for key in keys)
     apart = ": " + ", ".join(" or ".join(group) for group in one.apart) if one.verdict == "cannot tell" else ""
-    return (part, *weights, f"{one.residual:.2%}", f"× {one.rounding:.3g}", one.verdict + apart)
+    return (part, *weights, f"{one.residual:.2%}", f"× {_times(one.rounding)}", one.verdict + apart)
+
+
+def _times(number: float) -> str:
+    return f"{number:,.0f}" if number >= _WHOLE else f"{number:.3g}"
 
 
 def _weight(weight: float | None, error: float | None) -> str:

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from modelhub.cli.table import wrapped
-from modelhub.text import human_count, one_line, plural
+from modelhub.text import few, human_count, one_line, plural
 
 if TYPE_CHECKING:
     from modelhub.catalog.asset import Asset
+    from modelhub.catalog.parents import Ancestor
 
 Pair = tuple[str, str]
 
@@ -99,6 +100,12 @@ def _value(value: Any) -> str:
     if type(value) is int:
         return human_count(value) if value >= _BIG else str(value)
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def merged_row(parents: Sequence[Ancestor]) -> Pair:
+    """The models that a merge was made of, for `cli.table.facts`: `deep, base; modelhub lineage tells how`."""
+    names = [one.name or one.sha256[:10] for one in parents if one.depth == 1]
+    return "merged from", f"{few(names)}; `modelhub lineage` tells how" if names else ""
 
 
 def evidence_lines(evidence: Sequence[Mapping[str, str]]) -> Iterator[str]:

@@ -8,8 +8,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from modelhub.catalog.describe import describe
+from modelhub.catalog.parents import merged_from
 from modelhub.cli.context import Bold
-from modelhub.cli.identity_words import counted_words
+from modelhub.cli.identity_words import counted_words, merged_row
 from modelhub.cli.streams import live
 from modelhub.cli.table import facts, table, wrapped
 from modelhub.text import brief, human_count, human_size, one_line, pad, shorten, width
@@ -76,6 +77,7 @@ def _facts(seen: Inspection) -> list[tuple[str, str]]:
         ("prediction", prediction),
         ("format", ", ".join(_format(seen))),
         ("members", _members(seen.container)),
+        merged_row(merged_from(header.metadata)),
         ("size", f"{human_size(seen.size)} ({seen.size:,} bytes)"),
         ("tensors", f"{len(header.tensors):,}{counts}"),
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,19 +13,17 @@ from modelhub.cli.options import REF_HELP, command, path_word
 from modelhub.cli.pictures import check_pictures, save_pictures
 from modelhub.errors import UsageError
 from modelhub.formats.cast import PRECISIONS
-from modelhub.merge.recipes.asking import asked_recipe
 from modelhub.merge.recipes.files import check_recipe_goal, is_recipe, read_recipe, write_recipe
-from modelhub.merge.recipes.recipe import MERGE_VAE, Recipe
+from modelhub.merge.recipes.finding import Carrier
+from modelhub.merge.recipes.parts import component_called
+from modelhub.merge.recipes.recipe import MERGE_VAE, Recipe, simple_recipe
 from modelhub.settings import user_path
 from modelhub.text import is_utf8, one_line
 
 if TYPE_CHECKING:
-    from modelhub.catalog.opener import Parent
     from modelhub.catalog.store import Catalog
     from modelhub.cli.options import Commands
     from modelhub.merge.planning.plan import Plan
-
-    Open = Callable[[str], Parent]
 
 
 def add(commands: Commands) -> None:
@@ -46,9 +43,9 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("refs", metavar="REF", nargs="*", help=f"the models A, B, …, each {REF_HELP}")
     _add_goal(parser)
-    add_parameters(parser)
-    _add_components(parser)
-    parser.add_argument("--name", metavar="TEXT", default="", help='a title for the result, e.g. --name "soft stripes"')
+    add_parameters(parser.add_argument_group("settings", "`modelhub methods METHOD` tells which ones a method has"))
+    _add_components(parser.add_argument_group("components"))
+    _add_form(parser.add_argument_group("form of the result"))
 
     parser = command(
         commands,
@@ -84,26 +81,26 @@ def _add_goal(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_components(parser: argparse.ArgumentParser) -> None:
+def _add_components(group: argparse._ArgumentGroup) -> None:
     """What becomes of the parts of a model."""
-    parser.add_argument(
+    group.add_argument(
         "--only",
         metavar="PART,…",
         type=_words,
         default=(),
         help="merge only these components (unet, te1, te2, t5, vae) and copy the others from A, e.g. --only unet,te1",
     )
-    parser.add_argument(
+    group.add_argument(
         "--text-encoder",
         metavar="A|B|REF",
         help="take the text encoders of this model as they are, e.g. --text-encoder B (default: they are merged)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--vae",
         metavar="A|B|REF",
         help=f"take the VAE of this model, e.g. --vae vae-ft-mse (default: A's; '{MERGE_VAE}' merges it too)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--take",
         metavar="PART=A|B|REF",
         type=_taken,
@@ -111,32 +108,40 @@ def _add_components(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="take one component of this model as it is, e.g. --take te2=B; may be given several times",
     )
-    parser.add_argument(
+    group.add_argument(
         "--ema",
         choices=("keep", "drop"),
         help="what becomes of A's EMA weights, e.g. --ema keep (default: drop, a merge makes them stale)",
     )
-    parser.add_argument(
+
+
+def _add_form(group: argparse._ArgumentGroup) -> None:
+    """How numbers are computed and stored, and the title."""
+    group.add_argument(
         "--compat",
         choices=("a1111",),
         help="compute as another program does, bit by bit, e.g. --compat a1111 (default: in fp32, rounded once)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--dtype",
         choices=tuple(PRECISIONS),
         help="store weights in this precision, e.g. --dtype fp16 (default: as in A)",
     )
+    group.add_argument("--name", metavar="TEXT", default="", help='a title for the result, e.g. --name "soft stripes"')
 
 
 def _words(text: str) -> tuple[str, ...]:
-    return tuple(word for word in text.lower().replace(",", " ").split() if word)
+    words = tuple(text.lower().replace(",", " ").split())
+    if not words:
+        raise argparse.ArgumentTypeError("an empty word names no component")
+    return words
 
 
 def _taken(text: str) -> tuple[str, str]:
     part, sign, ref = text.partition("=")
     if not (sign and part.strip() and ref.strip()):
         raise argparse.ArgumentTypeError(f"'{text}' is not such as te2=B")
-    return part.strip().lower(), ref.strip()
+    return component_called(part.strip().lower()), ref.strip()
 
 
 def _asked_recipe(args: argparse.Namespace) -> Recipe:
@@ -145,7 +150,7 @@ def _asked_recipe(args: argparse.Namespace) -> Recipe:
         _check_nothing_said(args)
         return read_recipe(user_path(args.what))
     take = dict([("text_encoder", args.text_encoder)] if args.text_encoder else []) | dict(args.take)
-    return asked_recipe(
+    return simple_recipe(
         args.what,
         args.refs,
         name=args.name or args.output.stem,
@@ -172,25 +177,25 @@ def _check_nothing_said(args: argparse.Namespace) -> None:
 def _merge(context: Context) -> int:
     from modelhub.catalog.store import Catalog
 
+    what = context.args.what
     recipe = _asked_recipe(context.args)
     with Catalog.open() as catalog:
-        _make(context, catalog, recipe, lambda open: open)
+        _make(context, catalog, recipe, Carrier(user_path(what), {}) if is_recipe(what) else None)
     return 0
 
 
 def _remake(context: Context) -> int:
     from modelhub.catalog.store import Catalog
     from modelhub.cli.recipe_commands import carried_recipe
-    from modelhub.merge.recipes.remake import remaking
 
     with Catalog.open() as catalog:
-        recipe, metadata = carried_recipe(catalog, context.args)
-        _make(context, catalog, recipe, lambda open: remaking(metadata, open))
+        recipe, carrier = carried_recipe(catalog, context.args)
+        _make(context, catalog, recipe, carrier)
     return 0
 
 
-def _make(context: Context, catalog: Catalog, recipe: Recipe, knowing: Callable[[Open], Open]) -> None:
-    """Plan, check, and then write the merge; `knowing` makes opening a missing model tell more."""
+def _make(context: Context, catalog: Catalog, recipe: Recipe, carrier: Carrier | None) -> None:
+    """Plan, check, and then write the merge of a recipe, which may stand in a file."""
     from modelhub.catalog.opener import Opener
     from modelhub.merge.engine.starting import start_torch
     from modelhub.merge.planning.plan import plan
@@ -199,7 +204,7 @@ def _make(context: Context, catalog: Catalog, recipe: Recipe, knowing: Callable[
     for note in recipe.notes:
         context.say(f"note: {note}")
     with Opener(catalog, job=context.job) as headers:  # what headers alone can refuse, before gigabytes are hashed
-        planned = plan(recipe, knowing(headers))
+        planned = plan(recipe, headers, carrier)
         _check_goals(planned, args)
         if args.dry_run:
             context.answer(plan_json(planned), lambda: plan_lines(planned, args.output))
@@ -207,7 +212,7 @@ def _make(context: Context, catalog: Catalog, recipe: Recipe, knowing: Callable[
     if planned.computes:
         start_torch()
     with Opener(catalog, hashed=True, job=context.job) as opener:
-        _write(context, catalog, plan(recipe, knowing(opener)))
+        _write(context, catalog, plan(recipe, opener, carrier))
 
 
 def _write(context: Context, catalog: Catalog, planned: Plan) -> None:
@@ -216,11 +221,11 @@ def _write(context: Context, catalog: Catalog, planned: Plan) -> None:
     from modelhub.scan.adding import add_written
 
     args = context.args
-    if args.preview:
+    if args.preview is not None:
         _preview(context, planned)
     report = merge(planned, args.output, force=args.force, hashes=args.hash, job=context.job)
     if args.save_recipe:
-        write_recipe(planned.header.metadata["modelhub.recipe"], args.save_recipe, force=args.force)
+        write_recipe(planned.recipe.dumps(), args.save_recipe, force=args.force)
     number = add_written(catalog, report.written)
     context.answer(merge_json(report, number), lambda: merge_lines(report, number))
 
@@ -234,7 +239,7 @@ def _check_goals(planned: Plan, args: argparse.Namespace) -> None:
     check_goal(planned, args.output, force=args.force)
     if args.save_recipe:
         check_recipe_goal(args.save_recipe, force=args.force)
-    if args.preview:
+    if args.preview is not None:
         check_pictures(_preview_path(args), 1, force=args.force)
 
 

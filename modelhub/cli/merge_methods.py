@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from modelhub.cli.context import Bold, Context
 from modelhub.cli.merge_options import option, option_words
-from modelhub.cli.merge_words import sparkline
 from modelhub.cli.options import command
 from modelhub.cli.table import facts, wrapped
 from modelhub.errors import NotFoundError
 from modelhub.merge.recipes.asking import block_parameter
 from modelhub.merge.registry import Method, find_method, methods
-from modelhub.text import plural, width
+from modelhub.text import plural, sparkline, width
 
 if TYPE_CHECKING:
     from modelhub.cli.options import Commands
@@ -71,12 +70,6 @@ def _method_json(method: Method) -> dict[str, Any]:
     }
 
 
-def models_word(method: Method) -> str:
-    """The models that a method takes, as words of the command line: `A B`, `BASE A…`."""
-    fixed = [name.upper() for name in method.names]
-    return " ".join([*fixed, "A…" if "base" in method.names or not fixed else "MORE…"] if method.many else fixed)
-
-
 def _group(method: Method) -> str:
     if not method.many:
         return {1: "one model", 2: "two models", 3: "three models"}.get(method.least, plural(method.least, "model"))
@@ -93,7 +86,7 @@ def _list_lines() -> Iterator[str]:
             if _group(method) == group:
                 yield from wrapped(f"  {method.name.ljust(left)}{method.formula}{_marks(method)}", left + 4)
         yield ""
-    yield "`modelhub methods METHOD` tells all about one, with its options, such as --alpha."
+    yield "`modelhub methods METHOD` tells all about one, and its options, as --alpha."
 
 
 def _marks(method: Method) -> str:
@@ -107,7 +100,7 @@ def _passes(count: int) -> str:
 
 
 def _method_lines(method: Method) -> Iterator[str]:
-    yield Bold(f"{method.name}  {models_word(method)}")
+    yield Bold(f"{method.name}  {method.models}")
     yield f"    {method.formula}"
     yield ""
     for paragraph in method.help.split("\n\n"):
@@ -158,7 +151,7 @@ def _presets(context: Context) -> int:
         yield ""
         left = max(width(preset.name) for preset, _ in found) + 2
         for preset, values in found:
-            yield f"{preset.name.ljust(left)}{sparkline(list(values.values()))}  {preset.about}"
+            yield f"{preset.name.ljust(left)}{sparkline(values.values())}  {preset.about}"
             if context.args.preset is not None:
                 yield from facts([("", ""), *((block, f"{value:.4g}") for block, value in values.items())])
 

@@ -9,6 +9,7 @@ from modelhub.errors import UsageError
 from modelhub.merge.recipes.asking import read_value, shown_value, with_blocks
 from modelhub.merge.registry import Method, Parameter, Value, find_method, methods
 from modelhub.merge.weighing.weights import Weight
+from modelhub.text import plural
 
 _METAVARS = {"number": "WEIGHT", "whole": "N", "choice": "WORD", "list": "X,X,…"}
 _EXAMPLES = {"number": "0.3", "whole": "1", "list": "0.5,0.3,0.2"}
@@ -16,22 +17,26 @@ _EXAMPLES = {"number": "0.3", "whole": "1", "list": "0.5,0.3,0.2"}
 _FEW = 2
 
 
-def add_parameters(parser: argparse.ArgumentParser) -> None:
-    """One option per parameter name of all methods, and --blocks."""
-    for name, users in _by_name().items():
+def add_parameters(group: argparse._ArgumentGroup) -> None:
+    """One option per parameter name of all methods, those of the most methods first, and --blocks after the first."""
+    for at, (name, users) in enumerate(sorted(_by_name().items(), key=lambda one: -len(one[1]))):
+        if at == 1:
+            _add_blocks(group)
         first = users[0][1]
         if all(parameter.kind == "flag" for _, parameter in users):
-            parser.add_argument(option(name), dest=name, action="store_true", default=None, help=_help(users))
+            group.add_argument(option(name), dest=name, action="store_true", default=None, help=_help(users))
         else:
             example = first.choices[-1] if first.choices else _EXAMPLES.get(first.kind, "0.3")
             text = f"{_help(users)}, e.g. {option(name)} {example}"
-            parser.add_argument(option(name), dest=name, metavar=_METAVARS.get(first.kind, "X"), help=text)
-    parser.add_argument(
+            group.add_argument(option(name), dest=name, metavar=_METAVARS.get(first.kind, "X"), help=text)
+
+
+def _add_blocks(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--blocks",
-        metavar="WEIGHT",
+        metavar="WEIGHTS",
         help="block weights for --alpha (or else the first number of the method), which holds for what they do not "
-        "name: a preset of "
-        "`modelhub presets`, a number for each block, or some by name, e.g. --blocks GRAD_V, "
+        "name: a preset of `modelhub presets`, a number for each block, or some by name, e.g. --blocks GRAD_V, "
         "--blocks IN00=0.1,te1=0.5, --blocks 'GRAD_V>FLAT_25@0.3'",
     )
 
@@ -65,7 +70,9 @@ def _help(users: list[tuple[str, Parameter]]) -> str:
     for name, parameter in users:
         words.setdefault(parameter.help, []).append((name, parameter))
     if len(words) > _FEW:
-        return f"used by {len(users)} methods: `modelhub methods METHOD` says what it is to one"
+        told = [(help, len(same)) for help, same in words.items() if len(same) > 1]
+        shared = "".join(f"{help} ({count} methods); " for help, count in sorted(told, key=lambda one: -one[1])[:_FEW])
+        return f"{shared}{plural(len(users), 'method')} in all, each says what it is".replace("%", "%%")
     return "; ".join(f"{help} ({_users(same)})" for help, same in words.items()).replace("%", "%%")
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelhub.catalog.blocks import all_blocks
+from modelhub.catalog.blocks import LABELS, all_blocks
 from modelhub.cli.context import Bold
 from modelhub.cli.table import facts, table, wrapped
 from modelhub.text import few, human_seconds, human_size, one_line, plural
@@ -16,14 +16,6 @@ if TYPE_CHECKING:
     from modelhub.merge.execute import MergeReport
     from modelhub.merge.planning.plan import Plan
     from modelhub.merge.planning.report import WeightRow
-
-_BARS = "▁▂▃▄▅▆▇█"
-
-
-def sparkline(numbers: Sequence[float], low: float = 0.0, high: float = 1.0) -> str:
-    """Numbers as bars of eight heights between `low` and `high`."""
-    span = (high - low) or 1.0
-    return "".join(_BARS[max(0, min(7, round((number - low) / span * 7)))] for number in numbers)
 
 
 def plan_json(planned: Plan) -> dict[str, Any]:
@@ -52,7 +44,8 @@ def plan_lines(planned: Plan, goal: Path) -> Iterator[str]:
     yield Bold(one_line(f"would write {goal}: {human_size(planned.header.file_size)}"))
     yield _counts(len(report.merged), len(report.copied), len(report.added), len(report.dropped))
     for done, reason, names in report.because():
-        yield from wrapped(f"  {len(names):,} {_DONE[done]}: {reason or few(names)}", 4)
+        which = f" ({few(names)})" if reason and len(names) <= _NAMED else ""
+        yield from wrapped(one_line(f"  {len(names):,} {_DONE[done]}: {reason or few(names)}{which}"), 4)
     for warning in report.warnings:
         yield from wrapped(one_line(f"warning: {warning}"), 9)
     if report.passes > 1:
@@ -64,18 +57,21 @@ def plan_lines(planned: Plan, goal: Path) -> Iterator[str]:
     yield planned.recipe.dumps().rstrip()
 
 
+#: So few tensors that are not merged are told by name.
+_NAMED = 2
 _DONE = {"copied": "copied", "added": "added", "dropped": "left out"}
 
 
 def _counts(merged: int, copied: int, added: int, dropped: int) -> str:
-    more = f", {added:,} added" if added else ""
-    return f"{plural(merged, 'tensor')} merged, {copied:,} copied{more}, {dropped:,} left out"
+    said = {"copied": copied, "added": added, "left out": dropped}
+    return ", ".join([f"{plural(merged, 'tensor')} merged", *(f"{n:,} {word}" for word, n in said.items() if n)])
 
 
 def _step_lines(rows: list[WeightRow], planned: Plan) -> Iterator[str]:
     """One step with its weights: a line if they are the same everywhere, else a table by component and block."""
     step = planned.recipe.steps[rows[0].step - 1]
-    yield Bold(one_line(f"step {rows[0].step}  {step.method} {' '.join(step.inputs)}"))
+    made = f"{step.name} = " if step.name else ""
+    yield Bold(one_line(f"step {rows[0].step}  {made}{step.method} {' '.join(step.inputs)}"))
     names = list(rows[0].parameters)
     tensors = sum(row.tensors for row in rows)
     if len({tuple(row.parameters.items()) for row in rows}) == 1:
@@ -99,9 +95,9 @@ def _weight_cells(row: WeightRow, names: list[str]) -> list[str]:
 
 def _in_order(rows: list[WeightRow]) -> list[WeightRow]:
     """Text encoders first, then the blocks as they follow each other, then the VAE."""
-    parts = {"te1": 0, "te2": 1, "t5": 2, "unet": 3, "vae": 4}
+    parts = {name: at for at, name in enumerate(LABELS)}
     order = {name: at for at, name in enumerate(all_blocks())}
-    return sorted(rows, key=lambda row: (parts.get(row.component, 5), order.get(row.block or "", -1)))
+    return sorted(rows, key=lambda row: (parts.get(row.component, len(parts)), order.get(row.block or "", -1)))
 
 
 def merge_json(report: MergeReport, number: int) -> dict[str, Any]:

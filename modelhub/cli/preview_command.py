@@ -12,6 +12,7 @@ from modelhub.cli.context import Context
 from modelhub.cli.options import REF_HELP, command
 from modelhub.cli.pictures import check_pictures, save_pictures
 from modelhub.merge.recipes.files import is_recipe, read_recipe
+from modelhub.merge.recipes.finding import Carrier
 from modelhub.settings import user_path
 from modelhub.text import one_line, plural
 
@@ -144,7 +145,8 @@ def _renderer(context: Context, opener: Opener) -> Renderer:
         "job": context.job,
     }
     if is_recipe(args.source):
-        planned = plan(read_recipe(user_path(args.source)), opener)
+        path = user_path(args.source)
+        planned = plan(read_recipe(path), opener, Carrier(path, {}))
         for note in planned.recipe.notes:
             context.say(f"note: {note}")
         name = planned.recipe.name or Path(args.source).stem

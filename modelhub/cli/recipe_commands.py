@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from modelhub.catalog.store import Catalog
     from modelhub.cli.options import Commands
     from modelhub.merge.ancestry.lineage import Ancestor, Use
+    from modelhub.merge.recipes.finding import Carrier
     from modelhub.merge.recipes.recipe import Recipe
 
 
@@ -47,13 +48,13 @@ def add(commands: Commands) -> None:
 
 
 def _recipe(context: Context) -> int:
+    from modelhub.catalog.parents import OURS, recipe_key
     from modelhub.catalog.store import Catalog
-    from modelhub.merge.ancestry.table import OURS
 
     args = context.args
     with Catalog.open() as catalog:
-        path, metadata = _metadata(catalog, args.ref)
-    own = metadata.get(OURS)
+        path, metadata = _carrier(catalog, args.ref)
+    own = metadata[OURS] if recipe_key(metadata) == OURS else None
     if own is not None and args.ancestor is None:  # as it stands there, whatever becomes of it
         context.answer_exactly({"path": str(path), "recipe": own}, own)
         return 0
@@ -65,18 +66,19 @@ def _recipe(context: Context) -> int:
     return 0
 
 
-def carried_recipe(catalog: Catalog, args: argparse.Namespace) -> tuple[Recipe, Mapping[str, str]]:
-    """The recipe of REF, or of its --ancestor, and all metadata. Raises NotFoundError, BadRecipeError."""
-    path, metadata = _metadata(catalog, args.ref)
-    return _read(path, metadata, args.ancestor), metadata
+def carried_recipe(catalog: Catalog, args: argparse.Namespace) -> tuple[Recipe, Carrier]:
+    """The recipe of REF, or of its --ancestor, and the file that it stands in. Raises NotFoundError, BadRecipeError."""
+    carrier = _carrier(catalog, args.ref)
+    return _read(*carrier, args.ancestor), carrier
 
 
-def _metadata(catalog: Catalog, ref: str) -> tuple[Path, Mapping[str, str]]:
+def _carrier(catalog: Catalog, ref: str) -> Carrier:
     from modelhub.catalog.refs import locate
     from modelhub.formats.opening import read_any_header
+    from modelhub.merge.recipes.finding import Carrier
 
     path, _ = locate(catalog, ref)
-    return path, read_any_header(path)[1].metadata
+    return Carrier(path, read_any_header(path)[1].metadata)
 
 
 def _read(path: Path, metadata: Mapping[str, str], ancestor: str | None) -> Recipe:

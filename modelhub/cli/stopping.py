@@ -14,10 +14,16 @@ _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if
 
 @contextmanager
 def stoppable(job: Job) -> Iterator[None]:
-    """Let signals cancel `job`; the second one interrupts at once. One that is ignored (nohup) stays ignored."""
+    """Let signals cancel `job`; the second one interrupts at once. One that is ignored (nohup) stays ignored.
+
+    Any further one is too: what it would interrupt is the cleaning up.
+    """
+    interrupted = False
 
     def stop(number: int, frame: Any) -> None:
-        if job.cancelled:
+        nonlocal interrupted
+        if job.cancelled and not interrupted:
+            interrupted = True
             raise KeyboardInterrupt
         job.cancel()
 

@@ -48,7 +48,7 @@ def fill_from(descriptor: int, path: str | Path, position: int, buffer: memoryvi
     done = 0
     while done < len(buffer):
         try:
-            count = os.preadv(descriptor, [buffer[done:]], position + done)
+            count = os.preadv(descriptor, (buffer[done:] if done else buffer,), position + done)
         except OSError as error:
             raise file_error(error, path) from error
         if count == 0:

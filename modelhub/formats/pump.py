@@ -48,7 +48,10 @@ class Pump(Closing):
     """
 
     def __init__(self, source: TensorSource, file: BinaryIO, wrote: Wrote, workers: int, block: int) -> None:
-        self._source, self._descriptor, self._wrote = source, file.fileno(), wrote
+        self._source, self._wrote = source, wrote
+        self._descriptor = os.dup(
+            file.fileno()
+        )  # its own: no other file gets the number while a worker may still write
         self._workers, self._block = workers, block
         self._queue: deque[Iterator[Piece]] = deque()
         self._pool = ThreadPoolExecutor(workers, "fill")
@@ -84,30 +87,44 @@ class Pump(Closing):
             self._stopped = True
             self._changed.notify_all()
         self._pool.shutdown()
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def _work(self, number: int) -> None:
         buffer = memoryview(bytearray(self._block + 8))  # 8: an element that is larger than the block
         is_done = False
         try:
-            while (piece := self._next()) is not None:
-                self._move(piece, buffer)
+            while some := self._next():
+                for piece in some:
+                    self._move(piece, buffer)
             is_done = True
         finally:
             if not is_done:
                 self._fail(number)
 
-    def _next(self) -> Piece | None:
-        """The next piece to move, waited for if need be; None when there will be no more."""
+    def _next(self) -> list[Piece]:
+        """The next pieces to move, a block of them, waited for if need be; none when there will be no more."""
         with self._changed:
             while not self._stopped:
-                while self._queue:
-                    if (piece := next(self._queue[0], None)) is not None:
-                        return piece
-                    self._queue.popleft()
+                if some := self._taken():
+                    return some
                 if self._ended:
                     break
                 self._changed.wait()
-        return None
+        return []
+
+    def _taken(self) -> list[Piece]:
+        """Pieces from the queue until they make a block: small tensors go to one worker together."""
+        some: list[Piece] = []
+        size = 0
+        while self._queue and size < self._block:
+            if (piece := next(self._queue[0], None)) is None:
+                self._queue.popleft()
+            else:
+                some.append(piece)
+                size += piece.end - piece.begin
+        return some
 
     def _move(self, piece: Piece, buffer: memoryview) -> None:
         """A piece is one block, unless its grain is larger."""

@@ -18,7 +18,8 @@ def stats_of(files: Iterable[Path]) -> dict[Path, FileStat]:
 def watched(job: Job, stats: Mapping[Path, FileStat]) -> Job:
     """`job`, which also ends with CorruptFileError at the next step after one of the files is no more as in `stats`.
 
-    The writer takes such a step between its last byte and the rename, so nothing half-true is left behind.
+    It is looked at as often as progress is shown, and at every `check`. The writer makes one between its last byte and
+    the rename, so nothing half-true is left behind.
     """
     return _Watched(job, stats) if stats else job
 

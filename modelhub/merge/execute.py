@@ -49,7 +49,11 @@ def merge(
     if plan.computes:
         start_torch()
     guarded = watched(job, plan.stats)
-    written = write(plan, goal, force=force, hashes=hashes, workers=workers, block=block, job=guarded)
+    plan.heed(guarded)
+    try:
+        written = write(plan, goal, force=force, hashes=hashes, workers=workers, block=block, job=guarded)
+    finally:
+        plan.heed(QUIET)
     warnings = (*plan.report.warnings, *_finding_warnings(plan))
     for warning in warnings:
         job.say(warning, "warning")

@@ -23,6 +23,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from modelhub.errors import NotFoundError
+from modelhub.text import brief
 
 if TYPE_CHECKING:
     import torch
@@ -40,12 +41,17 @@ _GIVEN = ("stats", "survey", "chance", "at", "out")
 class Windows(Protocol):
     """One tensor of every input, window by window, in the shape of the method's scope and in fp32 (or fp64).
 
-    May be gone through several times; the windows are the same each time. `shape` is that of the whole tensors.
+    May be gone through several times; the windows are the same each time, and each is gone when the next one comes.
+    `shape` is that of the whole tensors.
     """
 
-    shape: tuple[int, ...]
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]: ...
+
+    def some(self, most: int) -> Windows:
+        """At most so many of the windows, spread evenly; itself, if there are no more."""
 
 
 class Stretch(NamedTuple):
@@ -154,6 +160,12 @@ class Method:
         """How often every input is read, at most: more than once where something is measured first."""
         return 1 + (self.rounds if self.measure else 0) + (1 if self.survey else 0)
 
+    @property
+    def models(self) -> str:
+        """The models that it takes, as words of the command line: `A B`, `BASE A…`."""
+        fixed = [name.upper() for name in self.names]
+        return " ".join([*fixed, "A…" if "base" in self.names or not fixed else "MORE…"] if self.many else fixed)
+
     def accepts(self, count: int) -> bool:
         """Whether it can be applied to that many models."""
         return count >= self.least if self.many else count == self.least
@@ -195,23 +207,9 @@ def method(
         count = least or len(names) + many
         weighs = not {"base", "c"} & set(names) if adds is None else adds
         _METHODS[name] = Method(
-            name,
-            title,
-            names,
-            many,
-            count,
-            parameters,
-            function,
-            scope,
-            native,
-            measure,
-            survey,
-            pick,
-            wants,
-            weighs,
-            rounds,
-            delta,
-        )
+            name, title, names, many, count, parameters, function,
+            scope, native, measure, survey, pick, wants, weighs, rounds, delta,
+        )  # fmt: skip
         return function
 
     return register
@@ -234,13 +232,13 @@ def methods() -> dict[str, Method]:
 
 
 def find_method(name: str) -> Method:
-    """The method of a name. Raises NotFoundError with the names there are."""
+    """The method of a name. Raises NotFoundError with the names that are near."""
     plain = name.lower().replace("_", "-").replace(" ", "-")
     found = methods().get(plain)
     if found is None:
         near = get_close_matches(plain[:100], methods(), 2)
         meant = f"Did you mean {' or '.join(near)}? " if near else ""
-        raise NotFoundError(f"There is no merge method '{name}'.", f"{meant}There are: {', '.join(methods())}.")
+        raise NotFoundError(f"There is no merge method '{brief(name)}'.", f"{meant}`modelhub methods` lists them.")
     return found
 
 

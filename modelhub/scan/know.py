@@ -15,7 +15,7 @@ from typing import Any
 
 from modelhub.catalog.identify import identify
 from modelhub.catalog.identity import Evidence, Identity
-from modelhub.catalog.parents import MERGE_KEYS, merged_from
+from modelhub.catalog.parents import MERGE_KEYS, OURS, merged_from, recipe_key
 from modelhub.errors import ModelhubError, NotAModelError
 from modelhub.formats.files import claims_safetensors, format_of
 from modelhub.formats.opening import read_any_header
@@ -50,7 +50,7 @@ def know(path: Path) -> Learned:
     columns = {
         "parents": _parents(metadata),
         "title": (metadata.get("modelspec.title") or "")[:300] or None,
-        "recipe": metadata.get("modelhub.recipe", "")[:_MAX_RECIPE] or None,
+        "recipe": metadata[OURS][:_MAX_RECIPE] if recipe_key(metadata) == OURS else None,
     }
     return Learned(identify(header, name=path.name, form=form), columns)
 

@@ -76,7 +76,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("lab", "recipe", "ctrl+t", "Recipe", "Write the recipe of the merge as TOML.", footer=True),
     Action("lab", "swap", "f6", "Swap A/B", "Exchange A and B.", footer=True),
     Action("lab", "open", "ctrl+o", "Open", "Open a recipe: in the form, or as it is written.", footer=True),
-    Action("lab", "back", "escape", "Back", "Stop the running job, else go back to the library.", footer=True),
+    Action("lab", "back", "escape", "Back", "Stop what runs, or close the recipe, or go back.", footer=True),
     Action("app", "help", "question_mark,f1", "Help", "All keys, and the query language.", footer=True),
     Action("app", "quit", "q,ctrl+q", "Quit", "Leave modelhub; running jobs are stopped.", footer=True),
     Action("app", "interrupt", "ctrl+c", "Interrupt", "Say how to stop a job and how to leave; copies in a field."),

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 from modelhub.catalog.asset import Asset
 from modelhub.catalog.opener import Opener
+from modelhub.catalog.reading import CatalogReader
 from modelhub.catalog.refs import resolve
-from modelhub.errors import FileExistsAlreadyError, UsageError, file_error
+from modelhub.errors import NotFoundError, UsageError
 from modelhub.jobs import Job
 from modelhub.merge.planning.plan import Plan, plan
-from modelhub.merge.recipes.asking import asked_recipe, shown_value
-from modelhub.merge.recipes.files import read_recipe, write_recipe
-from modelhub.merge.recipes.recipe import Recipe, simple_recipe
+from modelhub.merge.recipes.files import check_recipe_goal, read_recipe, write_recipe
+from modelhub.merge.recipes.finding import Carrier
+from modelhub.merge.recipes.recipe import ModelRef, Recipe, simple_recipe
+from modelhub.merge.recipes.telling import recipe_lines
 from modelhub.merge.registry import Value
 from modelhub.merge.weighing.presets import presets
 from modelhub.merge.weighing.weights import Weight
@@ -35,21 +37,25 @@ PARENTS, LARGEST = "ABC", 10
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One picture of a preview: where it is shown, its title, and the path or the recipe of the model."""
+    """One picture of a preview: where it is shown, its title, and the path or the recipe of the model.
+
+    `file` is the one that the recipe was opened from.
+    """
 
     letter: str
     title: str
     path: Path | None = None
     recipe: Recipe | None = None
+    file: Path | None = None
 
 
-def parts(recipe: Recipe, models: Sequence[Asset] = ()) -> list[Part]:
+def parts(recipe: Recipe, models: Sequence[Asset] = (), file: Path | None = None) -> list[Part]:
     """The pictures of a preview: the merge first, because it is what is asked for, then up to three of its models.
 
     A model that is only a denoiser is shown in the shell of A: the weighted sum at 1 is exactly that. Without `models`
     they are those that the recipe names.
     """
-    merge = Part("merge", _title(recipe), recipe=recipe)
+    merge = Part("merge", _title(recipe), recipe=recipe, file=file)
     if models:
         return [merge, *(_parent(key, model, models[0]) for key, model in zip(PARENTS, models, strict=False))]
     named = zip(PARENTS, recipe.models.values(), strict=False)
@@ -90,7 +96,7 @@ def merge_recipe(
     """The recipe of one step over the files of `models`. Raises BadRecipeError."""
     name = " + ".join(shorten(model.path.stem, 40) for model in models)
     refs = [str(model.path) for model in models]
-    return asked_recipe(method, refs, name=name, parameters=parameters, vae=vae, take=take)
+    return simple_recipe(method, refs, name=name, parameters=parameters, vae=vae, take=take)
 
 
 def default_name(models: Sequence[Asset], method: str, parameters: Mapping[str, Value | Weight]) -> Path:
@@ -134,18 +140,8 @@ class Opened:
 
     @property
     def lines(self) -> list[str]:
-        """What the recipe says, for a person: a line for each step, and one for what becomes of the components."""
-        recipe = self.recipe
-        names = {key: Path(model.ref).stem for key, model in recipe.models.items()}
-        shown = [one_line(f"{recipe.name or self.path.stem}  ({self.path})")]
-        for step in recipe.steps:
-            values = [f"{name} {shown_value(value)}" for name, value in step.parameters.items()]
-            inputs = " ".join(names.get(name, name) for name in step.inputs)
-            only = f"  only {', '.join(step.only)}" if step.only else ""
-            shown.append(one_line(f"{step.name or 'result'} = {step.method} {inputs}  {', '.join(values)}{only}"))
-        taken = {"vae": recipe.vae, **recipe.take}
-        parts = [f"{part} of {names.get(key, key)}" for part, key in taken.items() if key]
-        return [*shown, *([", ".join(parts)] if parts else []), *recipe.notes]
+        """What the recipe says, for a person: its name, then a line for each step and one for all else."""
+        return [one_line(f"{self.recipe.name or self.path.stem}  ({self.path})"), *recipe_lines(self.recipe)]
 
 
 def open_recipe(library: Library, path: Path) -> Opened:
@@ -155,8 +151,18 @@ def open_recipe(library: Library, path: Path) -> Opened:
     with library.open() as catalog:
         for key, model in recipe.models.items():
             with suppress(UsageError):  # a model that is no asset is named by its path, or missing until it is needed
-                found[key] = resolve(catalog, model.ref)
+                found[key] = _asset(catalog, model)
     return Opened(path, recipe, found)
+
+
+def _asset(catalog: CatalogReader, model: ModelRef) -> Asset:
+    """What the catalog has of a model: by its content where it is known, whatever it is called now."""
+    if model.sha256 and any(not asset.missing for asset in catalog.hashed(model.sha256)):
+        return resolve(catalog, model.sha256)
+    asset = resolve(catalog, model.ref)
+    if model.sha256 and asset.sha256 not in (None, model.sha256):
+        raise NotFoundError(f"'{model.ref}' is another file than the recipe was made with.")
+    return asset
 
 
 def render(library: Library, part: Part, request: Request, device: str, job: Job) -> Picture:
@@ -165,7 +171,7 @@ def render(library: Library, part: Part, request: Request, device: str, job: Job
 
     with _opener(library, job) as opener:
         if part.recipe is not None:
-            planned = plan(part.recipe, opener)
+            planned = plan(part.recipe, opener, _carrier(part.file))
             text = planned.header.metadata["modelhub.recipe"]
             renderer = Renderer(planned, name=part.title, recipe=text, device=device, job=job)
         else:
@@ -174,29 +180,34 @@ def render(library: Library, part: Part, request: Request, device: str, job: Job
         return renderer.render(request, job).pictures[0]
 
 
-def save(library: Library, recipe: Recipe, path: Path, job: Job) -> MergeReport:
-    """Write the merge to a new file and catalog it. Raises what `merge` raises."""
-    from modelhub.merge.execute import merge
+def save(library: Library, recipe: Recipe, path: Path, job: Job, file: Path | None = None) -> MergeReport:
+    """Write the merge to a new file and catalog it; `file` is the recipe's own. Raises what `merge` raises."""
+    from modelhub.merge.engine.starting import start_torch
+    from modelhub.merge.execute import check_goal, merge
 
-    with library.open() as catalog, Opener(catalog, hashed=True, job=job) as opener:
-        planned = plan(recipe, opener)
-        report = merge(planned, path, hashes=True, job=job)
+    with library.open() as catalog:
+        with Opener(catalog, job=job) as headers:  # what headers alone can refuse, before gigabytes are hashed
+            planned = plan(recipe, headers, _carrier(file))
+            check_goal(planned, path)
+        if planned.computes:
+            start_torch()
+        with Opener(catalog, hashed=True, job=job) as opener:
+            report = merge(plan(recipe, opener, _carrier(file)), path, job=job)
         add_written(catalog, report.written)
     return report
 
 
-def save_recipe(library: Library, recipe: Recipe, path: Path, job: Job) -> Plan:
+def save_recipe(library: Library, recipe: Recipe, path: Path, job: Job, file: Path | None = None) -> Plan:
     """Write the recipe to a new file, after a look whether the models fit. Raises FileError, IncompatibleError."""
+    check_recipe_goal(path)
     with _opener(library, job) as opener:
-        planned = plan(recipe, opener)
-    try:
-        taken = path.exists()
-    except OSError as error:
-        raise file_error(error, path) from error
-    if taken:
-        raise FileExistsAlreadyError(f"{path} exists already.", "Choose another name.")
+        planned = plan(recipe, opener, _carrier(file))
     write_recipe(recipe.dumps(), path)
     return planned
+
+
+def _carrier(file: Path | None) -> Carrier | None:
+    return Carrier(file, {}) if file else None
 
 
 @contextmanager

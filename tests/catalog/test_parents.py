@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,12 @@ def test_recipes_of_others() -> None:
 )
 def test_nonsense_is_no_merge(text: str) -> None:
     assert merged_from(dict.fromkeys((*MERGE_KEYS, "modelhub.ancestry"), text)) == []
+
+
+def test_a_recipe_that_would_keep_a_scan_busy_for_minutes_is_none() -> None:
+    started = time.monotonic()
+    assert merged_from({"modelhub.recipe": "models." + ".".join(["a"] * 20_000) + " = 1"}) == []
+    assert time.monotonic() - started < 5
 
 
 def test_very_many_are_cut() -> None:

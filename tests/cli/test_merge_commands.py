@@ -9,6 +9,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -312,13 +313,17 @@ def test_ctrl_c_in_the_middle_of_a_merge(
     assert "Traceback" not in err and leftovers(tmp_path) == []
 
 
-def test_two_ctrl_c_in_the_middle_of_a_merge(spawn: Callable[..., Any], two_models: list[Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [2, 5])
+def test_more_than_one_ctrl_c_in_the_middle_of_a_merge(
+    count: int, spawn: Callable[..., Any], two_models: list[Path], tmp_path: Path
+) -> None:
     process = spawn("merge", "add-difference", *two_models, two_models[0], "-o", tmp_path / "o.safetensors", "--json")
     for line in process.stderr:
         if json.loads(line)["phase"] == "writing":
             break
-    process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGINT)
+    for _ in range(count):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
     _out, err = process.communicate(timeout=30)
     assert process.returncode == 130 and "Traceback" not in err and leftovers(tmp_path) == []
 

@@ -166,3 +166,74 @@ def test_what_a_recipe_says_itself(run: Run, library: Library, tmp_path: Path) -
         assert refused.error["code"] == "usage" and words[0] in refused.error["message"]
     refused = run("merge", recipe, A, "-o", tmp_path / "b.safetensors", "--json")
     assert refused.error["code"] == "usage"
+
+
+# -- what is wrong, what there is, and what to write instead -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message", "hint"),
+    [
+        ("weighted-sum A B --only te2", 2, "sd1 has no component 'te2'", "te1, unet, vae"),
+        ("weighted-sum A B --only unet,te2", 2, "sd1 has no component 'te2'", "te1, unet, vae"),
+        ("weighted-sum U U --only te1", 4, "has no te1, so there is nothing to merge", "It has unet"),
+        ("weighted-sum A", 2, "takes 2 models, not 1", "weighted-sum A B: (1 − α)·A + α·B"),
+        ("ties A", 2, "takes 2 models or more, not 1", "ties BASE A…"),
+        ("tis A B", 2, "no merge method 'tis'", "Did you mean ties? `modelhub methods`"),
+        ("weighted-sum A B --alpha loud", 2, "and no number", "OUTD"),
+    ],
+)
+def test_a_merge_that_cannot_be_says_what_can(
+    run: Run, library: Library, tmp_path: Path, words: str, code: int, message: str, hint: str
+) -> None:
+    names = {"A": "tiny-shapes-stripes", "B": "tiny-shapes-pastel", "U": "tiny-shapes-stripes-unet"}
+    given = [names.get(word, word) for word in words.split()]
+    found = run("merge", *given, "-o", tmp_path / "o.safetensors", "--dry-run", "--json")
+    assert found.code == code and message in found.error["message"] and hint in found.error["hint"], found
+
+
+def test_components_have_the_names_that_block_weights_know(run: Run, library: Library, tmp_path: Path) -> None:
+    words = ["merge", "weighted-sum", "tiny-shapes-stripes", "tiny-shapes-pastel", "-o", tmp_path / "o.safetensors"]
+    assert run(*words, "--only", "te", "--dry-run", "--json").json["merged"] == 36
+    assert 'only = ["unet"]' in run(*words, "--only", "denoiser", "--dry-run", "--json").json["recipe"]
+    assert 'text_encoder = "B"' in run(*words, "--take", "te=B", "--dry-run", "--json").json["recipe"]
+    assert run(*words, "--only", " ", "--dry-run").code == 2, "an unset variable of a shell"
+
+
+def test_a_pattern_that_fits_no_tensor_is_told(run: Run, library: Library, tmp_path: Path) -> None:
+    words = ["merge", "weighted-sum", "tiny-shapes-stripes", "tiny-shapes-pastel", "-o", tmp_path / "o.safetensors"]
+    told = run(*words, "--blocks", "*attn2*=0.2, *nosuch*=0.3", "--dry-run", "--json").json["warnings"]
+    assert told == ["Step 1, alpha: no tensor that is merged is named like '*nosuch*'."]
+
+
+def test_a_dry_run_tells_each_step_once(run: Run, library: Library, tmp_path: Path) -> None:
+    recipe = tmp_path / "two.toml"
+    recipe.write_text(
+        '[models]\nA = "tiny-shapes-stripes"\nB = "tiny-shapes-pastel"\nC = "tiny-shapes-base"\n'
+        '[[steps]]\nname = "style"\nmethod = "subtract"\ninputs = ["B", "C"]\n'
+        '[[steps]]\nmethod = "add"\ninputs = ["A", "style"]\nalpha = "GRAD_V"\n',
+        encoding="utf-8",
+    )
+    told = run("merge", recipe, "-o", tmp_path / "o.safetensors", "--dry-run").out.splitlines()
+    heads = [line for line in told if line.startswith("step ")]
+    assert heads == ["step 1  style = subtract B C", "step 2  add A style"]
+    assert "  2 copied: no weight of a component (alphas_cumprod, betas)" in told
+
+
+def test_a_merged_file_names_its_parents(run: Run, library: Library, tmp_path: Path) -> None:
+    goal = tmp_path / "m.safetensors"
+    assert run("merge", "weighted-sum", "tiny-shapes-stripes", "tiny-shapes-pastel", "-o", goal).code == 0
+    for command in ("show", "inspect"):
+        (row,) = [line for line in run(command, goal).out.splitlines() if line.startswith("merged from")]
+        assert "tiny-shapes-stripes, tiny-shapes-pastel" in row and "modelhub lineage" in row
+
+
+def test_an_empty_prompt_is_a_prompt(run: Run, library: Library, tmp_path: Path) -> None:
+    words = ["merge", "weighted-sum", "tiny-shapes-stripes", "tiny-shapes-pastel", "-o", tmp_path / "m.safetensors"]
+    assert run(*words, "--preview", "").code == 0
+    assert (tmp_path / "m.preview.png").is_file()
+
+
+def test_explain_refuses_what_is_no_model(run: Run, library: Library) -> None:
+    found = run("explain", "sundisc.safetensors", "--json")
+    assert found.code == 4 and found.error["message"].startswith("the merge (sundisc) is of kind embedding")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,30 @@ def test_provenance_names_the_parents(run: Run, library: Library, tmp_path: Path
     assert set(json.loads(metadata["sd_merge_models"])) == {
         run("show", name, "--json").json["sha256"] for name in (A, B)
     }
+
+
+def test_a_merge_of_files_that_no_catalog_knows_moves_to_another_machine(
+    run: Run, library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = tmp_path / "jane's models", tmp_path / "there"
+    here.mkdir()
+    parents = [shutil.copy(path, here / f"my {path.name}") for path in (library.stripes, library.pastel)]
+    first = here / "first.safetensors"
+    saved = here / "mine.toml"
+    assert run("merge", "weighted-sum", *parents, "-o", first, "--save-recipe", saved).code == 0
+    header = json.dumps(read_header(first).metadata)
+    assert "jane" not in header and str(tmp_path) not in header
+    assert f'ref = "{parents[0]}"' in saved.read_text(encoding="utf-8"), "what was typed"
+    here.rename(there)
+    monkeypatch.setenv("MODELHUB_HOME", str(tmp_path / "another home"))
+    made = run("remake", there / "first.safetensors", "-o", tmp_path / "again.safetensors")
+    assert made.code == 0, made
+    assert (tmp_path / "again.safetensors").read_bytes() == (there / "first.safetensors").read_bytes()
+    recipe = there / "printed.toml"
+    recipe.write_text(run("recipe", there / "first.safetensors").out, encoding="utf-8")
+    for text in (recipe, there / "mine.toml"):
+        assert run("merge", text, "-o", tmp_path / "third.safetensors", "--force").code == 0
+        assert (tmp_path / "third.safetensors").read_bytes() == (there / "first.safetensors").read_bytes()
 
 
 # -- lineage -----------------------------------------------------------------------------------------------------------

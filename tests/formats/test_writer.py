@@ -29,6 +29,7 @@ from modelhub.errors import (
 )
 from modelhub.formats import copying
 from modelhub.formats.header import Header
+from modelhub.formats.pump import Pump, pieces
 from modelhub.formats.safetensors import SafetensorsFile, read_header
 from modelhub.formats.source import TensorSource
 from modelhub.formats.stat import FileStat
@@ -354,6 +355,24 @@ def test_interrupted_in_the_middle(folder: Path):
             raise KeyboardInterrupt
 
     _expect_nothing_left(folder, _large(), KeyboardInterrupt, Job("merge", interrupt, interval=0.0))
+
+
+def test_a_worker_that_nobody_waits_for_writes_to_no_other_file(folder: Path, tmp_path: Path):
+    is_closed, done = threading.Event(), threading.Event()
+    source = Memory({"x": ("U8", (1000,), _noise(1000))})
+    source.before = lambda name, offset: (is_closed.wait(20), None)[1]
+    file = (tmp_path / "part").open("w+b", buffering=0)
+    pump = Pump(source, file, lambda piece, view, at: done.set(), 1, 100)
+    pump.add(pieces(source, "x", 0, 100, alone=False))
+    number = file.fileno()
+    file.close()  # as when a second Ctrl-C comes while the workers are waited for
+    other = (tmp_path / "another").open("w+b", buffering=0)
+    assert other.fileno() == number
+    is_closed.set()
+    assert done.wait(20)
+    pump.close()
+    assert (other.seek(0, 2), (tmp_path / "part").stat().st_size > 0) == (0, True)
+    other.close()
 
 
 def test_the_source_shrinks_in_the_middle(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

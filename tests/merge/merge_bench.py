@@ -118,6 +118,10 @@ class Bench:
     def plan(self, recipe: Recipe) -> Plan:
         return plan(recipe, self.open)
 
+    def plan_paths(self, recipe: Recipe) -> Plan:
+        """The plan of a recipe that names models as a user does."""
+        return plan(recipe, self.opener)
+
     def merged(self, recipe: Recipe) -> Tensors:
         goal = self.folder / "out.safetensors"
         merge(self.plan(recipe), goal, force=True)

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,11 @@ from safetensors.torch import load_file, save_file
 
 from modelhub.catalog.opener import Opener
 from modelhub.catalog.store import Catalog
-from modelhub.errors import CancelledError, CorruptFileError, ModelhubError, NoSpaceError, UsageError
+from modelhub.errors import CancelledError, CorruptFileError, ModelError, ModelhubError, NoSpaceError, UsageError
 from modelhub.formats.header import Header
-from modelhub.jobs import Event, Job
+from modelhub.formats.opening import open_source
+from modelhub.formats.source import TensorSource
+from modelhub.jobs import QUIET, Event, Job
 from modelhub.merge.execute import MergeReport, merge
 from modelhub.merge.planning.plan import Plan, plan
 from modelhub.merge.recipes.recipe import simple_recipe
@@ -135,6 +138,21 @@ def test_a_source_that_changes_meanwhile_ends_the_merge(kitchen: Kitchen, change
     assert path.name in error.message and error.hint
 
 
+def test_a_source_that_is_replaced_while_it_is_opened_ends_the_merge(
+    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = kitchen.folder / "a.safetensors"
+
+    def opened(one: Path) -> TensorSource:
+        source = open_source(one)
+        if one == path:
+            _replace(path)
+        return source
+
+    monkeypatch.setattr("modelhub.catalog.opener.open_source", opened)
+    assert path.name in kitchen.fails(CorruptFileError).message
+
+
 def test_a_source_that_is_gone_ends_the_merge(kitchen: Kitchen) -> None:
     path = kitchen.folder / "b.safetensors"
     with pytest.raises(ModelhubError, match=r"b\.safetensors"):
@@ -193,6 +211,34 @@ def test_cancelled_at_the_next_block(kitchen: Kitchen) -> None:
     with Catalog.open() as catalog, Opener(catalog) as opener, pytest.raises(CancelledError):
         merge(kitchen.plan(opener), kitchen.goal, block=100_000, job=job)
     assert max(seen) < 3_500_000
+    assert not kitchen.goal.exists()
+
+
+def test_a_first_pass_over_all_models_can_be_cancelled(kitchen: Kitchen) -> None:
+    with Catalog.open() as catalog, Opener(catalog) as opener:
+        planned = kitchen.plan(opener, "cosine-a")
+        job = Job("merge")
+        planned.heed(job)
+        job.cancel()
+        with pytest.raises(CancelledError):
+            planned.read_range(planned.header.data_start, 8)
+        planned.heed(QUIET)
+        assert len(planned.read_range(planned.header.data_start, 8)) == 8
+
+
+def test_a_tensor_without_a_decomposition_is_named(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> None:
+        raise torch.linalg.LinAlgError("did not converge")
+
+    monkeypatch.setattr("torch.linalg.svd", failing)
+    for name in "ab":
+        save_file({"some.weight": torch.randn(4, 4)}, kitchen.folder / f"{name}.safetensors")
+    with (
+        Catalog.open() as catalog,
+        Opener(catalog) as opener,
+        pytest.raises(ModelError, match=r"rotate .*some\.weight"),
+    ):
+        merge(kitchen.plan(opener, "rotate"), kitchen.goal)
     assert not kitchen.goal.exists()
 
 
@@ -310,7 +356,9 @@ def _read(path: Path, at: int, size: int) -> torch.Tensor:
 def _program(folder: Path, *words: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "modelhub", *map(str, words)]
     env = {**os.environ, "MODELHUB_HOME": str(folder / "home")}
-    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs are told to ignore it
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=pipe, stderr=pipe, text=True, preexec_fn=heeding)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -47,7 +47,10 @@ async def test_arrows_walk_and_push():
         assert weights.weight.blocks["BASE"] == 0.55
         assert weights.weight.blocks["IN00"] == 1
         assert weights.weight.blocks["IN01"] == 0
-        assert set(weights.weight.blocks) == set(block_names("sd1"))
+        assert set(weights.weight.blocks) == {"BASE", "IN00", "IN01"}, "the others are the slider's"
+        weights.base = 0.25
+        await pilot.pause()
+        assert weights.bars.values == dict.fromkeys(block_names("sd1"), 0.25) | weights.weight.blocks
         await pilot.press("left", "shift+down")
         assert weights.weight.blocks["IN00"] == 0.99
 
@@ -84,9 +87,8 @@ async def test_a_preset_stays_one_until_a_bar_is_pushed():
         assert weights.bars.values == read_weight("GRAD_V").numbers("sd1", 0.5)
         weights.bars.focus()
         await pilot.press("right", "down")
-        assert weights.weight.preset is None
-        assert weights.weight.blocks["IN00"] == 0.95
-        assert weights.weight.blocks["OUT11"] == 1
+        assert weights.weight == read_weight("GRAD_V, IN00=0.95")
+        assert weights.bars.values["OUT11"] == 1
         weights.choice = NONE
         await pilot.pause()
         assert weights.weight is None
@@ -107,8 +109,31 @@ async def test_a_weight_of_a_recipe_is_shown_as_it_is():
         )
         weights.bars.focus()
         await pilot.press("up")
-        assert weights.weight.blocks["BASE"] == 0.25
+        assert weights.weight.numbers("sd1", 0.5)["BASE"] == 0.25
         assert weights.weight.keys == given.keys
+
+
+async def test_what_has_no_bar_stays_as_it_was_given():
+    given = Weight(components={"te2": 0.2, "vae": 0.7}, blocks={"IN04": 1.23456789012}, keys=(("*attn2*", 0.0),))
+    async with Bench().run_test(size=(80, 10)) as pilot:
+        weights = await bench(pilot, "sdxl", NONE)
+        weights.take(given)
+        weights.bars.focus()
+        await pilot.press("right", "up", "right", "down")
+        assert weights.weight == Weight(
+            components=given.components, blocks={"IN04": 1.23456789012, "IN00": 0.55, "IN01": 0.45}, keys=given.keys
+        )
+
+
+async def test_a_curve_is_drawn_with_the_mouse():
+    async with Bench().run_test(size=(80, 10)) as pilot:
+        weights = await bench(pilot)
+        await pilot.mouse_down(Bars, offset=(0, 2))
+        await pilot.hover(Bars, offset=(3, 1))
+        await pilot.hover(Bars, offset=(6, 1))
+        await pilot.mouse_up(Bars, offset=(6, 1))
+        await pilot.hover(Bars, offset=(9, 1))
+        assert weights.weight.blocks == {"BASE": 0.25, "IN00": 0.75, "IN01": 0.75}
 
 
 async def test_a_click_puts_the_bar_there():

@@ -10,7 +10,7 @@ import pytest
 
 from modelhub.catalog.store import Catalog
 from modelhub.scan.run import scan
-from modelhub.tui.widgets.facts import sections
+from modelhub.tui.widgets.facts import _merge, sections
 from modelhub.tui.widgets.values import pairs, words
 
 METADATA = {
@@ -86,3 +86,34 @@ def test_what_is_long_is_cut_and_what_is_empty_left_out():
     found = pairs({"many_words": ["word"] * 1000, "none": None, "empty": [], "a\nb": "x\x1b"})
     assert list(found) == ["many words", "a\\x0ab"] and found["a\\x0ab"] == "x\\x1b"
     assert len(found["many words"]) == 400
+
+
+def test_a_merge_tells_its_parents_and_what_was_done():
+    text = """
+    [models]
+    A = { ref = "/m/one.safetensors" }
+    B = "two[red].safetensors"
+    [[steps]]
+    method = "weighted-sum"
+    inputs = ["A", "B"]
+    alpha = 0.3
+    [output]
+    dtype = "fp16"
+    """
+    facts = {fact.label: fact.text for fact in _merge(text)}
+    assert facts == {
+        "A": "one.safetensors",
+        "B": "two[red].safetensors",
+        "result": "weighted-sum A B  alpha 0.3",
+        "": "stored as fp16",
+    }
+    assert not list(_merge(""))
+    assert "cannot be read" in next(iter(_merge("[[steps"))).text
+
+
+def test_a_merge_of_very_many_models_stays_short():
+    many = "\n".join(f'M{n} = "m{n}.safetensors"' for n in range(50))
+    inputs = ", ".join(f'"M{n}"' for n in range(50))
+    facts = list(_merge(f'[models]\n{many}\n[[steps]]\nmethod = "average"\ninputs = [{inputs}]'))
+    assert len(facts) == 14
+    assert facts[12].text == "and 38 more models"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from textual.widgets import Checkbox, Input, Select
 
 from modelhub.errors import UsageError
-from modelhub.merge.recipes.recipe import parse_recipe
+from modelhub.merge.recipes.recipe import ModelRef, Recipe, Step, parse_recipe
 from modelhub.merge.registry import methods
 from modelhub.merge.weighing.weights import read_weight
 from modelhub.tui import kitchen
@@ -163,7 +165,69 @@ async def test_a_recipe_of_one_step_fills_the_form(models, opened, until):
         assert screen.blocks.bars.values["IN05"] == 0.2, "the others stand where the slider is"
         recipe = screen._recipe()
         assert recipe.steps[0].parameters == {"alpha": read_weight("0.2, IN04=0.9")}
+        assert recipe == parse_recipe(text), "untouched, it is the recipe that was opened"
+        screen.query_one(Slider).value = 0.25
+        recipe = screen._recipe()
+        assert recipe.steps[0].parameters == {"alpha": read_weight("0.25, IN04=0.9")}
         assert (recipe.vae, recipe.take) == ("B", {"text_encoder": "B"})
+
+
+ODD = [
+    ("tensor-sum", {"alpha": 1.75, "beta": -0.12345678901234}),
+    ("weighted-sum", {"alpha": 0.30000000000000004}),
+    ("weighted-sum", {"alpha": 12345678.9}),
+    ("tensor-sum", {"alpha": 0.1, "beta": read_weight("0.25, IN04=0.9")}),
+    ("average", {"weights": (0.1234567890123, 1e-9)}),
+    ("dare", {"seed": 4294967295, "density": 0.123456789, "weights": (0.1234567890123,), "combine": "ties"}),
+    ("weighted-sum", {"alpha": read_weight("GRAD_V, te1=0.1234567890123, IN03=7.5, *attn2*=0.3, vae=0.7")}),
+]
+
+
+@pytest.mark.parametrize(("method", "said"), ODD)
+async def test_numbers_that_nobody_touched_stay_to_the_bit(method, said, models, opened, until):
+    wanted = Recipe({"A": ModelRef(BASE), "B": ModelRef(PASTEL)}, (Step(method, ("A", "B"), said),), "odd")
+    (models / "r.toml").write_text(wanted.dumps())
+    async with opened() as (pilot, screen):
+        await put(pilot, until, screen, models / "r.toml")
+        await until(pilot, lambda: screen.form.method.name == method and screen._filled)
+        await pilot.pause()
+        await pilot.press(*["tab"] * 15)
+        assert screen._recipe() == parse_recipe(wanted.dumps())
+        screen.query_one("#text", Select).value = "B"
+        await pilot.pause()
+        touched = screen._recipe()
+        assert touched.take == {"text_encoder": "B"}
+        shown = {p.name: p.default for p in methods()[method].parameters} | said
+        assert touched.steps[0].parameters == shown | (
+            {"alpha": replace(shown["alpha"], base=0.5)} if said.get("alpha") == ODD[-1][1]["alpha"] else {}
+        )
+
+
+async def test_blocks_are_what_the_select_says_after_another_method(opened, until):
+    async with opened() as (pilot, screen):
+        select = screen.query_one("#preset", Select)
+        select.value = "GRAD_V"
+        await until(pilot, lambda: screen.blocks.has_class("-shown"))
+        await choose(pilot, until, screen, "average")
+        await until(pilot, lambda: not screen.blocks.has_class("-shown"))
+        await choose(pilot, until, screen, "slerp")
+        await until(pilot, lambda: screen.blocks.has_class("-shown"))
+        assert select.value == screen.blocks.choice == "GRAD_V"
+        assert screen._recipe().steps[0].parameters["alpha"] == read_weight("GRAD_V, 0.5")
+        screen._slot("A").asset = None
+        screen.form.reshape()
+        await until(pilot, lambda: not screen.blocks.has_class("-shown"))
+        assert select.value == screen.blocks.choice == ""
+        assert not screen.query_one("#blocks-field").display
+
+
+async def test_each_block_leads_to_the_bars(opened, until):
+    async with opened() as (pilot, screen):
+        screen.query_one("#preset", Select).focus()
+        await pilot.press("enter", "down", "enter")
+        await until(pilot, lambda: screen.focused is screen.blocks.bars)
+        await pilot.press("right", *"0.9", "enter")
+        assert screen._recipe().steps[0].parameters == {"alpha": read_weight("0.5, IN00=0.9")}
 
 
 async def test_a_recipe_of_steps_is_shown_previewed_and_left(models, opened, until, text):

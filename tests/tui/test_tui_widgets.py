@@ -180,9 +180,38 @@ async def test_a_slider_takes_arrows_ends_and_digits():
         await pilot.press(*"9-", "enter")
         assert slider.value == 0.37, "not a number"
         await pilot.press(*"77", "backspace", "enter")
-        assert slider.value == 2.0, "held within the ends"
+        assert slider.value == 7.0, "the ends are those of the track"
+        assert "7.00" in slider.render().plain
+        await pilot.press("right")
+        assert slider.value == 7.0, "more of what is too much is not less"
+        await pilot.press("left")
+        assert slider.value == 6.9
+        await pilot.press(*"0,1234567890123456", "enter")
+        assert slider.value == 0.1234567890123456
+        await pilot.press(*"1e999", "enter")
+        assert slider.value == 0.1234567890123456, "not a number that there is"
         await pilot.click(slider, offset=(8, 0))
         assert slider.value == 0.0
+
+
+async def test_a_slider_is_dragged_and_shows_what_was_given():
+    class Show(App[None]):
+        def compose(self):
+            yield Slider("alpha", -1.23456789, 0.0, 2.0)
+
+    async with (app := Show()).run_test(size=(60, 3)) as pilot:
+        slider = app.query_one(Slider)
+        assert slider.value == -1.23456789
+        assert "-1.23457" in slider.render().plain
+        assert cell_len(slider.render().plain) == 60
+        await pilot.mouse_down(slider, offset=(20, 0))
+        first = slider.value
+        await pilot.hover(slider, offset=(40, 0))
+        assert slider.value > first > 0
+        await pilot.mouse_up(slider, offset=(40, 0))
+        last = slider.value
+        await pilot.hover(slider, offset=(10, 0))
+        assert slider.value == last, "let go"
 
 
 async def test_the_status_line_shows_how_far_a_job_is():

@@ -6,18 +6,17 @@ library's own files may tell.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from modelhub.catalog.asset import Asset
-from modelhub.catalog.parents import DIRECT, merged_from
+from modelhub.catalog.parents import DIRECT, OURS, RECIPES, merged_from
 from modelhub.catalog.reading import CatalogReader
 from modelhub.errors import FileError, ModelhubError
 from modelhub.formats.opening import read_any_header
-from modelhub.merge.ancestry.table import OURS, RECIPES, ancestors_recipes
-from modelhub.merge.recipes.parts import ModelRef, Recipe
+from modelhub.merge.ancestry.table import ancestors_recipes
+from modelhub.merge.recipes.parts import ModelRef, Recipe, last_part
 from modelhub.merge.recipes.remake import recipe_of
 
 #: Generations, and models in all, that are followed.
@@ -70,7 +69,7 @@ def in_library(catalog: CatalogReader) -> Find:
     """Finds models among the assets of a catalog; the headers of merges are read, which costs no hashing."""
 
     def find(ref: ModelRef) -> Known | None:
-        found = catalog.hashed(ref.sha256) if ref.sha256 else catalog.named(_last(ref.ref))
+        found = catalog.hashed(ref.sha256) if ref.sha256 else catalog.named(last_part(ref.ref))
         here = [asset for asset in found if not asset.missing] or found
         if not here or (not ref.sha256 and len(here) > 1):
             return None
@@ -125,7 +124,7 @@ class _Climber:
     def _name(self, ref: ModelRef, said: Mapping[str, str], known: Known | None) -> str:
         """What the recipe calls a model; of one that it knows by its hash alone, what others call it."""
         if ref.ref.lower() != ref.sha256:
-            return _last(ref.ref)
+            return last_part(ref.ref)
         return said.get("name") or self.names.get(ref.sha256) or (known.asset.name if known else ref.ref)
 
     def _read(self, found: Ancestor, said: Mapping[str, str], depth: int) -> Ancestor:
@@ -140,10 +139,6 @@ class _Climber:
     def _parents(self, refs: list[tuple[str, ModelRef]], depth: int) -> Iterator[Ancestor]:
         for letter, ref in refs:
             yield self.climb(ref, letter, None, depth + 1)
-
-
-def _last(path: str) -> str:
-    return re.split(r"[\\/]", path.rstrip("\\/"))[-1] or path
 
 
 class Use(NamedTuple):

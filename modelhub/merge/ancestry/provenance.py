@@ -8,15 +8,15 @@ follows ModelSpec 1.0.1. All values are strings, and the same merge has the same
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from modelhub import __version__
+from modelhub.catalog.parents import OURS
 from modelhub.merge.ancestry.modelspec import modelspec
-from modelhub.merge.ancestry.naming import file_name, title
-from modelhub.merge.ancestry.table import ANCESTRY, LEFT_OUT, OURS, carried
+from modelhub.merge.ancestry.naming import bare_ref, file_name, is_number, title
+from modelhub.merge.ancestry.table import ANCESTRY, LEFT_OUT, carried
 from modelhub.merge.inputs.model import Model
 from modelhub.merge.recipes.foreign import webui
 from modelhub.merge.recipes.foreign.reading import MODELS, WEBUI
@@ -28,12 +28,12 @@ _WEBUI_NAMES = {ours: theirs for theirs, (ours, _) in webui.METHODS.items()}
 
 
 def provenance(recipe: Recipe, models: Mapping[str, Model], first: Model) -> dict[str, str]:
-    """The metadata of the file that `recipe` makes from `models`; `first` gives what describes the architecture."""
+    """The metadata of the file that the `pinned` recipe makes; `first` gives what describes the architecture."""
     used = {key: models[key] for key in recipe.models}
     titles = [title(recipe.models[key], model.parent) for key, model in used.items()]
     tables = carried(used, recipe.models)
     parents = [model.parent.source.header.metadata for model in (first, *used.values())]
-    ours = {OURS: pinned(recipe, used).dumps(), ANCESTRY: tables.ancestry}
+    ours = {OURS: _published(recipe, used).dumps(), ANCESTRY: tables.ancestry}
     ours[LEFT_OUT] = str(tables.left_out) if tables.left_out else ""
     return {
         "format": "pt",
@@ -54,14 +54,16 @@ def pinned(recipe: Recipe, models: Mapping[str, Model]) -> Recipe:
     hashes = {key: model.parent.sha256 for key, model in models.items() if model.parent.sha256}
     found = recipe.pinned(hashes)
     refs = {
-        key: replace(ref, ref=file_name(ref, models[key].parent)) if _is_number(ref.ref) and ref.sha256 else ref
+        key: replace(ref, ref=bare_ref(ref, models[key].parent)) if is_number(ref.ref) and ref.sha256 else ref
         for key, ref in found.models.items()
     }
     return replace(found, models=refs)
 
 
-def _is_number(ref: str) -> bool:
-    return re.fullmatch(r"#\d+|[0-9a-fA-F]{6,64}", ref) is not None
+def _published(recipe: Recipe, models: Mapping[str, Model]) -> Recipe:
+    """The recipe with its models by name and hash: where they lie tells whose machine it is, and nobody else's."""
+    refs = {key: replace(ref, ref=bare_ref(ref, models[key].parent)) for key, ref in recipe.models.items()}
+    return replace(recipe, models=refs)
 
 
 def _webui_recipe(recipe: Recipe, models: Mapping[str, Model]) -> dict[str, Any]:

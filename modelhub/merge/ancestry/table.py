@@ -11,16 +11,16 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from modelhub.catalog.parents import RECIPES, recipe_key
 from modelhub.formats.hashes import autov1
 from modelhub.merge.ancestry.naming import file_name
+from modelhub.merge.ancestry.places import unplaced, unplaced_text
 from modelhub.merge.inputs.model import Model
 from modelhub.merge.recipes.foreign.json_text import read_json_list, table_or_nothing
-from modelhub.merge.recipes.foreign.reading import MECHA, MODELS, WEBUI
+from modelhub.merge.recipes.foreign.reading import MODELS, WEBUI
 from modelhub.merge.recipes.parts import ModelRef, is_sha256
 
-OURS, ANCESTRY, LEFT_OUT = "modelhub.recipe", "modelhub.ancestry", "modelhub.ancestry_left_out"
-#: Where a file's own recipe may stand, the best first.
-RECIPES = (OURS, MECHA, WEBUI)
+ANCESTRY, LEFT_OUT = "modelhub.ancestry", "modelhub.ancestry_left_out"
 #: What a table may cost, in characters; every mark of JSON counts as several, because readers of headers count them.
 _MAX_TABLE, _MARK = 500_000, 4
 _MAX_ENTRY = 100_000
@@ -56,23 +56,28 @@ def _models(models: Mapping[str, Model], refs: Mapping[str, ModelRef]) -> Iterat
                 {
                     "name": file_name(refs[key], model.parent),
                     "legacy_hash": autov1(model.parent.path),
-                    "sd_merge_recipe": table_or_nothing(_metadata(model).get(WEBUI), _MAX_ENTRY) or None,
+                    "sd_merge_recipe": unplaced(table_or_nothing(_metadata(model).get(WEBUI), _MAX_ENTRY)) or None,
                 },
             )
     for model in models.values():
         for sha256, entry in table_or_nothing(_metadata(model).get(MODELS), 2 * _MAX_TABLE).items():
             if isinstance(entry, dict) and len(sha256) <= 100:
-                yield sha256, entry
+                yield sha256, unplaced(entry)
 
 
 def _recipes(models: Mapping[str, Model], refs: Mapping[str, ModelRef]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Hash and recipe of every parent that is a merge, then of their ancestors."""
     for key, model in models.items():
-        said = next(((name, text) for name in RECIPES if (text := _metadata(model).get(name))), None)
+        said = recipe_key(_metadata(model))
         if said and model.parent.sha256:
-            yield model.parent.sha256, {"name": file_name(refs[key], model.parent), said[0]: said[1]}
+            text = unplaced_text(_metadata(model)[said])
+            yield model.parent.sha256, {"name": file_name(refs[key], model.parent), said: text}
     for model in models.values():
-        yield from ancestors_recipes(_metadata(model)).items()
+        for sha256, entry in ancestors_recipes(_metadata(model)).items():
+            yield (
+                sha256,
+                {name: unplaced_text(text) if name in RECIPES else unplaced(text) for name, text in entry.items()},
+            )
 
 
 def ancestors_recipes(metadata: Mapping[str, str]) -> dict[str, dict[str, str]]:

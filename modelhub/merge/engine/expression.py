@@ -8,7 +8,7 @@ when, by whom, or on the number of threads.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,16 +16,19 @@ from math import prod
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any
 
+from modelhub.errors import ModelError
 from modelhub.formats.source import TensorSource, torch_dtype
+from modelhub.jobs import QUIET, Job
 from modelhub.merge.engine.chance import Drawn
 from modelhub.merge.engine.scratch import SCRATCH
 from modelhub.merge.registry import Method, Stretch, named_only
+from modelhub.text import brief
 
 if TYPE_CHECKING:
     import torch
 
-#: Elements per window of a first pass, and of rows: temporaries of this size stay in the cache and in the allocator.
-WINDOW = 128 * 1024
+#: Elements per window of what is not native: several inputs in fp32 stay in a cache beside each other.
+WINDOW = 64 * 1024
 
 
 class Node(ABC):
@@ -105,10 +108,12 @@ class Leaf(Node):
 
     def lent(self, start: int, count: int, dtype: torch.dtype) -> torch.Tensor:
         """The same in buffers that the thread keeps."""
-        slot = SCRATCH.take()
-        raw = slot.tensor(self.stored, count)
-        self._read(start, count, slot.bytes(count * self.stored.itemsize))
-        return raw if dtype == self.stored else SCRATCH.take().tensor(dtype, count).copy_(raw)
+        slot, stored = SCRATCH.take(), self.stored
+        raw = slot.tensor(stored, count)
+        if count:
+            size = stored.itemsize
+            self.source.read_into(self.name, start * size, slot.bytes(count * size))
+        return raw if dtype == stored else SCRATCH.take().tensor(dtype, count).copy_(raw)
 
     def _read(self, start: int, count: int, view: memoryview) -> None:
         size = self.stored.itemsize
@@ -138,13 +143,17 @@ class Survey:
 
 @dataclass(eq=False)
 class Apply(Node):
-    """A method applied to nodes of one shape. `name` is the tensor's, by which random numbers are drawn."""
+    """A method applied to nodes of one shape. `name` is the tensor's, by which random numbers are drawn.
+
+    A first pass ends with CancelledError when `job` is cancelled: it may read all models to their ends.
+    """
 
     method: Method
     parameters: Mapping[str, Any]
     inputs: tuple[Node, ...]
     name: str = ""
     survey: Survey | None = None
+    job: Job = QUIET
 
     def __post_init__(self) -> None:
         self._lock = RLock()  # who computes the whole tensor measures it first
@@ -206,7 +215,12 @@ class Apply(Node):
     ) -> torch.Tensor:
         """One window of the grid, in the shape that the method sees; into `out` if it is given and the method can."""
         count = prod(shape)
-        values = (node.lent(start, count, dtype) if lent else node.window(start, count, dtype) for node in self.inputs)
+        if lent:
+            values = [node.lent(start, count, dtype) for node in self.inputs]
+        else:
+            values = [node.window(start, count, dtype) for node in self.inputs]
+        if len(shape) != 1:  # every call of torch lets another thread take its turn: none for nothing
+            values = [value.view(shape) for value in values]
         given: dict[str, Any] = {}
         wants = self.method.wants
         if wants:
@@ -220,7 +234,19 @@ class Apply(Node):
                 given["chance"] = Drawn(int(self.parameters["seed"]), self.name, start, shape)
             if "out" in wants and (lent or out is not None):
                 given["out"] = out if out is not None else SCRATCH.take().tensor(dtype, count).view(shape)
-        return self.method.function(*(value.view(shape) for value in values), **self.parameters, **given)
+        return self.method.function(*values, **self.parameters, **given)
+
+    def _decomposed(self, dtype: torch.dtype) -> torch.Tensor:
+        """The whole result; what has no decomposition, as numbers near the largest may have none, is named."""
+        import torch
+
+        try:
+            return self.compute(0, self.shape, dtype)
+        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+            raise ModelError(
+                f"The method {self.method.name} finds no decomposition of the tensor {brief(self.name, 120)}.",
+                "Look at it with `modelhub repair`, or keep the method from it with `--only`.",
+            ) from error
 
     def forget(self) -> None:
         """Let go of a whole tensor: it is not needed any more, or will be computed again."""
@@ -261,7 +287,7 @@ class Apply(Node):
         with self._lock:
             if self._whole is None:
                 with one_thread():
-                    self._whole = self.compute(0, self.shape, dtype).reshape(-1)
+                    self._whole = self._decomposed(dtype).reshape(-1)
                 for node in self.inputs:
                     forget(node)
             return self._whole
@@ -272,6 +298,7 @@ class _Windows:
     """The inputs of an application, window by window; `Windows` of the registry."""
 
     node: Apply
+    most: int | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -280,18 +307,21 @@ class _Windows:
     def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
         node, dtype = self.node, precise(self.node)
         whole = node.method.scope == "tensor"
-        for low in range(0, node.numel, node.cell):
+        taken = SCRATCH.taken  # what is in use by whoever measures first, on his way
+        for low in self._starts():
+            if node.job.cancelled:
+                node.job.check()
             count = min(node.cell, node.numel - low)
             shape = node.shape if whole else node._shaped(count)
-            yield tuple(one.window(low, count, dtype).view(shape) for one in node.inputs)
+            SCRATCH.restart(taken)
+            yield tuple(one.lent(low, count, dtype).view(shape) for one in node.inputs)
 
+    def _starts(self) -> Iterable[int]:
+        every = range(0, self.node.numel, self.node.cell)
+        return every if self.most is None else [every[i * len(every) // self.most] for i in range(self.most)]
 
-def leaves(node: Node) -> Iterator[Leaf]:
-    """All leaves below a node, from left to right."""
-    if isinstance(node, Leaf):
-        yield node
-    for child in node.children:
-        yield from leaves(child)
+    def some(self, most: int) -> _Windows:
+        return self if self.node.numel <= most * self.node.cell else _Windows(self.node, most)
 
 
 def applied(node: Node) -> Iterator[Apply]:

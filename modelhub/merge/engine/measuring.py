@@ -1,13 +1,11 @@
-"""First passes over a tensor, that keep none of it: Gram matrices, sums of columns, the k-th largest magnitude.
+"""First passes over a tensor, that keep none of it: Gram matrices and sums of columns.
 
-Sums are made in fp64, in groups whose size does not depend on the windows, so their last bits do not either; counts are
-exact anyway.
+Sums are made in fp64, in groups whose size does not depend on the windows, so their last bits do not either.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import count
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,8 +15,6 @@ if TYPE_CHECKING:
 
 #: Elements per group: what is added up at once, in fp64.
 GRAIN = 1 << 14
-#: Bits of a magnitude that one reading settles.
-_DIGIT = 16
 
 
 def gram(windows: Iterable[Window], *, base: int | None = None) -> torch.Tensor:
@@ -52,27 +48,6 @@ def column_products(windows: Iterable[Window]) -> tuple[torch.Tensor, torch.Tens
     return totals
 
 
-def kth_magnitudes(windows: Iterable[Window], k: int, *, base: int | None = None) -> tuple[float, ...]:
-    """The k-th largest magnitude of each input, exactly; with `base`, of the others' differences from that one.
-
-    `k` counts from 1; the differences are taken in the windows' own dtype. A magnitude's bits, read as an integer, are
-    in the order of the magnitudes, so its digits can be counted and settled from the highest down: `windows` is gone
-    through twice in fp32, four times in fp64. NaN counts as larger than any number. Tensors without elements have ().
-    """
-    settled: list[int] = []
-    left: list[int] = []
-    for index in count():
-        counts, dtype, last = _counts(windows, base, settled, index)
-        if not settled:
-            settled, left = [0] * len(counts), [k] * len(counts)
-        for i, found in enumerate(counts):
-            digit, left[i] = _settle(found, left[i])
-            settled[i] = settled[i] * len(found) + digit
-        if last:
-            break
-    return tuple(_number(bits, dtype) for bits in settled)
-
-
 def grains(windows: Iterable[Window]) -> Iterator[torch.Tensor]:
     """The windows of n inputs regrouped along their first dimension: fp64 tensors (n, some, *the windows' others).
 
@@ -99,60 +74,3 @@ def grains(windows: Iterable[Window]) -> Iterator[torch.Tensor]:
                 filled = 0
     if buffer is not None and filled:
         yield buffer[:, :filled]
-
-
-def _digit(dtype: torch.dtype, index: int) -> tuple[int, int]:
-    """Where a digit of a magnitude begins, and how many bits it has; 0 is the highest one."""
-    bits = dtype.itemsize * 8 - 1 - _DIGIT * index
-    return max(0, bits - _DIGIT), min(_DIGIT, bits)
-
-
-def _magnitudes(window: Window, base: int | None) -> Iterator[torch.Tensor]:
-    """The bits of each magnitude, as integers."""
-    import torch
-
-    whole = torch.int64 if window[0].dtype == torch.float64 else torch.int32
-    for i, tensor in enumerate(window):
-        if i != base:
-            found = tensor.abs() if base is None else (tensor - window[base]).abs_()
-            yield found.reshape(-1).view(whole)
-
-
-def _counts(
-    windows: Iterable[Window], base: int | None, settled: Sequence[int], index: int
-) -> tuple[list[torch.Tensor], torch.dtype | None, bool]:
-    """How many magnitudes of each input have each digit, of those whose higher digits are the settled ones.
-
-    Also the dtype, and whether this was the last digit.
-    """
-    import torch
-
-    counts: list[torch.Tensor] = []
-    dtype, shift = None, 0
-    for window in windows:
-        dtype = window[0].dtype
-        shift, width = _digit(dtype, index)
-        for i, bits in enumerate(_magnitudes(window, base)):
-            if i == len(counts):
-                counts.append(torch.zeros(1 << width, dtype=torch.int64))
-            if settled:
-                bits = bits[(bits >> (shift + width)) == settled[i]]
-            digits = (bits >> shift).bitwise_and_((1 << width) - 1)
-            counts[i] += torch.bincount(digits, minlength=1 << width)
-    return counts, dtype, shift == 0
-
-
-def _settle(counts: torch.Tensor, k: int) -> tuple[int, int]:
-    """The digit of the k-th largest, and how many it is from the largest of those with this digit."""
-    at_least = counts.flip(0).cumsum(0)
-    place = min(int((at_least < k).sum()), len(counts) - 1)
-    above = int(at_least[place - 1]) if place else 0
-    return len(counts) - 1 - place, k - above
-
-
-def _number(bits: int, dtype: torch.dtype | None) -> float:
-    import torch
-
-    if dtype == torch.float64:
-        return float(torch.tensor(bits, dtype=torch.int64).view(torch.float64))
-    return float(torch.tensor(bits, dtype=torch.int32).view(torch.float32))

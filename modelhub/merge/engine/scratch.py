@@ -50,19 +50,19 @@ class Scratch(threading.local):
 
     def __init__(self) -> None:
         self._slots: list[Slot] = []
-        self._taken = 0
+        self.taken = 0
         self._kept: OrderedDict[Hashable, torch.Tensor] = OrderedDict()
 
-    def restart(self) -> None:
-        """Another window begins: what was taken for the last one is not needed any more."""
-        self._taken = 0
+    def restart(self, taken: int = 0) -> None:
+        """Another window begins: what was taken for the last one, after the first so many, is not needed any more."""
+        self.taken = taken
 
     def take(self) -> Slot:
         """A buffer that nobody else has until `restart`."""
-        if self._taken == len(self._slots):
+        if self.taken == len(self._slots):
             self._slots.append(Slot())
-        self._taken += 1
-        return self._slots[self._taken - 1]
+        self.taken += 1
+        return self._slots[self.taken - 1]
 
     def kept(self, key: Hashable) -> torch.Tensor | None:
         """What was kept under `key`, if it still is."""
@@ -73,10 +73,6 @@ class Scratch(threading.local):
         self._kept[key] = value
         if len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
-
-    def clear(self) -> None:
-        """Let go of all that is kept."""
-        self._kept.clear()
 
 
 #: That of each thread; it ends with the thread.

@@ -46,6 +46,7 @@ def find_candidates(
 
     Raises NotFoundError when the library has no model of its architecture.
     """
+    check_together([merge])
     assets = list(_alike(merge, catalog))
     sampled = _places(merge)
     goal = _sample(merge, sampled)

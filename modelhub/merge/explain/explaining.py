@@ -9,18 +9,19 @@ from dataclasses import replace
 
 from modelhub.catalog.blocks import block_names
 from modelhub.errors import IncompatibleError, UsageError
-from modelhub.jobs import QUIET, Advance, Job
+from modelhub.jobs import QUIET, Job
 from modelhub.merge.engine.expression import one_thread
 from modelhub.merge.explain.explanation import Candidate, Explanation, component_row, worst
 from modelhub.merge.explain.forms import Form, recognise
 from modelhub.merge.explain.parts import Part
 from modelhub.merge.explain.proposing import block_list, preset_of, propose
-from modelhub.merge.explain.spots import Roll, Shared, call_roll
+from modelhub.merge.explain.roll import Roll, Shared, call_roll
 from modelhub.merge.explain.sums import Sums, equal, measure
 from modelhub.merge.explain.telling import tell
 from modelhub.merge.explain.verdicts import Verdict
 from modelhub.merge.inputs.align import aligned, check_together
 from modelhub.merge.inputs.model import Model
+from modelhub.merge.recipes.parts import letters
 from modelhub.text import plural
 
 #: Parents that are tried at once: products grow with the square.
@@ -61,7 +62,7 @@ def explain(
 def _aligned(merge: Model, parents: Sequence[Model]) -> tuple[Model, list[Model]]:
     """The models in the layout of the merge, checked. The letters are those of the parents, in order."""
     named = {"the merge": replace(merge, key="the merge")} | {
-        letter: replace(parent, key=letter) for letter, parent in zip("ABCDEFGHIJKLMNOP", parents, strict=False)
+        letter: replace(parent, key=letter) for letter, parent in zip(letters(), parents, strict=False)
     }
     check_together(list(named.values()))
     first, *others = aligned(named, "the merge").values()
@@ -80,7 +81,7 @@ def _measured(
         def work(shared: Shared) -> Sums:
             job.check()
             sums = measure(shared, merge.source, sources, most)
-            _count(advance, _bytes(shared, merge, parents), shared)
+            advance(_bytes(shared, merge, parents), shared.spot.full)
             return sums
 
         try:
@@ -93,10 +94,6 @@ def _measured(
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return found
-
-
-def _count(advance: Advance, size: int, shared: Shared) -> None:
-    advance(size, shared.spot.full)
 
 
 def _bytes(shared: Shared, merge: Model, parents: Sequence[Model]) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from modelhub.catalog.blocks import VAE
 from modelhub.merge.explain.fitting import Fit
 from modelhub.merge.explain.nice import nicest
 from modelhub.merge.explain.parts import Part
@@ -18,7 +19,6 @@ Kind = Literal["copy", "parts", "weighted-sum", "add-difference", "triple-sum", 
 Group = tuple[str, str | None]
 #: Weights by the number of the parent; those of no weight are left out.
 Weights = dict[int, float]
-VAE = "vae"
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from modelhub.catalog.blocks import block_names
+from modelhub.catalog.blocks import DENOISER, VAE, block_names
 from modelhub.formats.cast import PRECISIONS
 from modelhub.formats.header import FLOAT_DTYPES
-from modelhub.merge.explain.forms import VAE, Form, Group
+from modelhub.merge.explain.forms import Form, Group
 from modelhub.merge.explain.parts import Part
 from modelhub.merge.inputs.model import Model
 from modelhub.merge.recipes.recipe import MERGE_VAE, ModelRef, Recipe, Step
@@ -17,7 +17,6 @@ from modelhub.merge.weighing.presets import Blend, presets
 from modelhub.merge.weighing.weights import Weight
 
 _PARAMETERS = ("alpha", "beta")
-UNET = "unet"
 #: How near to one weights must sum to be those of an average.
 _WHOLE = 1e-9
 
@@ -34,7 +33,7 @@ def propose(form: Form, merge: Model, parents: Sequence[Model], preset: str | No
     first = form.order[0]
     inputs = tuple(keys[one] for one in form.order) if form.kind != "parts" else (keys[first], keys[first])
     parameters = _parameters(form, preset) if form.kind != "parts" else {"alpha": 0.0}
-    taken = {name: keys[one] for name, one in form.copied.items() if name != VAE and _differs(form, name, one)}
+    taken = {name: keys[one] for name, one in form.copied.items() if name != VAE and _differs(form, one)}
     models = {key: ModelRef(str(parents[one].parent.path), parents[one].parent.sha256) for one, key in keys.items()}
     step = Step(method, inputs, parameters)
     return Recipe(models, (step,), dtype=_dtype(merge, parents[first]), vae=_vae(form, keys), take=taken)
@@ -47,7 +46,7 @@ def _method(form: Form) -> str:
     return {"copy": "", "none": "", "parts": "weighted-sum"}.get(form.kind, form.kind)
 
 
-def _differs(form: Form, name: str, parent: int) -> bool:
+def _differs(form: Form, parent: int) -> bool:
     """Whether a copied component has to be said: it is not what the step would leave anyway."""
     return bool(form.weights) or parent != form.order[0]
 
@@ -82,7 +81,7 @@ def _value(numbers: Mapping[Group, float], preset: str | None) -> float | Weight
     if len(set(numbers.values())) == 1:
         return next(iter(numbers.values()))
     components = {component: value for (component, block), value in numbers.items() if block is None}
-    blocks = {block: value for (component, block), value in numbers.items() if block is not None and component == UNET}
+    blocks = {block: value for (part, block), value in numbers.items() if block is not None and part == DENOISER}
     if preset:
         return Weight(components=components, preset=Blend(preset))
     return Weight(components=components, blocks=blocks)
@@ -101,7 +100,7 @@ def block_list(form: Form, architecture: str | None) -> list[float | None]:
 
 def preset_of(form: Form, parts: Mapping[str, Part], architecture: str | None) -> str | None:
     """The preset whose numbers explain every block of the denoiser, if there is one."""
-    part = parts.get(UNET)
+    part = parts.get(DENOISER)
     if part is None or form.kind != "weighted-sum" or form.is_uniform or len(form.order) != 2:
         return None
     return next(

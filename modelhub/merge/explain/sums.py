@@ -6,14 +6,14 @@ models share most of what they are: products of the weights themselves would agr
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 from modelhub.formats.source import TensorSource, torch_dtype
-from modelhub.merge.explain.spots import Shared
+from modelhub.merge.engine.scratch import Scratch
+from modelhub.merge.explain.roll import Shared
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +34,8 @@ WINDOW = 64 * 1024
 _CHUNK, _FAST = 1024, 1e-5
 #: What sums of products of one and the same number may differ in.
 _SAME = 1e-12
+#: Its own: a model that is read may be a merge that is computed in the engine's.
+_BUFFERS = Scratch()
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,10 @@ def measure(shared: Shared, merge: TensorSource, parents: Sequence[TensorSource]
     sources = (merge, *(parents[i] for i in shared.parents))
     kinds = [source.info(name).dtype for source, name in zip(sources, names, strict=True)]
     summing = _Summing(kinds)
+    _BUFFERS.restart()
     for values in _windows(shared, sources, names, kinds, most):
         summing.add(values)
+        _BUFFERS.restart()
     gram = summing.gram.numpy()
     norms = np.array([gram[0, 0] + (2 * gram[0, i] + gram[i, i] if i else 0.0) for i in range(len(gram) - 1)])
     coarse = norms * np.array([SPREAD * 4.0**-bits for bits in summing.bits[1:]])
@@ -135,7 +139,7 @@ def _windows(
     count = prod(sources[0].info(names[0]).shape)
     for start in _starts(count, most):
         size = min(WINDOW, count - start)
-        values = [_BUFFERS.get(at, torch_dtype(kind), size) for at, kind in enumerate(kinds)]
+        values = [_BUFFERS.take().tensor(torch_dtype(kind), size) for kind in kinds]
         for source, name, value in zip(sources, names, values, strict=True):
             source.read_into(name, start * value.element_size(), value.view(torch.uint8).numpy().data)
         yield values
@@ -144,25 +148,6 @@ def _windows(
 def _starts(count: int, most: int | None) -> Iterable[int]:
     every = range(0, count, WINDOW)
     return every if most is None or len(every) <= most else [every[i * len(every) // most] for i in range(most)]
-
-
-class _Buffers(threading.local):
-    """The memory that a thread computes its windows in, again and again."""
-
-    def __init__(self) -> None:
-        self._kept: dict[int | str, torch.Tensor] = {}
-
-    def get(self, which: int | str, dtype: torch.dtype, count: int) -> torch.Tensor:
-        """`count` elements, of whatever value."""
-        import torch
-
-        size = count * dtype.itemsize
-        if which not in self._kept or len(self._kept[which]) < size:
-            self._kept[which] = torch.empty(size, dtype=torch.uint8)
-        return self._kept[which][:size].view(dtype)
-
-
-_BUFFERS = _Buffers()
 
 
 class _Summing:
@@ -184,7 +169,7 @@ class _Summing:
         import torch
 
         size = len(raw[0])
-        vectors = _BUFFERS.get("vectors", self.dtype, len(raw) * size).view(len(raw), size)
+        vectors = _BUFFERS.take().tensor(self.dtype, len(raw) * size).view(len(raw), size)
         for row, value in zip(vectors, (*raw[1:], raw[0]), strict=True):
             row.copy_(value)
         if not self.bits:
@@ -202,7 +187,7 @@ class _Summing:
         import torch
 
         least = 2.0 ** PRECISION.get(self.kinds[0], _F64)[1]
-        power = _BUFFERS.get("power", torch.float32, len(merge)).copy_(merge)
+        power = _BUFFERS.take().tensor(torch.float32, len(merge)).copy_(merge)
         power.view(torch.int32).bitwise_and_(_EXPONENT)  # without sign and fraction: the power of two below
         power.clamp_(min=least)
         return float(torch.dot(power, power)) * 4.0 ** -self.bits[0] / 12
@@ -213,7 +198,7 @@ def _products(vectors: torch.Tensor, *, fast: bool) -> torch.Tensor:
     import torch
 
     whole = vectors.shape[1] // _CHUNK * _CHUNK if fast else 0
-    rest = _BUFFERS.get("fp64", torch.float64, vectors[:, whole:].numel()).view(len(vectors), -1)
+    rest = _BUFFERS.take().tensor(torch.float64, vectors[:, whole:].numel()).view(len(vectors), -1)
     rest.copy_(vectors[:, whole:])
     found = rest @ rest.T
     if whole:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from modelhub.catalog.blocks import VAE
 from modelhub.merge.explain.explanation import component_row
-from modelhub.merge.explain.forms import VAE
 from modelhub.merge.explain.proposing import formula
 from modelhub.text import few, plural
 
@@ -30,7 +30,8 @@ def tell(found: Explanation) -> Iterator[str]:
     written = formula(form, keys)
     nearly = form.kind == "none" and found.verdict == "good"
     kind = "nearly a linear merge of these, but for more than rounding" if nearly else _KINDS[form.kind]
-    yield kind + (f": {written}" if written else "") + ("" if form.is_uniform else ", by block")
+    perhaps = "perhaps " if found.verdict == "cannot tell" and not form.twins else ""
+    yield perhaps + kind + (f": {written}" if written else "") + ("" if form.is_uniform else ", by block")
     if found.preset:
         yield f"The block weights are the preset {found.preset}."
     rows = {name: component_row(part, list(keys.values())) for name, part in found.parts.items()}

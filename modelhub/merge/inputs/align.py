@@ -20,7 +20,7 @@ _MERGEABLE = ("checkpoint", "diffusion-model", "vae", "text-encoder", "controlne
 #: Kinds that are merged with each other.
 _WITH_DENOISER = ("checkpoint", "diffusion-model")
 _HINTS = {
-    "lora": "It changes a model and is none: bake it into one with `modelhub lora bake`, or into the result by --lora.",
+    "lora": "It changes a model and is none: programs load it beside any model, also beside a merge.",
     "embedding": "It is a word for a text encoder: programs load it beside any model.",
     "hypernetwork": "Programs load it beside a model.",
 }

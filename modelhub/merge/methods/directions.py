@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+#: Of two lengths, the shorter is nothing if the other is more than so many times as long: fp32 holds no such quotient.
+_NO_LENGTH = 1e30
 #: Sine of an angle below which two directions are one, or opposite: between those there is no arc to go along.
 _NO_ANGLE = 1e-6
 
@@ -28,7 +30,7 @@ def _slerp_weights(windows: Windows, *, alpha: float) -> tuple[float, float]:
     if not length_a * length_b or not isfinite(length_a * length_b + ab):
         return plain
     angle = acos(max(-1.0, min(1.0, ab / (length_a * length_b))))
-    if sin(angle) < _NO_ANGLE:
+    if sin(angle) < _NO_ANGLE or max(length_a, length_b) > _NO_LENGTH * min(length_a, length_b):
         return plain
     scale = ((1 - alpha) * length_a + alpha * length_b) / sin(angle)
     return sin((1 - alpha) * angle) * scale / length_a, sin(alpha * angle) * scale / length_b
@@ -45,8 +47,9 @@ def slerp(
     """(sin((1 − α)·ω)·A/|A| + sin(α·ω)·B/|B|) / sin ω · ((1 − α)·|A| + α·|B|), ω the angle between A and B.
 
     Goes from A to B along an arc instead of a line, so that the norm of a tensor does not shrink on the way; of models
-    with a common ancestor the angles are small, and it is all but a weighted sum. It is one where a norm is 0 or not
-    finite, and where A and B have the same or opposite directions. Reads every model twice.
+    with a common ancestor the angles are small, and it is all but a weighted sum. It is one where a norm is 0, or next
+    to it beside the other, or not finite, and where A and B have the same or opposite directions. Reads every model
+    twice.
 
     Source: Shoemake, 1985; as a merge, the "slerp" of sd-mecha. mergekit's keeps the norms of A and B in the sum
     instead, and is a weighted sum from a cosine of 0.9995 on.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from math import isfinite, sqrt
+from math import sqrt
 from typing import TYPE_CHECKING
 
 from modelhub.merge.engine.blending import blend
@@ -22,10 +22,11 @@ _STILL = 1e-12
 
 
 def _stock_share(windows: Windows) -> float:
-    """t, from 0 to 1."""
-    products = gram(windows, base=0).tolist()
+    """t, from 0 to 1; 1 for tensors that have no angles, as they are not finite or have no elements."""
+    inner = gram(windows, base=0)
+    products = inner.tolist()
     pairs = list(combinations(range(len(products)), 2))
-    if not pairs:
+    if not pairs or not bool(inner.isfinite().all()):
         return 1.0
     cosine = sum(_cosine(products[i][j], products[i][i], products[j][j]) for i, j in pairs) / len(pairs)
     return len(products) * cosine / (1 + (len(products) - 1) * cosine) if cosine > 0 else 0.0
@@ -33,7 +34,7 @@ def _stock_share(windows: Windows) -> float:
 
 def _cosine(xy: float, xx: float, yy: float) -> float:
     lengths = sqrt(max(xx, 0.0)) * sqrt(max(yy, 0.0))
-    return max(-1.0, min(1.0, xy / lengths)) if lengths and isfinite(xy) and isfinite(lengths) else 0.0
+    return max(-1.0, min(1.0, xy / lengths)) if lengths else 0.0
 
 
 @method("model-stock", "Model stock", least=3, measure=_stock_share)
@@ -42,7 +43,7 @@ def model_stock(base: Tensor, *models: Tensor, stats: float) -> Tensor:
 
     For a few models fine-tuned from one base on the same thing: how far their differences agree tells how near the mean
     is to where many more of them would lead; where they do not agree, the base is kept. A model that is the base has
-    cosine 0 with all others; where c ≤ 0, t = 0. Reads every model twice.
+    cosine 0 with all others; where c ≤ 0, t = 0. A tensor that is not finite has the mean. Reads every model twice.
 
     Source: Jang et al., 2024, "Model Stock", arXiv:2403.19522; c is the mean over all pairs and for a whole tensor, in
     mergekit that of each model with the next, in sd-mecha also for each row.

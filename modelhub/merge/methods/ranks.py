@@ -74,7 +74,8 @@ def rotate(
     other than 0 and 1, Q has no reflection, and a half turn gets there through 0. Where A is B, it is A. The slow one:
     a singular value decomposition per tensor. Works on whole tensors.
 
-    Source: the "rotate" of sd-mecha; Schönemann, 1966 (orthogonal Procrustes problem).
+    Source: the "rotate" of sd-mecha, which goes from A to B by α in a vector, and takes another Q for matrices of more
+    columns than rows; Schönemann, 1966 (orthogonal Procrustes problem).
     """
     import torch
 
@@ -119,10 +120,22 @@ def _mixed(a: Tensor, b: Tensor, alignment: float, alpha: float) -> Tensor:
 
 
 def _procrustes(a: Tensor, b: Tensor, proper: bool) -> Tensor:
-    """The orthogonal Q with the least |A·Q − B|; `proper`: of those without a reflection."""
+    """The orthogonal Q with the least |A·Q − B|; `proper`: of those without a reflection.
+
+    Where A and B leave it open, as most of a wide matrix, Q turns least: what a decomposition happens to have there
+    would show in a part of the way.
+    """
     import torch
 
-    left, _, right = torch.linalg.svd(a.T @ b)
+    products = a.T @ b
+    if not bool(products.isfinite().all()):  # Q does not depend on the sizes of A and B
+        products = (a / a.abs().max()).T @ (b / b.abs().max())
+    left, sizes, right = torch.linalg.svd(products)
+    known = int((sizes > sizes[0] * len(sizes) * torch.finfo(sizes.dtype).eps).sum())
+    if known < len(sizes):
+        free_left, _, free_right = torch.linalg.svd(left[:, known:].T @ right[known:].T)
+        left = torch.cat([left[:, :known], left[:, known:] @ free_left], 1)
+        right = torch.cat([right[:known], free_right @ right[known:]])
     rotation: Tensor = left @ right
     if proper and bool(torch.linalg.det(rotation) < 0):
         rotation -= 2 * left[:, -1:] @ right[-1:]

@@ -7,7 +7,7 @@ from math import fsum, prod
 from typing import TYPE_CHECKING, Any
 
 from modelhub.merge.engine.blending import each_weight, nothing_added
-from modelhub.merge.engine.measuring import kth_magnitudes
+from modelhub.merge.engine.ranking import kth_magnitudes
 from modelhub.merge.registry import Windows, choice, flag, method, number, per_model
 
 if TYPE_CHECKING:

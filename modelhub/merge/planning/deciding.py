@@ -49,11 +49,22 @@ class Decisions:
             for name in model.source.header.tensors:
                 self._of_other(model, name)
         if not self._applied:
-            raise IncompatibleError(
-                "No tensor is in all of the models, so there is nothing to merge.",
-                "Compare them with `modelhub identify`.",
-            )
+            raise self._nothing()
         self.report.weights, self.report.passes = self.trees.weighed.rows(), self.trees.passes
+
+    def _nothing(self) -> IncompatibleError:
+        """Why no step had a say about any tensor."""
+        there = {word for place in self.first.places if (word := component_of(place))}
+        wanted = [word for step in self.recipe.steps for word in step.only]
+        if wanted and not components_called(wanted) & there:
+            return IncompatibleError(
+                f"{self.first} has no {' and no '.join(dict.fromkeys(wanted))}, so there is nothing to merge.",
+                f"It has {', '.join(sorted(there))}." if there else "Leave out what is to be merged only.",
+            )
+        return IncompatibleError(
+            "No tensor that the steps are for is in all of the models, so there is nothing to merge.",
+            "Compare them with `modelhub identify`; a component that is taken of one model is not merged.",
+        )
 
     def _of_first(self, name: str) -> None:
         place = self.first.place(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,8 @@ from modelhub.merge.planning.report import Weighed
 from modelhub.merge.planning.spots import components_called, numbers, resolved, spot
 from modelhub.merge.recipes.recipe import Recipe
 from modelhub.merge.registry import Method, find_method
-from modelhub.merge.weighing.weights import Spot
+from modelhub.merge.weighing.key_rules import key_rule
+from modelhub.merge.weighing.weights import Spot, Weight
 from modelhub.text import brief
 
 
@@ -56,6 +57,7 @@ class Trees:
         self.only = [components_called(step.only) for step in recipe.steps]
         self.numbers = {step.name: at for at, step in enumerate(recipe.steps) if step.name}
         self.weighed = Weighed()
+        self.spots: list[Spot] = []
         self._surveys: dict[int, Survey] = {}
 
     def grow(self, place: Place, component: str, full: str, shape: tuple[int, ...]) -> Growth:
@@ -63,9 +65,18 @@ class Trees:
 
         `component` is that of the place, as people write it. Raises IncompatibleError for tensors that do not fit.
         """
-        growth = Growth(self, place, spot(self.architecture, component, place[1], full), shape)
+        self.spots.append(spot(self.architecture, component, place[1], full))
+        growth = Growth(self, place, self.spots[-1], shape)
         growth.node = growth.step(len(self.steps) - 1)
         return growth
+
+    def idle_patterns(self) -> Iterator[tuple[int, str, str]]:
+        """Number of the step, parameter and pattern of key rules that fit no tensor that grew."""
+        for at, step in enumerate(self.steps, 1):
+            for name, value in step.parameters.items():
+                for pattern, _ in value.keys if isinstance(value, Weight) else ():
+                    if not any(key_rule(pattern).fits(*spot) for spot in self.spots):
+                        yield at, name, pattern
 
     def survey(self, at: int) -> Survey | None:
         """What all tensors of a step share, if its method looks at all of them first."""

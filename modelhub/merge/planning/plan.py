@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from modelhub.catalog.opener import Parent
-from modelhub.errors import BadRecipeError, NotFoundError, VanishedError
 from modelhub.formats.cast import PRECISIONS
 from modelhub.formats.header import FLOAT_DTYPES, Header
-from modelhub.merge.ancestry.provenance import provenance
+from modelhub.merge.ancestry.provenance import pinned, provenance
 from modelhub.merge.engine.expression import Node
 from modelhub.merge.inputs.align import Model, aligned, check_together
 from modelhub.merge.planning.compat import CompatTrees, check_compat
@@ -20,49 +19,29 @@ from modelhub.merge.planning.deciding import Decisions
 from modelhub.merge.planning.remarks import decided, remarks
 from modelhub.merge.planning.report import PlanReport
 from modelhub.merge.planning.unwritten import Plan
-from modelhub.merge.recipes.recipe import ModelRef, Recipe, Step
+from modelhub.merge.recipes.finding import Carrier, find
+from modelhub.merge.recipes.parts import ALL_TEXT_ENCODERS
+from modelhub.merge.recipes.recipe import Recipe, Step
+from modelhub.merge.weighing.weight import check_component
 from modelhub.merge.weighing.weights import Weight
 
 __all__ = ["Plan", "PlanReport", "plan"]
 
 
-def plan(recipe: Recipe, open: Callable[[str], Parent]) -> Plan:
+def plan(recipe: Recipe, open: Callable[[str], Parent], carrier: Carrier | None = None) -> Plan:
     """Open the models of `recipe` with `open`, check that they fit, and lay out the file it would become.
 
-    Reads headers, and marks of a few bytes. Raises what `open` raises, IncompatibleError, UnknownModelError, UsageError
-    for what a compatibility mode lacks, and BadRecipeError when a model is not the content that the recipe is pinned to
-    or its weights are for other blocks.
+    `carrier` is the file that the recipe stands in: models that are not known may lie beside it. Reads headers, and
+    marks of a few bytes. Raises what `find` raises, IncompatibleError, UnknownModelError, UsageError for what a
+    compatibility mode lacks, and BadRecipeError when weights are for other blocks.
     """
     if recipe.compat:
         check_compat(recipe)
-    models = {key: Model(key, _opened(key, model, open)) for key, model in recipe.models.items()}
+    models = {key: Model(key, find(key, model, open, carrier)) for key, model in recipe.models.items()}
     order = _inputs(recipe)
     check_together([models[key] for key in order])
-    _check_weights(recipe, models[order[0]].identity.architecture)
+    _check_steps(recipe, models[order[0]].identity.architecture)
     return _compatible(recipe, models, order) if recipe.compat else _decided(recipe, models, order)
-
-
-def _by_hash(model: ModelRef, open: Callable[[str], Parent]) -> Parent | None:
-    """The model with the content that it is pinned to, if it is known where that is."""
-    if model.sha256 is None or model.sha256 == model.ref:
-        return None
-    try:
-        parent = open(model.sha256)
-    except (NotFoundError, VanishedError):
-        return None
-    return parent if parent.sha256 in (None, model.sha256) else None
-
-
-def _opened(key: str, model: ModelRef, open: Callable[[str], Parent]) -> Parent:
-    """The model by its hash, whatever it is called now, or else by its name."""
-    parent = _by_hash(model, open) or open(model.ref)
-    if model.sha256 and parent.sha256 and parent.sha256 != model.sha256:
-        raise BadRecipeError(
-            f"Model {key} of the recipe is '{model.ref}' with sha256 {model.sha256[:10]}…, and that name now is "
-            f"another file ({parent.sha256[:10]}…).",
-            "Name the right file, or take the sha256 out of the recipe.",
-        )
-    return parent
 
 
 def _inputs(recipe: Recipe) -> list[str]:
@@ -76,8 +55,11 @@ def _inputs(recipe: Recipe) -> list[str]:
     return list(dict.fromkeys(below(recipe.steps[-1])))
 
 
-def _check_weights(recipe: Recipe, architecture: str | None) -> None:
+def _check_steps(recipe: Recipe, architecture: str | None) -> None:
     for step in recipe.steps:
+        for name in step.only:
+            if name != ALL_TEXT_ENCODERS:
+                check_component(name, architecture)
         for value in step.parameters.values():
             if isinstance(value, Weight):
                 value.check(architecture)
@@ -125,8 +107,7 @@ def _laid_out(
     report: PlanReport,
 ) -> Plan:
     entries = [(name, dtypes[name], node.shape) for name, node in nodes.items()]
-    pinned = recipe.pinned({key: m.parent.sha256 for key, m in models.items() if m.parent.sha256})
-    made = Plan(recipe, models, nodes, Header.of(entries, provenance(pinned, models, first)))
-    report.warnings[:0] = recipe.notes
+    known = pinned(recipe, models)
+    made = Plan(known, models, nodes, Header.of(entries, provenance(known, models, first)))
     made.report = report
     return made

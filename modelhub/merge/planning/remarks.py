@@ -85,6 +85,8 @@ def _has_guidance(model: Model) -> bool:
 def decided(made: Decisions) -> Iterator[str]:
     """What was decided about tensors that are not merged, as far as anyone would wonder."""
     yield from made.taken.warnings
+    for at, name, pattern in made.trees.idle_patterns():
+        yield f"Step {at}, {name}: no tensor that is merged is named like '{brief(pattern)}'."
     for model in made.others:
         reason = f"only in {brief(model.parent.name)}"
         added = [name for name in made.report.added if made.report.reasons[name] == reason]

@@ -73,5 +73,6 @@ class Weighed:
         self._counts[key] = self._counts.get(key, 0) + 1
 
     def rows(self) -> list[WeightRow]:
-        """All rows, in the order in which they were met."""
-        return [WeightRow(*key[:4], dict(key[4]), count) for key, count in self._counts.items()]
+        """All rows, step by step, in the order in which they were met."""
+        rows = [WeightRow(*key[:4], dict(key[4]), count) for key, count in self._counts.items()]
+        return sorted(rows, key=lambda row: row.step)

@@ -5,26 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from modelhub.catalog.blocks import TEXT_ENCODERS, block_of
+from modelhub.catalog.blocks import LABELS, TEXT_ENCODERS, block_of
 from modelhub.merge.inputs.align import Place
+from modelhub.merge.recipes.parts import ALL_TEXT_ENCODERS
 from modelhub.merge.recipes.recipe import Step
 from modelhub.merge.registry import Method
 from modelhub.merge.weighing.weights import Spot, Weight
-
-_WORDS = frozenset({"unet", *TEXT_ENCODERS, "vae"})
 
 
 def components_called(words: Iterable[str]) -> frozenset[str]:
     """The components that `words` name: `text_encoder` are all text encoders."""
     found: set[str] = set()
     for word in words:
-        found |= set(TEXT_ENCODERS) if word == "text_encoder" else {word}
+        found |= set(TEXT_ENCODERS) if word == ALL_TEXT_ENCODERS else {word}
     return frozenset(found)
 
 
 def component_of(place: Place) -> str:
     """The component of a place as people write it: unet, vae, te1, te2, t5; "" for others and beside all."""
-    return place[0] if place[0] in _WORDS else ""
+    return place[0] if place[0] in LABELS else ""
 
 
 def spot(architecture: str | None, component: str, name: str, full: str) -> Spot:

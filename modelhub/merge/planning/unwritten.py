@@ -11,7 +11,8 @@ from modelhub.formats.header import Header
 from modelhub.formats.rounding import Findings
 from modelhub.formats.source import Place, Record, TensorSource, element_size, whole_elements
 from modelhub.formats.stat import FileStat
-from modelhub.merge.engine.expression import Leaf, Node, forget
+from modelhub.jobs import Job
+from modelhub.merge.engine.expression import Leaf, Node, applied, forget
 from modelhub.merge.inputs.align import Model
 from modelhub.merge.planning.report import PlanReport
 from modelhub.merge.recipes.recipe import Recipe
@@ -49,6 +50,12 @@ class Plan(TensorSource):
             return {
                 name: sum(self._found[name].values(), Findings()) for name in self.header.tensors if name in self._found
             }
+
+    def heed(self, job: Job) -> None:
+        """Have first passes over the models end when `job` is cancelled."""
+        for node in self._nodes.values():
+            for one in applied(node):
+                one.job = job
 
     def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
         """Compute the bytes of a merged tensor, or copy those of an unchanged one."""

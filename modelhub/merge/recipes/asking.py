@@ -1,14 +1,14 @@
-"""What a person says of a merge, in words: values of parameters, block weights, components, as a recipe of one step."""
+"""What a person says of a method's parameters, in words: their values, and block weights; and the same said back."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from modelhub.errors import UsageError
-from modelhub.merge.recipes.parts import letters
-from modelhub.merge.recipes.recipe import MERGE_VAE, ModelRef, Recipe, Step, checked
-from modelhub.merge.registry import Method, Parameter, Value, find_method
+from modelhub.merge.recipes.values import plain
+from modelhub.merge.registry import Method, Parameter, Value
+from modelhub.merge.weighing.weight import short
 from modelhub.merge.weighing.weights import Weight, read_weight, weight_text
 
 Parameters = Mapping[str, "Value | Weight"]
@@ -32,20 +32,15 @@ def read_value(parameter: Parameter, text: str) -> Value | Weight:
         raise UsageError(f"{parameter.name} must be {what}, not '{text}'.", hint) from None
 
 
-def plain(weight: Weight) -> float | Weight:
-    """One number for all as that number, any other weight as it is."""
-    return weight.base if weight.base is not None and weight == Weight(weight.base) else weight
-
-
 def shown_value(value: Value | Weight) -> str:
-    """A value of a parameter as a person would write it."""
+    """A value of a parameter as a person would write it; `read_value` of it gives the same."""
     if isinstance(value, Weight):
         return weight_text(value)
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, tuple):
-        return ",".join(f"{number:g}" for number in value) or "1 for each"
-    return value if isinstance(value, str) else f"{value:g}"
+        return ",".join(map(short, value)) or "1 for each"
+    return value if isinstance(value, str) else short(value) if isinstance(value, float) else str(value)
 
 
 def block_parameter(method: Method) -> Parameter | None:
@@ -74,36 +69,11 @@ def with_blocks(method: Method, parameters: Parameters, blocks: str | Weight) ->
     return {**parameters, first.name: replace(weight, base=float(base))}
 
 
-def asked_recipe(
-    method: str,
-    refs: Sequence[str],
-    *,
-    name: str = "",
-    parameters: Parameters | None = None,
-    only: Sequence[str] = (),
-    vae: str | None = None,
-    take: Mapping[str, str] | None = None,
-    dtype: str | None = None,
-    ema: str = "drop",
-    compat: str | None = None,
-) -> Recipe:
-    """The recipe of one step over `refs`, which become A, B, C.
-
-    `vae` is one of these letters, a REF, or "merge"; `take` maps components to letters or REFs. Raises BadRecipeError,
-    and NotFoundError for a method that does not exist.
-    """
-    models = {letter: ModelRef(ref) for letter, ref in zip(letters(), refs, strict=False)}
-    step = Step(find_method(method).name, tuple(models), dict(parameters or {}), only=tuple(only))
-    whose = None if vae is None or vae == MERGE_VAE else _letter(models, vae, "VAE")
-    taken = {part: _letter(models, ref, part.upper()) for part, ref in (take or {}).items()}
-    return checked(Recipe(models, (step,), name, dtype, whose or vae, taken, compat, ema))
-
-
-def _letter(models: dict[str, ModelRef], word: str, name: str) -> str:
-    """The letter of a model that is named by its letter or by a REF, which is added under `name` if it is new."""
-    if word in models:
-        return word
-    known = next((key for key, model in models.items() if model.ref == word), None)
-    if known is None:
-        models[name] = ModelRef(word)
-    return known or name
+def without_blocks(method: Method, parameters: Parameters) -> tuple[Parameters, Weight | None]:
+    """What `with_blocks` puts together: one number for the `block_parameter` if there is one, and the weights on it."""
+    first = block_parameter(method)
+    weight = parameters.get(first.name) if first else None
+    if first is None or not isinstance(weight, Weight):
+        return parameters, None
+    others = {name: value for name, value in parameters.items() if name != first.name}
+    return others | ({} if weight.base is None else {first.name: weight.base}), replace(weight, base=None)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
+from itertools import islice
 
 from modelhub.errors import BadRecipeError, NotFoundError
 from modelhub.formats.cast import PRECISIONS
-from modelhub.merge.recipes.parts import COMPATS, COMPONENTS, EMAS, MERGE_VAE, Recipe, Step
+from modelhub.merge.recipes.parts import COMPATS, COMPONENTS, EMAS, MERGE_VAE, Recipe, Step, component_called
 from modelhub.merge.recipes.values import checked_value
 from modelhub.merge.registry import Method, Value, find_method
 from modelhub.merge.weighing.weight import Weight
@@ -16,6 +17,8 @@ from modelhub.text import brief, plural
 
 #: Methods and models that the result may be made of when every step is written out where it is used.
 _MAX_SIZE = 300
+#: Names that a message lists.
+_MANY = 30
 
 
 def checked(recipe: Recipe) -> Recipe:
@@ -80,15 +83,19 @@ def _checked_step(step: Step, at: int, names: Collection[str], later: Mapping[st
         raise BadRecipeError(f"{where}: {error.message}", error.hint) from error
     if not method.accepts(len(step.inputs)):
         needed = f"{method.least} models{' or more' if method.many else ''}"
-        raise BadRecipeError(f"{where}: {method.name} takes {needed}, not {len(step.inputs)}.", method.formula)
+        raise BadRecipeError(
+            f"{where}: {method.name} takes {needed}, not {len(step.inputs)}.",
+            f"It is {method.name} {method.models}: {method.formula}.",
+        )
     for name in step.inputs:
         if name not in names:
             raise _no_input(name, at, names, later)
-    for name in step.only:
+    only = tuple(map(component_called, step.only))
+    for name in only:
         if name not in COMPONENTS:
             what = f"{where}: there is no component '{brief(name)}'{meant(name, COMPONENTS)}."
             raise BadRecipeError(what, f"There are: {_list(COMPONENTS)}.")
-    return replace(step, method=method.name, parameters=_parameters(step, method, where))
+    return replace(step, method=method.name, only=only, parameters=_parameters(step, method, where))
 
 
 def _no_input(name: str, at: int, names: Collection[str], later: Mapping[str, int]) -> BadRecipeError:
@@ -126,7 +133,8 @@ def _check_use(recipe: Recipe) -> None:
             raise BadRecipeError(
                 f"Step {at}: nothing uses '{brief(step.name)}'.", "Use it as an input, or leave it out."
             )
-    unused = [key for key in recipe.models if key not in {*used, recipe.vae, *recipe.take.values()}]
+    used |= {*recipe.take.values(), recipe.vae or ""}
+    unused = [key for key in recipe.models if key not in used]
     if unused:
         raise BadRecipeError(
             f"{plural(len(unused), 'model')} of the recipe {'is' if len(unused) == 1 else 'are'} not used: "
@@ -137,9 +145,10 @@ def _check_use(recipe: Recipe) -> None:
 
 def meant(word: str, known: Iterable[str]) -> str:
     """The known word that `word` is closest to, as the end of a sentence."""
-    near = get_close_matches(word.lower(), list(known), 1) or get_close_matches(word[:100], list(known), 1)
+    words, word = list(islice(known, _MAX_SIZE)), word[:100]
+    near = get_close_matches(word.lower(), words, 1) or get_close_matches(word, words, 1)
     return f"; did you mean '{near[0]}'" if near else ""
 
 
-def _list(words: Iterable[str]) -> str:
-    return ", ".join(brief(word) for word in words)
+def _list(words: Collection[str]) -> str:
+    return ", ".join(map(brief, islice(words, _MANY))) + (", …" if len(words) > _MANY else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from modelhub.errors import BadRecipeError, UsageError, file_error
+from modelhub.formats.handle import read_bounded
 from modelhub.formats.writer import check_place, replacing, write_all
 from modelhub.merge.recipes.foreign.reading import read_foreign
 from modelhub.merge.recipes.parts import Recipe
@@ -39,18 +40,13 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def _text(path: Path) -> str:
+    size, content = read_bounded(path, _LARGEST)
+    if size > _LARGEST:
+        raise BadRecipeError(f"{path} is larger than any recipe.", "Name a recipe, or merge by a method.")
     try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST + 1)
-    except OSError as error:
-        raise file_error(error, path) from error
-    try:
-        text = content.decode("utf-8")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadRecipeError(f"{path} is not a text file.", "A recipe is a text in UTF-8.") from error
-    if len(content) > _LARGEST:
-        raise BadRecipeError(f"{path} is larger than any recipe.", "Name a recipe, or merge by a method.")
-    return text
 
 
 def check_recipe_goal(path: Path, *, force: bool = False) -> None:

@@ -7,13 +7,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from modelhub.catalog.blocks import DENOISER, TEXT_ENCODERS, VAE
 from modelhub.merge.recipes.text import dumps
 from modelhub.merge.registry import Value
+from modelhub.merge.weighing.key_rules import component_of
 from modelhub.merge.weighing.weight import Weight
 
 MERGE_VAE = "merge"
-#: Components that a step can be limited to, or that can be taken from one model; `text_encoder` is all there are.
-COMPONENTS = ("unet", "te1", "te2", "t5", "text_encoder", "vae")
+#: Components that a step can be limited to, or that can be taken from one model; the last but one is all text encoders.
+ALL_TEXT_ENCODERS = "text_encoder"
+COMPONENTS = (DENOISER, *TEXT_ENCODERS, ALL_TEXT_ENCODERS, VAE)
 COMPATS = ("a1111",)
 EMAS = ("drop", "keep")
 
@@ -96,6 +99,12 @@ def _plain(value: Value | Weight) -> Any:
     return value.toml() if isinstance(value, Weight) else list(value) if isinstance(value, tuple) else value
 
 
+def component_called(word: str) -> str:
+    """A component as recipes name it, by whatever people call it ("te", "denoiser"); other words as they are."""
+    found = component_of(word)
+    return ALL_TEXT_ENCODERS if found == "te" else found or word
+
+
 def letters() -> Iterator[str]:
     """A, B, … Z, AA, AB, … : names for any number of models."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -107,3 +116,8 @@ def letters() -> Iterator[str]:
 def is_sha256(text: str) -> bool:
     """Whether a text is 64 lower-case hexadecimal digits."""
     return re.fullmatch("[0-9a-f]{64}", text) is not None
+
+
+def last_part(path: str) -> str:
+    """What a path ends in, on whatever system it was written."""
+    return re.split(r"[\\/]", path.rstrip("\\/"))[-1] or path

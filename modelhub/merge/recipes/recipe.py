@@ -25,15 +25,15 @@ a step itself: `inputs = ["A", { method = "weighted-sum", inputs = ["B", "C"] }]
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelhub.errors import BadRecipeError
+from modelhub.formats.toml import read_toml
 from modelhub.merge.recipes.checks import checked
 from modelhub.merge.recipes.parts import COMPONENTS, MERGE_VAE, ModelRef, Recipe, Step, is_sha256, letters
 from modelhub.merge.registry import find_method
-from modelhub.text import brief
+from modelhub.text import brief, brief_value
 
 __all__ = ["MERGE_VAE", "ModelRef", "Recipe", "Step", "checked", "parse_recipe", "simple_recipe"]
 
@@ -50,36 +50,33 @@ def simple_recipe(
     *,
     name: str = "",
     parameters: Mapping[str, Any] | None = None,
-    vae: str | None = None,
-    dtype: str | None = None,
-    take: Mapping[str, str] | None = None,
-    compat: str | None = None,
-    ema: str = "drop",
     only: Sequence[str] = (),
+    vae: str | None = None,
+    take: Mapping[str, str] | None = None,
+    dtype: str | None = None,
+    ema: str = "drop",
+    compat: str | None = None,
 ) -> Recipe:
-    """The recipe of one step over `refs`, which become A, B, C; `vae` is a REF, or "merge".
+    """The recipe of one step over `refs`, which become A, B, C.
 
-    `parameters` are as in TOML, or `Weight`. `take` maps components to REFs; one that is among `refs`, or the letter of
-    one, is no further model. Raises BadRecipeError, and NotFoundError for a method that does not exist.
+    `parameters` are as in TOML, or `Weight`. `vae` is one of these letters, a REF, or "merge"; `take` maps components
+    to letters or REFs. Raises BadRecipeError, and NotFoundError for a method that does not exist.
     """
     models = {letter: ModelRef(ref) for letter, ref in zip(letters(), refs, strict=False)}
     step = Step(find_method(method).name, tuple(models), dict(parameters or {}), only=tuple(only))
-    if vae and vae != MERGE_VAE:
-        models["VAE"] = ModelRef(vae)
-        vae = "VAE"
-    taken = {component: _take(component, ref, models) for component, ref in (take or {}).items()}
-    return checked(Recipe(models, (step,), name, dtype, vae or None, taken, compat, ema))
+    whose = vae if not vae or vae == MERGE_VAE else _letter(models, vae, "VAE")
+    taken = {part: _letter(models, ref, part.upper()) for part, ref in (take or {}).items()}
+    return checked(Recipe(models, (step,), name, dtype, whose or None, taken, compat, ema))
 
 
-def _take(component: str, ref: str, models: dict[str, ModelRef]) -> str:
-    """The letter of the model that a component comes from; it joins the models if it is none of them."""
-    if ref in models:
-        return ref
-    key = next((key for key, model in models.items() if model.ref == ref), None)
-    if key is None:
-        key = component.upper()
-        models[key] = ModelRef(ref)
-    return key
+def _letter(models: dict[str, ModelRef], word: str, name: str) -> str:
+    """The letter of a model that is named by its letter or by a REF, which is added under `name` if it is new."""
+    if word in models:
+        return word
+    known = next((key for key, model in models.items() if model.ref == word), None)
+    if known is None:
+        models[name] = ModelRef(word)
+    return known or name
 
 
 def parse_recipe(text: str) -> Recipe:
@@ -87,9 +84,7 @@ def parse_recipe(text: str) -> Recipe:
     if len(text) > _LONGEST:
         raise BadRecipeError(f"The recipe has {len(text):,} characters; {_LONGEST:,} are allowed.", "Shorten it.")
     try:
-        table = tomllib.loads(text)
-    except RecursionError as error:
-        raise BadRecipeError("The recipe is nested too deeply.", "Write it as a flat list of steps.") from error
+        table = read_toml(text)
     except ValueError as error:  # TOMLDecodeError, and what Python says of a number with thousands of digits
         raise BadRecipeError(f"The recipe is not valid TOML: {error}.", "Mend that line.") from error
     _only(table, {"name", "models", "steps", "output", "version"}, "The recipe")
@@ -120,8 +115,8 @@ def _only(table: Mapping[str, Any], known: set[str], where: str) -> None:
 
 def _typed(value: Any, kind: type, where: str) -> Any:
     if not isinstance(value, kind):
-        found = brief(repr(value)) if not isinstance(value, int) or abs(value) < 10**18 else "a long number"
-        raise BadRecipeError(f"{where} must be a {_WORDS[kind]}, not {found}.", "See `modelhub merge --help`.")
+        what = f"{where} must be a {_WORDS[kind]}, not {brief_value(value)}."
+        raise BadRecipeError(what, "See `modelhub merge --help`.")
     return value
 
 

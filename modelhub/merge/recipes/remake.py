@@ -1,14 +1,14 @@
-"""Remake: run the recipe again that a file carries, whoever wrote it, with its models found wherever they are now."""
+"""Remake: the recipe that a file carries, whoever wrote it, or that of a model that went into it, to be run again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from modelhub.catalog.opener import Parent
-from modelhub.errors import BadRecipeError, NotFoundError
-from modelhub.merge.ancestry.table import OURS, RECIPES, ancestors_recipes
+from modelhub.catalog.parents import OURS, recipe_key
+from modelhub.errors import NotFoundError
+from modelhub.merge.ancestry.table import ancestors_recipes
 from modelhub.merge.recipes.foreign.reading import read_foreign
-from modelhub.merge.recipes.parts import ModelRef, Recipe
+from modelhub.merge.recipes.parts import Recipe
 from modelhub.merge.recipes.recipe import parse_recipe
 from modelhub.text import brief
 
@@ -18,9 +18,10 @@ def recipe_of(metadata: Mapping[str, str]) -> Recipe:
 
     Raises NotFoundError when there is none, BadRecipeError for one that cannot be read or has no equal here.
     """
-    if metadata.get(OURS):
+    key = recipe_key(metadata)
+    if key == OURS:
         return parse_recipe(metadata[OURS])
-    if any(metadata.get(name) for name in RECIPES):
+    if key:
         return read_foreign(metadata)
     raise NotFoundError(
         "The file carries no recipe.",
@@ -50,35 +51,3 @@ def _entry(metadata: Mapping[str, str], word: str) -> dict[str, str]:
     raise NotFoundError(
         f"The file carries no recipe of '{brief(word)}'.", f"It carries those of: {names}." if names else ""
     )
-
-
-def remaking(metadata: Mapping[str, str], open: Callable[[str], Parent]) -> Callable[[str], Parent]:
-    """`open`, that says of a missing model whether the file carries how it was made. For `plan(recipe, ...)`."""
-    try:
-        recipe = recipe_of(metadata)
-    except (NotFoundError, BadRecipeError):
-        return open
-    known = ancestors_recipes(metadata)
-
-    def opened(ref: str) -> Parent:
-        try:
-            return open(ref)
-        except NotFoundError as error:
-            model = next((one for one in recipe.models.values() if ref in (one.ref, one.sha256)), None)
-            if model is None or (ref == model.sha256 != model.ref):
-                raise
-            raise _missing(model, known) from error
-
-    return opened
-
-
-def _missing(model: ModelRef, known: Mapping[str, Mapping[str, str]]) -> NotFoundError:
-    by_hash = f" (sha256 {model.sha256[:10]}…)" if model.sha256 else ""
-    what = f"The model '{brief(model.ref)}'{by_hash} is not in the library"
-    if model.sha256 in known:
-        return NotFoundError(
-            f"{what}; it was a merge itself, and the file carries its recipe.",
-            f"Make it first: `modelhub remake FILE --ancestor {model.sha256[:10] if model.sha256 else ''} -o OUT`.",
-        )
-    hint = "Scan the folder that it is in" + (", or get it: `modelhub get HASH`." if model.sha256 else ".")
-    return NotFoundError(f"{what}.", hint.replace("HASH", (model.sha256 or "")[:10]))

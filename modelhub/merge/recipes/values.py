@@ -10,7 +10,7 @@ from modelhub.errors import BadRecipeError
 from modelhub.merge.registry import Parameter, Value
 from modelhub.merge.weighing.weight import Weight
 from modelhub.merge.weighing.weights import parse_weight
-from modelhub.text import brief, plural
+from modelhub.text import brief_value, plural
 
 #: Larger whole numbers do not survive every reader of TOML.
 _LARGEST = 2**63 - 1
@@ -39,7 +39,11 @@ def _number(value: Any, where: str) -> float | Weight:
         return float(value)
     if isinstance(value, bool | int | float):
         raise _wrong(where, "a number", value, "Write it as 0.5.")
-    weight = value if isinstance(value, Weight) else parse_weight(value, where)
+    return plain(value if isinstance(value, Weight) else parse_weight(value, where))
+
+
+def plain(weight: Weight) -> float | Weight:
+    """One number for all as that number, any other weight as it is."""
     return weight.base if weight.base is not None and weight == Weight(weight.base) else weight
 
 
@@ -49,7 +53,7 @@ def _whole(parameter: Parameter, value: Any, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise _wrong(where, "a whole number", value, f"Write it as {parameter.default}.")
     if not parameter.low <= value <= _LARGEST:
-        raise _wrong(where, f"{parameter.low:g} or more", value, f"Usual are {parameter.low:g} to {parameter.high:g}.")
+        raise _wrong(where, f"{parameter.low:g} or more", value, f"{parameter.name} is: {parameter.help}.")
     return value
 
 
@@ -82,8 +86,4 @@ def is_number(value: Any) -> bool:
 
 
 def _wrong(where: str, wanted: str, value: Any, hint: str) -> BadRecipeError:
-    try:
-        found = repr(value)
-    except (ValueError, RecursionError):  # a number with thousands of digits, a list in a list in a list
-        found = "that"
-    return BadRecipeError(f"{where} must be {wanted}, not {brief(found)}.", hint)
+    return BadRecipeError(f"{where} must be {wanted}, not {brief_value(value)}.", hint)

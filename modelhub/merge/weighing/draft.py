@@ -96,7 +96,9 @@ class Draft:
         near = [name.lower() if name.lower() in COMPONENTS and name not in all_blocks() else name for name in near]
         hint = f"Did you mean {' or '.join(near)}?" if near else f"Blocks are {spans(block_lists()[26])} and the like;"
         others = "components te, te1, te2, t5, unet, vae; tensor names need a star (*attn2*)"
-        return self.wrong(f"'{brief(word)}' is no block, component or preset.", hint if near else f"{hint} {others}.")
+        return self.wrong(
+            f"'{brief(word)}' is no block, component or preset, and no number.", hint if near else f"{hint} {others}."
+        )
 
     def weight(self) -> Weight:
         """The weight: of ranges that overlap the shorter holds, of equal ones the later."""

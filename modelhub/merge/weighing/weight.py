@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
-from modelhub.catalog.blocks import TEXT_ENCODERS, all_blocks, block_lists, block_names, block_range, tables
+from modelhub.catalog.blocks import LABELS, TEXT_ENCODERS, all_blocks, block_lists, block_names, block_range, tables
 from modelhub.errors import BadRecipeError
 from modelhub.merge.weighing.key_rules import key_rule
 from modelhub.merge.weighing.presets import Blend
 from modelhub.text import brief, few
 
 #: Components in the order in which they are written; "te" stands for all text encoders.
-COMPONENTS = ("te", *TEXT_ENCODERS, "unet", "vae")
+COMPONENTS = ("te", *LABELS)
 #: Of more stretches than this a whole list of blocks is written as its numbers.
 _STRETCHES = 6
 
@@ -82,10 +82,18 @@ class Weight:
             name: plain.at(Spot(owners.get(name, "unet"), name, "", ""), default) for name in block_names(architecture)
         }
 
+    def revised(self, numbers: Mapping[str, float], architecture: str) -> Weight:
+        """This weight with these numbers for some blocks of an architecture, and for the text encoders in them."""
+        table = tables().get(architecture)
+        owners = table.components if table else {}
+        said = {part: block for part, block in owners.items() if self._component(part) is not None}
+        closer = {part: numbers[block] for part, block in said.items() if block in numbers}
+        return replace(self, blocks={**self.blocks, **numbers}, components={**self.components, **closer})
+
     def check(self, architecture: str | None) -> None:
         """Raises BadRecipeError for blocks and components that an architecture does not have, with those it has."""
         for name in self.components:
-            _check_component(name, architecture)
+            check_component(name, architecture)
         names = block_names(architecture)
         if not names and (self.blocks or self.preset):
             raise BadRecipeError(
@@ -148,7 +156,8 @@ class Weight:
         return len(kinds) == 1 and list(block_range(names[0], names[-1])) == names
 
 
-def _check_component(name: str, architecture: str | None) -> None:
+def check_component(name: str, architecture: str | None) -> None:
+    """Raises BadRecipeError for a component that no model of an architecture has, with those it has."""
     blocks = tables().get(architecture or "")
     known = tuple(blocks.components) if blocks else TEXT_ENCODERS
     if name not in COMPONENTS or (name in TEXT_ENCODERS and name not in known):

@@ -30,6 +30,18 @@ QUERIES = (
     ("problem:yes", "files that could not be read"),
 )
 
+#: Keys of what stands in the merge lab, where the focus is.
+FIELDS = (
+    ("tab", "From field to field; shift-tab goes back."),
+    ("enter", "Choose a model for a slot, open a list, press a button, take a typed number."),
+    ("delete", "Empty a slot."),
+    ("left right", "Less or more on a slider; the next of the bars of block weights. With shift a little."),
+    ("up down", "More or less on a bar; with shift a little."),
+    ("home end", "The lowest or the highest."),
+    ("0-9 . -", "Type the number itself, also one beyond the ends."),
+    ("mouse", "Click or drag a slider; draw over the bars."),
+)
+
 _NAMES = {"slash": "/", "question_mark": "?", "escape": "esc", "pageup": "pgup", "pagedown": "pgdn"}
 
 
@@ -47,6 +59,7 @@ class HelpBody(Widget):
         parts: list[RenderableType] = []
         for scope in self._scopes:
             parts += [self._heading(SCOPES[scope]), self._table((self._keys(a), a.help) for a in actions(scope))]
+            parts += [self._heading("Fields"), self._table(FIELDS)] if scope == "lab" else []
         return Group(*parts, self._heading("Queries"), self._table(QUERIES))
 
     def _heading(self, text: str) -> Text:

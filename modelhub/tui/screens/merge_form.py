@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.widgets import Button, Input, Label, Select, Static
 
 from modelhub.catalog.asset import Asset
+from modelhub.catalog.blocks import block_names
 from modelhub.errors import UsageError
 from modelhub.merge.recipes.asking import block_parameter
 from modelhub.merge.registry import Method, Parameter, Value, methods
@@ -115,7 +116,8 @@ class MergeForm(Horizontal):
         if len(found) < wanted:
             more = " or more" if self.method.many else ""
             raise UsageError(
-                f"{self.method.title} takes {wanted}{more} models, and {len(found)} are chosen.",
+                f"{self.method.title} takes {wanted}{more} models, and {len(found) or 'none'} "
+                f"{'are' if len(found) > 1 else 'is'} chosen.",
                 "Press enter on an empty slot.",
             )
         return found
@@ -190,7 +192,6 @@ class MergeForm(Horizontal):
         await fields.remove_children()
         await fields.mount_all(parameter_field(p, self._set.get(p.name)) for p in method.parameters)
         self._set = {}
-        self.query_one("#blocks-field").set_class(self.block_parameter is None, "-none")
         self.reshape()
 
     def parameters(self) -> dict[str, Value | Weight]:
@@ -199,9 +200,13 @@ class MergeForm(Horizontal):
         found = {slider.label: slider.value for slider in self.query(Slider)} | fields
         return {p.name: found[p.name] for p in self.method.parameters if p.name in found}
 
-    def offer_presets(self, names: Iterable[str]) -> None:
-        """The presets of block weights that there are for the models."""
-        _offer(self.query_one("#preset", Select), [*_BLOCKS, *((name, name) for name in names)])
+    def offer_presets(self, architecture: str) -> str:
+        """Offer the block weights that there are for an architecture; returns what is chosen of them now."""
+        select = self.query_one("#preset", Select)
+        _offer(select, [*_BLOCKS, *((name, name) for name in kitchen.preset_names(architecture))])
+        none = self.block_parameter is None or not block_names(architecture)
+        self.query_one("#blocks-field").set_class(none, "-none")
+        return str(select.value)
 
     def show_blocks(self, shown: bool) -> None:
         """Say that there are block weights, or none, without asking for other ones."""

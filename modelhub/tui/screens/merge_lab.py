@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,26 +11,25 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import Button, Footer, Select, Static
 
 from modelhub.catalog.asset import Asset
 from modelhub.errors import CancelledError, ModelhubError
 from modelhub.jobs import Event
-from modelhub.merge.recipes.asking import with_blocks
-from modelhub.merge.registry import Value
+from modelhub.merge.recipes.asking import Parameters, with_blocks, without_blocks
+from modelhub.merge.registry import Method, Value, find_method
 from modelhub.merge.weighing.weights import Weight
 from modelhub.settings import user_path
-from modelhub.text import one_line
 from modelhub.tui import kitchen
 from modelhub.tui.actions import bindings
 from modelhub.tui.kitchen import Opened, Part
 from modelhub.tui.library import Library, term
-from modelhub.tui.screens.dialogs import AskDialog, ErrorDialog
+from modelhub.tui.screens.dialogs import AskDialog
 from modelhub.tui.screens.merge_form import LETTERS, MergeForm
 from modelhub.tui.screens.merge_pictures import MergePictures
+from modelhub.tui.screens.merge_saving import SavingScreen
 from modelhub.tui.screens.pick import PickDialog
-from modelhub.tui.widgets.block_weights import BlockWeights
+from modelhub.tui.widgets.block_weights import EACH, BlockWeights
 from modelhub.tui.widgets.frame import Frame
 from modelhub.tui.widgets.slider import Slider
 from modelhub.tui.widgets.slot import Slot
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
 _FIRST = {1: "weighted-sum", 2: "weighted-sum", 3: "add-difference"}
 
 
-class MergeLab(Screen[bool]):
+class MergeLab(SavingScreen):
     """Gives whether a file was written."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("lab")]
@@ -63,25 +62,17 @@ class MergeLab(Screen[bool]):
         note: str = ""
 
     @dataclass
-    class Written(Message):
-        """A file is written; `model` tells a merge from a recipe."""
-
-        path: Path
-        model: bool
-        warnings: Sequence[str] = ()
-
-    @dataclass
     class RecipeOpened(Message):
         """A recipe file was read."""
 
         opened: Opened
 
     def __init__(self, library: Library, settings: Settings, models: Sequence[Asset]) -> None:
-        super().__init__()
-        self.library, self.settings = library, settings
+        super().__init__(library)
+        self.settings = settings
         self._given = models
         self._opened: Opened | None = None
-        self._wrote = False
+        self._filled: tuple[Recipe, Opened] | None = None
 
     def compose(self) -> ComposeResult:
         """The form over the blocks and the pictures."""
@@ -140,11 +131,32 @@ class MergeLab(Screen[bool]):
         return self.form.request()
 
     def _recipe(self) -> Recipe:
-        """The recipe that was opened, or the one that the form says. Raises UsageError, BadRecipeError."""
+        return self.asked()[0]
+
+    def asked(self) -> tuple[Recipe, Path | None]:
+        """The recipe that was opened, as long as the form says the same, or what the form says."""
         if self._opened is not None:
-            return self._opened.recipe
+            return self._opened.recipe, self._opened.path
+        said = self._said()
+        if self._filled is not None and self._filled[0] == said:
+            return self._filled[1].recipe, self._filled[1].path
+        return said, None
+
+    def _said(self) -> Recipe:
+        """What the form says. Raises UsageError, BadRecipeError."""
+        return self._saying(self._models(), self.form.method, self.form.parameters(), self.blocks.weight)
+
+    def _saying(self, models: Sequence[Asset], method: Method, values: Parameters, weight: Weight | None) -> Recipe:
+        """The recipe of one step, with the components that the form says."""
+        said = values if weight is None else with_blocks(method, values, weight)
         components: dict[str, Any] = self.form.components
-        return kitchen.merge_recipe(self._models(), self.form.method.name, self.parameters, **components)
+        return kitchen.merge_recipe(models, method.name, said, **components)
+
+    def goal(self) -> Path:
+        """Beside the recipe that was opened, else beside A."""
+        if self._opened is not None:
+            return self._opened.path.with_suffix(".safetensors")
+        return kitchen.default_name(self._models(), self.form.method.name, self.parameters)
 
     @on(MergeForm.Reshaped)
     def _reshaped(self) -> None:
@@ -153,17 +165,15 @@ class MergeLab(Screen[bool]):
         self.pictures.show_models(shown if shown is not None and len(shown) > 1 else self.form.assets)
         first = self._slot("A").asset
         self.blocks.architecture = (first.architecture if first else None) or ""
-        self.form.offer_presets(kitchen.preset_names(self.blocks.architecture))
-        if self.form.block_parameter is None:
-            self.blocks.choice = ""
-        elif self.form.block_parameter != self.blocks.parameter:
-            self.blocks.parameter = self.form.block_parameter
-            self.blocks.base = self.form.base
+        self.blocks.parameter, self.blocks.base = self.form.block_parameter, self.form.base
+        self.blocks.choice = self.form.offer_presets(self.blocks.architecture)
 
     @on(Select.Changed, "#preset")
     def _preset_chosen(self, message: Select.Changed) -> None:
         """Bars for the blocks, or none."""
         self.blocks.choice = str(message.value)
+        if message.value == EACH and self.blocks.has_class("-shown"):
+            self.blocks.bars.focus()
 
     @on(Slider.Changed)
     def _slid(self, message: Slider.Changed) -> None:
@@ -209,9 +219,6 @@ class MergeLab(Screen[bool]):
         message.stop()
         await self.run_action(message.button.id or "")
 
-    def _explain(self, error: ModelhubError) -> None:
-        self.app.push_screen(ErrorDialog(error))
-
     # -- a recipe file ---------------------------------------------------------------------------------------------
 
     def action_open(self) -> None:
@@ -239,11 +246,15 @@ class MergeLab(Screen[bool]):
             return
         self._show_opened(None)
         step = opened.recipe.steps[-1]
-        numbers, weight = _split(step.parameters)
-        await self.form.fill(step.method, [opened.assets[key] for key in step.inputs], numbers)
+        method, models = find_method(step.method), [opened.assets[key] for key in step.inputs]
+        said, weight = without_blocks(method, step.parameters)
+        values = {p.name: said.get(p.name, p.default) for p in method.parameters}
+        await self.form.fill(method.name, models, values)
         self.form.take_components(opened.recipe, list(step.inputs))
         self.form.show_blocks(weight is not None)
+        self._reshaped()
         self.blocks.take(weight)
+        self._filled = self._saying(models, method, values, weight), opened
 
     def _show_opened(self, opened: Opened | None) -> None:
         self._opened = opened
@@ -257,10 +268,10 @@ class MergeLab(Screen[bool]):
     def action_preview(self) -> None:
         """Render what is not shown yet."""
         try:
-            request, recipe = self._request(), self._recipe()
-            wanted = kitchen.parts(recipe, [] if self._opened else self._models())
+            request, (recipe, file) = self._request(), self.asked()
+            wanted = kitchen.parts(recipe, [] if self._opened else self._models(), file)
         except ModelhubError as error:
-            self._explain(error)
+            self.explain(error)
             return
         todo = self.pictures.expect(wanted, request)
         if todo:
@@ -294,8 +305,8 @@ class MergeLab(Screen[bool]):
     @on(Done)
     def _done(self, message: Done) -> None:
         message.stop()
-        running = any(worker.is_running for worker in self.workers if worker.node is self)
-        if not (message.cancelled and running):
+        groups = {worker.group for worker in self.workers if worker.node is self and worker.is_running}
+        if not groups - (set() if message.cancelled else {message.group}):
             self.query_one(StatusLine).event = None
 
     @on(Failed)
@@ -315,75 +326,3 @@ class MergeLab(Screen[bool]):
             self.form.reshape()
         else:
             self.dismiss(self._wrote)
-
-    # -- save ------------------------------------------------------------------------------------------------------
-
-    def action_save(self) -> None:
-        """Ask for a name and write the merge."""
-        self._ask(
-            "Save the merge", "A new safetensors file; it is catalogued when it is whole.", ".safetensors", self._save
-        )
-
-    def action_recipe(self) -> None:
-        """Ask for a name and write the recipe."""
-        self._ask(
-            "Save the recipe",
-            "A few lines of TOML, from which `modelhub merge` makes the file again.",
-            ".toml",
-            self._save_recipe,
-        )
-
-    def _ask(self, title: str, what: str, suffix: str, then: Callable[[Recipe, Path], object]) -> None:
-        try:
-            recipe = self._recipe()
-            path = self._goal().with_suffix("")
-        except ModelhubError as error:
-            self._explain(error)
-            return
-
-        def named(text: str | None) -> None:
-            if text:
-                self.query_one(StatusLine).event = Event("save", "preparing")
-                then(recipe, user_path(text).absolute())
-
-        self.app.push_screen(AskDialog(title, what, f"{path}{suffix}"), named)
-
-    def _goal(self) -> Path:
-        """Where the result goes if the user says nothing."""
-        if self._opened is not None:
-            return self._opened.path.with_suffix(".safetensors")
-        return kitchen.default_name(self._models(), self.form.method.name, self.parameters)
-
-    @background("save")
-    def _save(self, job: WorkerJob, recipe: Recipe, path: Path) -> None:
-        report = kitchen.save(self.library, recipe, path, job)
-        job.post(self.Written(path, True, report.warnings))
-
-    @background("save")
-    def _save_recipe(self, job: WorkerJob, recipe: Recipe, path: Path) -> None:
-        planned = kitchen.save_recipe(self.library, recipe, path, job)
-        job.post(self.Written(path, False, planned.report.warnings))
-
-    @on(Written)
-    def _written(self, message: Written) -> None:
-        self._wrote = self._wrote or message.model
-        text = "\n".join((one_line(message.path.name), *message.warnings))
-        self.notify(
-            text,
-            title="Saved and catalogued" if message.model else "Saved",
-            severity="warning" if message.warnings else "information",
-            markup=False,
-        )
-
-
-def _split(parameters: Mapping[str, Value | Weight]) -> tuple[dict[str, Value | Weight], Weight | None]:
-    """The parameters of a step for the fields, and the first one's block weights for the bars."""
-    found = dict(parameters)
-    name, weight = next(((n, v) for n, v in found.items() if isinstance(v, Weight)), ("", None))
-    if weight is None:
-        return found, None
-    if weight.base is None:
-        del found[name]
-    else:
-        found[name] = weight.base
-    return found, replace(weight, base=None)

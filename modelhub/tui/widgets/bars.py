@@ -13,12 +13,11 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
-from textual.widget import Widget
 
 from modelhub.tui.widgets.ink import ink
+from modelhub.tui.widgets.typed import TypedNumber, moved
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
-_DIGITS = frozenset("0123456789.-")
 
 
 def columns_of(share: float, rows: int) -> str:
@@ -27,7 +26,7 @@ def columns_of(share: float, rows: int) -> str:
     return "".join(_EIGHTHS[max(0, min(8, eighths - 8 * row))] for row in reversed(range(rows)))
 
 
-class Bars(Widget, can_focus=True):
+class Bars(TypedNumber, can_focus=True):
     """One bar for each of `names`, under a line that names the one under the cursor; `low` to `high` are the ends."""
 
     ALLOW_SELECT = False
@@ -40,21 +39,19 @@ class Bars(Widget, can_focus=True):
         Binding("shift+down,J", "push(-0.2)", "A little less", show=False, id="bars.little_less"),
         Binding("home", "end(-1)", "Lowest", show=False, id="bars.lowest"),
         Binding("end", "end(1)", "Highest", show=False, id="bars.highest"),
-        Binding("enter", "take", "Take the typed number", show=False, id="bars.take"),
-        Binding("backspace", "rub", "Rub out", show=False, id="bars.rub"),
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {"bars--title", "bars--muted", "bars--bar", "bars--cursor", "bars--typing"}
 
     names: reactive[tuple[str, ...]] = reactive(())
     numbers: reactive[tuple[float, ...]] = reactive(())
     cursor: reactive[int] = reactive(0)
-    typed: reactive[str] = reactive("")
 
     @dataclass
     class Changed(Message):
-        """The user pushed a bar."""
+        """The user gave a block another number."""
 
-        bars: Bars
+        block: str
+        number: float
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -91,10 +88,10 @@ class Bars(Widget, can_focus=True):
 
     def _title(self) -> list[Segment]:
         name = self.names[self.cursor]
-        number = f"{self.typed}▏" if self.typed else f"{self.numbers[self.cursor]:.4g}"
+        number = self.number_text(self.numbers[self.cursor])
         found = [
             Segment(f"{name:<6}", ink(self, "bars--title")),
-            Segment(f"{number:<8}", ink(self, "bars--typing" if self.typed else "bars--title")),
+            Segment(f"{number:<8} ", ink(self, "bars--typing" if self.typed else "bars--title")),
         ]
         help = "arrows walk and push · digits are typed" if self.has_focus else "tab comes here"
         return [*found, Segment(help, ink(self, "bars--muted"))] if self.size.width >= 60 else found
@@ -122,14 +119,11 @@ class Bars(Widget, can_focus=True):
         return [Segment(line[: self.size.width], ink(self, "bars--muted"))]
 
     def _set(self, number: float) -> None:
-        """Another number for the bar under the cursor, without the dust of binary fractions."""
+        """Another number for the bar under the cursor."""
         numbers = list(self.numbers)
-        numbers[self.cursor] = round(number, 6)
+        numbers[self.cursor] = number
         self.numbers = tuple(numbers)
-        self.post_message(self.Changed(self))
-
-    def _within(self, number: float) -> float:
-        return max(self.low, min(self.high, number))
+        self.post_message(self.Changed(self.names[self.cursor], number))
 
     def action_walk(self, steps: int) -> None:
         """To the bar beside this one."""
@@ -139,46 +133,38 @@ class Bars(Widget, can_focus=True):
     def action_push(self, steps: float) -> None:
         """A twentieth of the range, times `steps`."""
         self.typed = ""
-        self._set(self._within(self.numbers[self.cursor] + steps * (self.high - self.low) / 20))
+        by = steps * (self.high - self.low) / 20
+        self._set(moved(self.numbers[self.cursor], by, self.low, self.high))
 
     def action_end(self, side: int) -> None:
         """To the lowest or the highest."""
         self.typed = ""
         self._set(self.low if side < 0 else self.high)
 
-    def action_take(self) -> None:
-        """The typed number becomes the bar's, also one beyond its ends; one that is none is forgotten."""
-        typed, self.typed = self.typed, ""
-        try:
-            number = float(typed) if typed else None
-        except ValueError:
-            self.app.bell()
-        else:
-            if number is not None:
-                self._set(number)
+    def take_number(self, number: float) -> None:
+        """The typed number is that of the bar under the cursor."""
+        self._set(number)
 
-    def action_rub(self) -> None:
-        """Rub out the last typed digit."""
-        self.typed = self.typed[:-1]
-
-    def on_key(self, event: events.Key) -> None:
-        """Digits are typed."""
-        if event.character in _DIGITS:
-            event.stop()
-            event.prevent_default()
-            self.typed = (self.typed + (event.character or ""))[:6]
-
-    def on_blur(self) -> None:
-        """Leaving takes what was typed."""
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """The bar under the mouse ends where the mouse is, and so does every other that it is drawn across."""
         self.action_take()
+        self.capture_mouse()
+        self._put(event.x, event.y)
 
-    def on_click(self, event: events.Click) -> None:
-        """A click puts the bar there."""
-        at, rows = event.x // self._step, self._rows
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """A curve is drawn."""
+        if self.app.mouse_captured is self:
+            self._put(event.x, max(1, min(self._rows, event.y)))
+
+    def on_mouse_up(self) -> None:
+        """It is done."""
+        self.release_mouse()
+
+    def _put(self, x: int, y: int) -> None:
+        at, rows = x // self._step, self._rows
         if not 0 <= at < len(self.names):
             return
-        self.action_take()
         self.cursor = at
-        if 1 <= event.y <= rows:
-            share = (rows - event.y + 0.5) / rows
+        if 1 <= y <= rows:
+            share = (rows - y + 0.5) / rows
             self._set(round(self.low + share * (self.high - self.low), 2))

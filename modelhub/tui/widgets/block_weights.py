@@ -33,7 +33,7 @@ class BlockWeights(Vertical):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._given: Weight | None = None
-        self._pushed = False
+        self._pushed: dict[str, float] = {}
 
     def compose(self) -> ComposeResult:
         """The bars."""
@@ -50,6 +50,7 @@ class BlockWeights(Vertical):
 
     def watch_architecture(self) -> None:
         """Other blocks."""
+        self._pushed = {}
         self._draw()
 
     def watch_parameter(self) -> None:
@@ -58,41 +59,35 @@ class BlockWeights(Vertical):
 
     def watch_base(self) -> None:
         """Other numbers for blocks that nothing is said of."""
-        if not self._pushed:
-            self._draw()
+        self._draw()
 
     def watch_choice(self) -> None:
         """Other numbers."""
-        self._given = read_weight(self.choice) if self.choice not in (NONE, EACH) else None
+        self._given, self._pushed = read_weight(self.choice) if self.choice not in (NONE, EACH) else None, {}
         self._draw()
 
     def take(self, weight: Weight | None) -> None:
         """Show a weight that was read from a recipe."""
         self.set_reactive(BlockWeights.choice, NONE if weight is None else EACH)
-        self._given = weight
+        self._given, self._pushed = weight, {}
         self._draw()
 
     def _draw(self) -> None:
         """The bars as the weight has them."""
         names = block_names(self.architecture)
         self.set_class(bool(names) and self.choice != NONE and self.parameter is not None, "-shown")
-        self._pushed = False
-        if not self.has_class("-shown") or self.parameter is None:
-            return
-        values = (self._given or Weight()).numbers(self.architecture, self.base)
-        self.bars.low, self.bars.high = self.parameter.low, self.parameter.high
-        self.bars.show(names, values, self.base)
+        if self.parameter is not None and (weight := self.weight) is not None:
+            self.bars.low, self.bars.high = self.parameter.low, self.parameter.high
+            self.bars.show(names, weight.numbers(self.architecture, self.base), self.base)
 
     @on(Bars.Changed)
-    def _was_pushed(self) -> None:
-        self._pushed = True
+    def _was_pushed(self, message: Bars.Changed) -> None:
+        self._pushed[message.block] = message.number
 
     @property
     def weight(self) -> Weight | None:
-        """What the bars say; None where one number holds for all."""
+        """What the bars say; None where one number holds for all. Blocks that nobody pushed are as they were given."""
         if not self.has_class("-shown"):
             return None
         given = self._given or Weight()
-        if not self._pushed and self._given is not None:
-            return given
-        return Weight(given.base, blocks=self.bars.values, keys=given.keys)
+        return given.revised(self._pushed, self.architecture) if self._pushed else given

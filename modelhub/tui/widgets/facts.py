@@ -9,7 +9,9 @@ from typing import Any
 
 from modelhub.catalog.architectures import architecture
 from modelhub.catalog.asset import PRECISIONS, Asset
-from modelhub.errors import UnknownModelError
+from modelhub.errors import BadRecipeError, UnknownModelError
+from modelhub.merge.recipes.recipe import parse_recipe
+from modelhub.merge.recipes.telling import model_names, output_lines, step_line
 from modelhub.text import human_count, human_size, one_line, plural, printable
 from modelhub.tui.widgets import values
 
@@ -29,6 +31,8 @@ _SIDECAR = {
 }  # fmt: skip
 #: Characters of a description that are shown.
 _DESCRIPTION = 800
+#: Models and steps of a recipe that are shown.
+_PARENTS = 12
 #: Facts that have a place of their own.
 _ELSEWHERE = ("training", "lineage", "declared_base")
 
@@ -65,6 +69,7 @@ def sections(asset: Asset) -> Iterator[Section]:
             labelled=False,
         ),
         Section("Beside it", tuple(_sidecar(asset.sidecar))),
+        Section("Merged from", tuple(_merge(asset.recipe or ""))),
         Section("Components", tuple(_components(asset))),
         Section("Evidence", tuple(_evidence(asset)), labelled=False),
         Section(*_training(asset.facts.get("training"))),
@@ -100,7 +105,7 @@ def _identity(asset: Asset) -> Iterator[Fact]:
         ("lineage", asset.facts.get("lineage")), ("prediction", asset.prediction), ("format", asset.format),
         ("layout", asset.layout), ("dtypes", _dtypes(asset.dtypes)),
         ("parameters", human_count(asset.parameters) if asset.parameters else None), ("size", human_size(asset.size)),
-        ("source", asset.source), ("merge", "carries its recipe" if asset.recipe else None), ("id", f"#{asset.id}"),
+        ("source", asset.source), ("id", f"#{asset.id}"),
     )  # fmt: skip
     yield from (Fact(label, one_line(text)) for label, text in found if text)
 
@@ -166,6 +171,25 @@ def _sidecar(sidecar: dict[str, Any]) -> Iterator[Fact]:
 def _pairs(table: dict[str, Any], *, leave: Iterable[str] = ()) -> Iterator[Fact]:
     shown = {name: value for name, value in table.items() if name not in leave}
     return (Fact(name, text) for name, text in values.pairs(shown).items())
+
+
+def _merge(recipe: str) -> Iterator[Fact]:
+    """The models of a merge by their letters, and what was done with them."""
+    if not recipe:
+        return
+    try:
+        read = parse_recipe(recipe)
+    except BadRecipeError as error:
+        yield Fact("recipe", f"cannot be read: {printable(error.message)}", "warn")
+        return
+    names = model_names(read)
+    yield from (Fact(one_line(key), name) for key, name in list(names.items())[:_PARENTS])
+    if len(names) > _PARENTS:
+        yield Fact("", f"and {plural(len(names) - _PARENTS, 'more model')}", "muted")
+    for step in read.steps[:_PARENTS]:
+        yield Fact(one_line(step.name) or "result", step_line(step))
+    if rest := ", ".join(output_lines(read)):
+        yield Fact("", rest, "muted")
 
 
 def _evidence(asset: Asset) -> Iterator[Fact]:

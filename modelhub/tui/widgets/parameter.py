@@ -37,6 +37,8 @@ class ParameterField(Horizontal):
     @property
     def value(self) -> Value | Weight:
         """What it is set to. Raises UsageError for what cannot be."""
+        if not self.children:  # not composed yet
+            return self._value
         if self.parameter.kind == "flag":
             return self.query_one(Checkbox).value
         if self.parameter.kind == "choice":

@@ -10,15 +10,16 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
-from textual.widget import Widget
 
 from modelhub.tui.widgets.ink import ink
+from modelhub.tui.widgets.typed import TypedNumber, moved
 
-_DIGITS = frozenset("0123456789.-")
+#: Cells of a number, unless it is longer.
+_NUMBER = 6
 
 
-class Slider(Widget, can_focus=True):
-    """`label ━━━━●──── 0.30`. `value` stays within `low` and `high`; the track covers that range."""
+class Slider(TypedNumber, can_focus=True):
+    """`label ━━━━●──── 0.30`. The track covers `low` to `high`; a `value` that is typed or given may lie beyond."""
 
     ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -28,8 +29,6 @@ class Slider(Widget, can_focus=True):
         Binding("shift+right,L", "nudge(0.2)", "A little more", show=False, id="slider.little_more"),
         Binding("home", "end(-1)", "Lowest", show=False, id="slider.lowest"),
         Binding("end", "end(1)", "Highest", show=False, id="slider.highest"),
-        Binding("enter", "take", "Take the typed number", show=False, id="slider.take"),
-        Binding("backspace", "rub", "Rub out", show=False, id="slider.rub"),
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "slider--label",
@@ -40,7 +39,6 @@ class Slider(Widget, can_focus=True):
     }
 
     value: reactive[float] = reactive(0.0)
-    typed: reactive[str] = reactive("")
 
     @dataclass
     class Changed(Message):
@@ -55,70 +53,67 @@ class Slider(Widget, can_focus=True):
         self.set_reactive(Slider.value, value)
         self.tooltip = tooltip or None
 
-    def validate_value(self, value: float) -> float:
-        """Within the ends, without the dust of binary fractions."""
-        return round(max(self.low, min(self.high, value)), 6)
-
     def watch_value(self, value: float) -> None:
         """Tell who listens."""
         self.post_message(self.Changed(self, value))
 
     def render(self) -> Text:
         """Label, track, knob and number."""
-        number = f"{self.typed}▏" if self.typed else f"{self.value:.2f}".rstrip("0").ljust(4, "0")
-        span = self._span()
-        knob = round((self.value - self.low) / (self.high - self.low) * (span - 1)) if self.high > self.low else 0
+        span, share = self._span(), (self.value - self.low) / ((self.high - self.low) or 1.0)
+        knob = round((span - 1) * max(0.0, min(1.0, share)))
         return Text.assemble(
             (f"{self.label:<7}"[:12], ink(self, "slider--label")), " ",
             ("━" * knob, ink(self, "slider--done")),
             ("●", ink(self, "slider--knob")),
             ("─" * (span - knob - 1), ink(self, "slider--rest")),
-            (f" {number:<6}", ink(self, "slider--typing" if self.typed else "slider--knob")),
+            (f" {self._number:<{_NUMBER}}", ink(self, "slider--typing" if self.typed else "slider--knob")),
             no_wrap=True, end="",
         )  # fmt: skip
+
+    @property
+    def _number(self) -> str:
+        return self.number_text(self.value)
 
     def _left(self) -> int:
         return len(f"{self.label:<7}"[:12]) + 1
 
     def _span(self) -> int:
         """Cells of the track."""
-        return max(4, self.size.width - self._left() - 7)
+        return max(4, self.size.width - self._left() - 1 - max(_NUMBER, len(self._number)))
 
     def action_nudge(self, steps: float) -> None:
         """A twentieth of the range, times `steps`."""
         self.typed = ""
-        self.value += steps * (self.high - self.low) / 20
+        self.value = moved(self.value, steps * (self.high - self.low) / 20, self.low, self.high)
 
     def action_end(self, side: int) -> None:
         """To the lowest or the highest."""
         self.typed = ""
         self.value = self.low if side < 0 else self.high
 
-    def action_take(self) -> None:
-        """The typed number becomes the value; one that is none is forgotten."""
-        typed, self.typed = self.typed, ""
-        try:
-            self.value = float(typed) if typed else self.value
-        except ValueError:
-            self.app.bell()
+    def take_number(self, number: float) -> None:
+        """The typed number is the value."""
+        self.value = number
 
-    def action_rub(self) -> None:
-        """Rub out the last typed digit."""
-        self.typed = self.typed[:-1]
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """The knob comes to where the mouse is on the track, and follows it until the button is let go."""
+        if -0.05 <= self._place(event.x) <= 1.05:
+            self.capture_mouse()
+            self._put(event.x)
 
-    def on_key(self, event: events.Key) -> None:
-        """Digits are typed."""
-        if event.character in _DIGITS:
-            event.stop()
-            event.prevent_default()
-            self.typed = (self.typed + (event.character or ""))[:6]
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """The knob follows."""
+        if self.app.mouse_captured is self:
+            self._put(event.x)
 
-    def on_blur(self) -> None:
-        """Leaving takes what was typed."""
-        self.action_take()
+    def on_mouse_up(self) -> None:
+        """There it stays."""
+        self.release_mouse()
 
-    def on_click(self, event: events.Click) -> None:
-        """A click on the track puts the knob there."""
-        place = (event.x - self._left()) / max(1, self._span() - 1)
-        if -0.05 <= place <= 1.05:
-            self.value = round(self.low + place * (self.high - self.low), 2)
+    def _place(self, x: int) -> float:
+        return (x - self._left()) / max(1, self._span() - 1)
+
+    def _put(self, x: int) -> None:
+        self.typed = ""
+        place = max(0.0, min(1.0, self._place(x)))
+        self.value = round(self.low + place * (self.high - self.low), 2)

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from modelhub.formats.opening import open_source
 from modelhub.merge.explain.fitting import fit
 from modelhub.merge.explain.nice import nicest
-from modelhub.merge.explain.spots import Shared
+from modelhub.merge.explain.roll import Shared
 from modelhub.merge.explain.sums import WINDOW, Sums, equal, measure, total
 from modelhub.merge.weighing.weights import Spot
 

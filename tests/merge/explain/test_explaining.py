@@ -392,6 +392,14 @@ def test_models_that_differ_by_few_steps_of_their_precision(bench: Bench) -> Non
         assert row.verdict == "cannot tell" or far <= 4 * (row.errors["B"] or 0), row
 
 
+def test_weights_that_rounding_hides_are_not_told_as_certain(bench: Bench) -> None:
+    near = bench.put("near", tuned(bench.load("a"), 5, size=0.004, dtype=torch.bfloat16))
+    a = bench.put("a16", tuned(bench.load("a"), 6, size=0.0, dtype=torch.bfloat16))
+    bench.put("m", a | {n: a[n].lerp(near[n], 0.4) for n in weights_only(a)})
+    found = bench.explain("m", ["a16", "near"])
+    assert found.verdict == "cannot tell" and found.words[0].startswith("perhaps "), found.words
+
+
 @pytest.mark.parametrize("method", ["weighted sum", "add difference"])
 def test_merges_of_a1111_which_rounds_in_between_are_found(bench: Bench, method: str) -> None:
     a, b, c = (bench.load(name) for name in "abc")

@@ -36,6 +36,12 @@ def test_slerp_along_a_line_is_a_weighted_sum(factor: float) -> None:
     np.testing.assert_allclose(result("slerp", a, b, alpha=0.3), 0.7 * a + 0.3 * b, atol=1e-5)
 
 
+def test_slerp_of_a_length_that_is_next_to_nothing_is_a_weighted_sum() -> None:
+    a, b = np.float32([1e-45, 0, 0]), np.float32([0, 1e12, 3])
+    for one, two in ((a, b), (b, a)):
+        np.testing.assert_allclose(result("slerp", one, two, alpha=0.25), 0.75 * one + 0.25 * two, rtol=1e-6)
+
+
 def test_perpendicular_adds_at_right_angles() -> None:
     a, b = two()
     c = two(apart=0.2)[1]

@@ -53,3 +53,10 @@ def test_too_few_models_are_not_accepted(count: int) -> None:
 
     assert not find_method("model-stock").accepts(count)
     assert find_method("geometric-median").accepts(2)
+
+
+def test_a_tensor_that_is_not_finite_does_not_become_the_base_in_silence() -> None:
+    base, *models = points(4)
+    models[1][7], models[2][9] = np.nan, np.inf
+    found = result("model-stock", base, *models)
+    assert np.flatnonzero(~np.isfinite(found)).tolist() == [7, 9], "where the engine counts and tells it"

@@ -6,6 +6,7 @@ import torch
 from applying import result
 
 from modelhub.merge.methods.ranks import _part_way
+from modelhub.merge.registry import find_method
 
 
 def matrices(rows: int, columns: int, seed: int = 6) -> tuple[np.ndarray, np.ndarray]:
@@ -65,6 +66,20 @@ def test_a_wide_matrix_is_turned_as_the_whole_one_would_be() -> None:
     np.testing.assert_allclose(result("rotate", a, b, alignment=1.0), x @ u @ v + b.mean(0), atol=1e-8)
 
 
+@pytest.mark.parametrize("shape", [(5, 30), (20, 30), (30, 30)])
+def test_a_part_of_the_way_does_not_depend_on_the_order_of_columns(shape: tuple[int, int]) -> None:
+    a, b = (x.astype(np.float64) for x in matrices(*shape))
+    order = np.random.default_rng(4).permutation(shape[1])
+    found = result("rotate", a, b, alignment=0.5)
+    np.testing.assert_allclose(result("rotate", a[:, order], b[:, order], alignment=0.5), found[:, order], atol=1e-7)
+
+
 def test_a_vector_is_one_row() -> None:
     a, b = matrices(2, 500)[0]
     np.testing.assert_allclose(result("rotate", a, b, alignment=0.25), 0.75 * a + 0.25 * b, atol=1e-6)
+
+
+def test_a_rotation_of_numbers_near_the_largest() -> None:
+    a, b = (torch.randn(12, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) for seed in (1, 2))
+    found = find_method("rotate").function(a * 1e200, b * 1e200, alignment=1.0, alpha=0.0) / 1e200
+    torch.testing.assert_close(found, find_method("rotate").function(a, b, alignment=1.0, alpha=0.0))

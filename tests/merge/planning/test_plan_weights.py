@@ -62,7 +62,8 @@ def test_blocks_that_the_architecture_lacks_are_refused_before_any_work(bench: B
 
 
 def test_a_number_at_an_end_gives_a_tensor_as_it_is_and_computes_nothing(bench: Bench) -> None:
-    planned = bench.plan(weighed(Weight(base=0.5, components={"te1": 1.0}, blocks={"M00": 0.0, "IN00": 1.0})))
+    recipe = weighed(Weight(base=0.5, components={"te1": 1.0}, blocks={"M00": 0.0, "IN00": 1.0}))
+    planned = bench.plan(recipe)
     reasons = planned.report.reasons
     assert reasons[FC1] == reasons[FIRST] == "by its weights that of b alone"
     assert reasons[MIDDLE] == "by its weights that of a alone"
@@ -71,7 +72,7 @@ def test_a_number_at_an_end_gives_a_tensor_as_it_is_and_computes_nothing(bench: 
     a[MIDDLE][0, 0, 0, 0] = float("nan")
     a[FIRST][0] = float("inf")
     bench.put("a", a)
-    result = bench.merged(planned.recipe)
+    result = bench.merged(recipe)
     assert torch.equal(result[FIRST], b[FIRST]), "an infinite A with no weight does not spoil it"
     assert result[MIDDLE][0, 0, 0, 0].isnan()
 

@@ -1,12 +1,12 @@
-"""What a person says of a merge: values by kind, block weights over a base, components by letter or REF."""
+"""What a person says of parameters: values by kind, and block weights over a base."""
 
 from __future__ import annotations
 
 import pytest
 
-from modelhub.errors import BadRecipeError, ModelhubError, UsageError
-from modelhub.merge.recipes.asking import asked_recipe, block_parameter, plain, read_value, shown_value, with_blocks
-from modelhub.merge.recipes.recipe import ModelRef
+from modelhub.errors import ModelhubError, UsageError
+from modelhub.merge.recipes.asking import block_parameter, read_value, shown_value, with_blocks, without_blocks
+from modelhub.merge.recipes.values import plain
 from modelhub.merge.registry import find_method, methods
 from modelhub.merge.weighing.weights import Weight, read_weight
 
@@ -84,23 +84,28 @@ def test_plain_takes_nothing_away() -> None:
         assert plain(weight) is weight
 
 
-def test_components_are_letters_of_the_models_or_models_of_their_own() -> None:
-    recipe = asked_recipe("weighted-sum", ["x", "y"], vae="B", take={"te1": "y", "te2": "other", "t5": "A"})
-    assert recipe.vae == "B"
-    assert recipe.take == {"te1": "B", "te2": "TE2", "t5": "A"}
-    assert recipe.models == {"A": ModelRef("x"), "B": ModelRef("y"), "TE2": ModelRef("other")}
-    recipe = asked_recipe("weighted-sum", ["x", "y"], vae="good.vae", take={"text_encoder": "good.vae"})
-    assert (recipe.vae, recipe.take, len(recipe.models)) == ("VAE", {"text_encoder": "VAE"}, 3)
-    assert asked_recipe("weighted-sum", ["x", "y"], vae="merge").vae == "merge"
+def test_values_are_read_back_to_the_bit() -> None:
+    for name, value in (
+        ("alpha", 0.30000000000000004),
+        ("alpha", 1e-9),
+        ("density", -12345678.9),
+        ("seed", 4294967295),
+        ("weights", (0.1234567890123, 1e22)),
+        ("alpha", read_weight("GRAD_V, te1=0.1234567890123, 0.3")),
+    ):
+        parameter = find_method("dare").parameter(name)
+        assert parameter is not None
+        assert read_value(parameter, shown_value(value)) == value
 
 
-def test_any_number_of_models_have_letters() -> None:
-    recipe = asked_recipe("average", [f"m{n}" for n in range(60)], parameters={"weights": (1.0,) * 60})
-    assert len(recipe.models) == 60 and recipe.steps[0].inputs == tuple(recipe.models)
-
-
-def test_a_recipe_that_does_not_add_up_is_refused() -> None:
-    with pytest.raises(BadRecipeError, match="takes 2 models"):
-        asked_recipe("weighted-sum", ["x"])
-    with pytest.raises(BadRecipeError, match="no component 'nose'"):
-        asked_recipe("weighted-sum", ["x", "y"], only=["nose"])
+def test_block_weights_are_taken_off_the_number_below_them() -> None:
+    method = find_method("tensor-sum")
+    for said in (
+        {"alpha": 0.5, "beta": 0.1},
+        {"alpha": read_weight("0.3, IN00=1"), "beta": 0.1},
+        {"alpha": 0.3, "beta": read_weight("0.3, IN00=1")},
+    ):
+        values, weight = without_blocks(method, said)
+        assert (values if weight is None else with_blocks(method, values, weight)) == said
+        assert values["beta"] == said["beta"]
+    assert without_blocks(method, {"alpha": read_weight("IN00=1")}) == ({}, read_weight("IN00=1"))

@@ -117,6 +117,9 @@ STEP = '[[steps]]\nmethod = "weighted-sum"\ninputs = ["A", "B"]\n'
         ('[models]\nA = { ref = "a", sha256 = "xyz" }\nB = "b"\n' + STEP, "not 64 hexadecimal"),
         ("[models]\nA = 5\nB = 'b'\n" + STEP, "Model A must be a table"),
         ("models = 5\n" + STEP, "must be a table"),
+        (f"[models]\nA = [0x{'f' * 9000}]\nB = 'b'\n" + STEP, "too long to show"),
+        (".".join(["a"] * 20_000) + " = 1\n" + MODELS + STEP, "too many parts"),
+        (MODELS + "".join(f"M{at} = 'x'\n" for at in range(1000)) + STEP, "1,000 models .* M29, …"),
         ("name = 7\n" + MODELS + STEP, "name must be a text"),
     ],
 )
@@ -218,6 +221,16 @@ def test_a_simple_recipe_takes_everything_that_a_text_takes() -> None:
         "alpha": 0.25
     }
     assert parse_recipe(recipe.dumps()) == recipe
+
+
+def test_components_are_letters_of_the_models_or_models_of_their_own() -> None:
+    recipe = simple_recipe("weighted-sum", ["x", "y"], vae="B", take={"te1": "y", "te2": "other", "t5": "A"})
+    assert recipe.vae == "B"
+    assert recipe.take == {"te1": "B", "te2": "TE2", "t5": "A"}
+    assert recipe.models == {"A": ModelRef("x"), "B": ModelRef("y"), "TE2": ModelRef("other")}
+    recipe = simple_recipe("weighted-sum", ["x", "y"], vae="good.vae", take={"text_encoder": "good.vae"})
+    assert (recipe.vae, recipe.take, len(recipe.models)) == ("VAE", {"text_encoder": "VAE"}, 3)
+    assert simple_recipe("weighted-sum", ["x", "y"], vae="merge").vae == "merge"
 
 
 def test_there_are_letters_for_any_number_of_models() -> None:

@@ -1,6 +1,7 @@
 """Recipe files, of every program by their endings."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,14 @@ def test_each_is_read_by_its_ending(tmp_path: Path) -> None:
 def test_what_is_wrong_is_said_with_the_path(tmp_path: Path, name: str, content: bytes, what: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(BadRecipeError, match=what):
+        read_recipe(tmp_path / name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.parametrize("name", ["a.toml", "a.mecha"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(FileError, match="pipe"):
         read_recipe(tmp_path / name)
 
 

@@ -288,3 +288,13 @@ def test_no_torch():
         "import sys; import modelhub.merge.weighing.weights; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_other_numbers_for_blocks_leave_the_rest_and_reach_the_text_encoders() -> None:
+    given = read_weight("GRAD_V, te=0.2, te2=0.4, vae=0.7, IN04=0.1, *attn*=0.9, 0.3")
+    said = given.revised({"IN00": 1.5}, "sdxl")
+    assert said == read_weight("GRAD_V, te=0.2, te2=0.4, vae=0.7, IN00=1.5, IN04=0.1, *attn*=0.9, 0.3")
+    said = given.revised({"BASE": 0.6}, "sdxl")
+    assert said.numbers("sdxl", 0.5) == given.numbers("sdxl", 0.5) | {"BASE": 0.6}
+    assert (said.components["te1"], said.components["te2"], said.components["vae"]) == (0.6, 0.6, 0.7)
+    assert read_weight("GRAD_V").revised({"BASE": 0.6}, "sdxl") == read_weight("GRAD_V, BASE=0.6")

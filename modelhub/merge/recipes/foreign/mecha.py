@@ -7,7 +7,7 @@ Source of the methods: sd_mecha/extensions/builtin/merge_methods of sd-mecha 1.1
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from modelhub.errors import BadRecipeError
@@ -19,6 +19,7 @@ from modelhub.merge.recipes.foreign.mecha_values import (
     Difference,
     Mask,
     Perpendicular,
+    Scaled,
     Ties,
     Value,
     block_weight,
@@ -30,7 +31,15 @@ from modelhub.merge.weighing.weight import Weight
 from modelhub.text import brief
 
 _NOTE = "sd-mecha's recipe does not tell the precision of the file; its own default is fp16."
-_ROWS = "sd-mecha rounds the ends of tensor_sum's rows, and modelhub leaves fractions out: they may differ by a row."
+#: What differs of methods that are the same but for details.
+_DETAILS = {
+    "tensor-sum": "sd-mecha rounds the ends of tensor_sum's rows, and modelhub leaves fractions out: they may differ "
+    "by a row.",
+    "ties": "sd-mecha's ties_sum may keep one number more or less of each tensor than a density does.",
+    "geometric-median": "sd-mecha stops looking for a median that is one of the models before it is there: they may "
+    "differ by some thousandths of the way.",
+}
+_SINGLE = "singleton-mecha"
 _ELSEWHERE = "Write the recipe down by hand; `modelhub methods` lists what there is."
 
 
@@ -61,7 +70,7 @@ class _Reader:
         if line.command == "dict":
             self.values.append(named)
         elif line.command == "literal":
-            self.values.append(words[0] if words else None)
+            self.values.append(_literal(words, named))
         elif line.command == "model":
             self.values.append(self._model(words, named))
         else:
@@ -78,8 +87,8 @@ class _Reader:
         return Recipe(models, tuple(steps), vae=MERGE_VAE, notes=self._notes(steps))
 
     def _notes(self, steps: list[Step]) -> tuple[str, ...]:
-        more = (_ROWS,) if any(step.method == "tensor-sum" for step in steps) else ()
-        return (_NOTE, *more)
+        methods = {step.method for step in steps}
+        return (_NOTE, *(note for method, note in _DETAILS.items() if method in methods))
 
     def _needed(self, last: str) -> list[Step]:
         wanted, found = {last}, []
@@ -187,6 +196,13 @@ class _Reader:
             name = steps[name].inputs[0]
         return name
 
+    def _scale(self, call: Call) -> Value:
+        """A difference times a number, which is part of how much of it is added."""
+        delta, by = call.inputs[0], call.parameters["alpha"]
+        if isinstance(by, dict) or isinstance(delta, Scaled | int | float | dict):
+            raise self._wrong("scales by weights of blocks, or what is no difference, which has no equal here")
+        return Scaled(delta, float(self._number(by)))  # type: ignore[arg-type]
+
     def _subtract(self, call: Call) -> Value:
         return Difference(*(self._model_of(value) for value in call.inputs))
 
@@ -219,6 +235,10 @@ class _Reader:
         """add_difference: what the difference is tells the method."""
         model, delta = call.inputs
         alpha, a = call.parameters["alpha"], self._model_of(model)
+        if isinstance(delta, Scaled):
+            if not isinstance(alpha, int | float):
+                raise self._wrong("adds a scaled difference by weights of blocks, which has no equal here")
+            delta, alpha = delta.delta, alpha * delta.by
         if isinstance(delta, Difference):
             if isinstance(alpha, Mask):
                 return self._masked(a, delta, alpha)
@@ -245,6 +265,15 @@ class _Reader:
         return self._step("task-arithmetic", inputs, {**parameters, "normalize": True})
 
 
+def _literal(words: Sequence[Value], named: Mapping[str, Value]) -> Value:
+    """What a literal says; sd-mecha 1.1.8 writes a single value as a dict of one, in a configuration of its own."""
+    value = words[0] if words else None
+    config = named.get("model_config")
+    if isinstance(config, _Text) and config.text == _SINGLE and isinstance(value, dict) and len(value) == 1:
+        return next(iter(value.values()))
+    return value
+
+
 class _Text(tuple[str]):
     """A text of the recipe, so that it is not taken for the name of a model or step."""
 
@@ -266,6 +295,7 @@ def _kind(value: Value) -> str:
 
 _MAKERS: dict[str, Callable[[_Reader, Call], Value]] = {
     "fallback": _Reader._fallback,
+    "scale": _Reader._scale,
     "subtract": _Reader._subtract,
     "perpendicular_component": _Reader._perpendicular,
     "n_average": _Reader._average,
@@ -273,6 +303,7 @@ _MAKERS: dict[str, Callable[[_Reader, Call], Value]] = {
     "train_difference_mask": _Reader._mask,
     "add_opposite_mask": _Reader._mask,
     "add_difference": _Reader._add,
+    "convert_singleton": _Reader._same,
     "convert_sd1_blocks_to_ldm": _Reader._same,
     "convert_sdxl_blocks_to_sgm": _Reader._same,
 }

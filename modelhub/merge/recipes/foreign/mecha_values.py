@@ -40,6 +40,13 @@ class Average(NamedTuple):
         return self.differences[0].base
 
 
+class Scaled(NamedTuple):
+    """A difference, or something made of some, times a number."""
+
+    delta: Value
+    by: float
+
+
 class Ties(NamedTuple):
     """TIES of differences from one model; signs are voted for by sums of numbers, or by counting them."""
 
@@ -101,6 +108,8 @@ SIGNATURES: dict[str, Signature] = {
     "ties_sum": Signature(0, {"k": 1.0, "vote_sgn": False}),
     "clamp": Signature(0, {"stiffness": 0.0}, "clamp", fixed={"stiffness": 0.0}),
     "fallback": Signature(2),
+    "scale": Signature(1, {"alpha": 1.0}),
+    "convert_singleton": Signature(1),
     "convert_sd1_blocks_to_ldm": Signature(1),
     "convert_sdxl_blocks_to_sgm": Signature(1),
 }

@@ -27,10 +27,10 @@ def read_foreign(source: Mapping[str, str] | str) -> Recipe:
     """
     if isinstance(source, str):
         return _of_text(source)
-    if source.get(MECHA):
-        return checked(read_mecha(source[MECHA]))
     if source.get(WEBUI):
         return _of_json(read_json(source[WEBUI], f"The metadata's {WEBUI}"), table_or_nothing(source.get(MODELS)))
+    if source.get(MECHA):
+        return checked(read_mecha(source[MECHA]))
     raise BadRecipeError("The metadata has no recipe of a program that modelhub knows.", f"Known are: {_known()}.")
 
 

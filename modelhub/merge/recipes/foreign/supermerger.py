@@ -100,7 +100,7 @@ def _weights(table: Mapping[str, Any], which: str) -> list[float]:
     if not isinstance(items, list) or len(items) > 61:
         raise _bad_weights(which, "no list of numbers")
     numbers = [number_of({"weight": item}, "weight") for item in items]
-    if isinstance(found, str) and len(numbers) in (26, 61):
+    if len(numbers) in (26, 61):
         numbers = numbers[1:]  # as the user typed it: the base comes first
     if len(numbers) not in _BLOCKS:
         raise _bad_weights(which, f"{len(numbers)} numbers")

@@ -191,3 +191,35 @@ def test_any_path_is_a_name(path: str) -> None:
         assert "no path" in error.message and not path.strip()
         return
     assert recipe.models["B"] == ModelRef("b")
+
+
+#: What sd-mecha 1.1.8 writes before every plain number, the line of the dict filled in.
+SINGLE = 'dict key={value}\nliteral &{at} model_config="singleton-mecha" merge_space="param"\nmerge "convert_singleton" &{after}\n'
+
+
+def single(value: object, at: int) -> str:
+    return SINGLE.format(value=value, at=at, after=at + 1)
+
+
+def test_numbers_as_the_newest_version_writes_them() -> None:
+    assert step(single(0.7, 3) + 'merge "weighted_sum" &0 &1 &5') == ("weighted-sum", "AB", {"alpha": 0.7})
+    text = 'merge "subtract" &1 &2\n' + single(0.7, 4) + 'merge "add_difference" &0 &3 &6\nmerge "fallback" &7 &0\n'
+    assert step(text) == ("add-difference", "ABC", {"alpha": 0.7})
+    text = single(0.0, 3) + 'merge "clamp" &0 &1 &2 stiffness=&5'
+    assert step(text) == ("clamp", "ABC", {"stiffness": 0.0})
+    text = 'merge "subtract" &1 &0\nmerge "subtract" &2 &0\n' + single("true", 5) + single(0.3, 8)
+    text += 'merge "ties_sum" &3 &4 k=&10 vote_sgn=&7\nmerge "add_difference" &0 &11'
+    method, inputs, parameters = step(text)
+    assert (method, inputs, parameters["density"], parameters["sign"]) == ("ties", "ABC", 0.3, "sum")
+    text = 'dict IN00=0.1\nliteral &3 model_config="sd1-supermerger_blocks" merge_space="param"\n' + single(0.5, 5)
+    text += 'merge "fallback" &4 &7\nmerge "convert_sd1_blocks_to_ldm" &8\nmerge "weighted_sum" &0 &1 &9'
+    weight = step(text)[2]["alpha"]
+    assert (weight.base, dict(weight.blocks)) == (0.5, {"IN00": 0.1})
+
+
+def test_a_scaled_difference_is_added_in_part() -> None:
+    text = 'merge "subtract" &1 &2\nmerge "scale" &3 0.5\nmerge "add_difference" &0 &4 alpha={alpha}'
+    assert step(text.format(alpha=0.8)) == ("add-difference", "ABC", {"alpha": 0.4})
+    for wrong in ('merge "scale" &0 0.5', 'dict IN00=0.5\nmerge "subtract" &1 &2\nmerge "scale" &4 &3'):
+        with pytest.raises(BadRecipeError, match="Line"):
+            read(MODELS + wrong + '\nmerge "add_difference" &0 &' + str(wrong.count("\n") + 3))

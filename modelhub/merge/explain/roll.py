@@ -29,11 +29,6 @@ class Shared:
     theirs: tuple[str, ...]
     channels: int | None = None
 
-    @property
-    def group(self) -> tuple[str, str | None]:
-        """Its component and block."""
-        return self.spot.component, self.spot.block
-
 
 @dataclass
 class Roll:

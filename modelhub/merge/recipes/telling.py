@@ -1,0 +1,46 @@
+"""Recipes told to a person: a line for each step, for each model, and for what becomes of the components."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from modelhub.merge.recipes.asking import shown_value
+from modelhub.merge.recipes.parts import Recipe, Step, last_part
+from modelhub.text import one_line
+
+_NO_NAMES: Mapping[str, str] = {}
+
+
+def step_line(step: Step, names: Mapping[str, str] = _NO_NAMES) -> str:
+    """`weighted-sum A B  alpha 0.3`; an input that `names` has is called by that name."""
+    said = ", ".join(f"{name} {shown_value(value)}" for name, value in step.parameters.items())
+    only = f"  only {', '.join(step.only)}" if step.only else ""
+    inputs = " ".join(names.get(name, name) for name in step.inputs)
+    return one_line(f"{step.method} {inputs}  {said}".rstrip() + only)
+
+
+def model_names(recipe: Recipe) -> dict[str, str]:
+    """What the models are called: the last parts of their paths."""
+    return {key: one_line(last_part(model.ref)) for key, model in recipe.models.items()}
+
+
+def output_lines(recipe: Recipe, names: Mapping[str, str] = _NO_NAMES) -> Iterator[str]:
+    """What the recipe says beside its steps: where components come from, and how the result is stored."""
+    for part, key in {"vae": recipe.vae, **recipe.take}.items():
+        if key:
+            yield one_line(f"{part} of {names.get(key, key)}" if key in recipe.models else f"{part} merged, too")
+    yield from ([f"stored as {recipe.dtype}"] if recipe.dtype else [])
+    yield from ([f"computed as {recipe.compat} does"] if recipe.compat else [])
+    yield from ["A's EMA weights are kept"] if recipe.ema == "keep" else []
+
+
+def recipe_lines(recipe: Recipe) -> list[str]:
+    """The steps with the models by name, then all else that the recipe says, and its notes."""
+    names = {key: _stem(name) for key, name in model_names(recipe).items()}
+    steps = [one_line(f"{step.name or 'result'} = {step_line(step, names)}") for step in recipe.steps]
+    rest = ", ".join(output_lines(recipe, names))
+    return [*steps, *([rest] if rest else []), *map(one_line, recipe.notes)]
+
+
+def _stem(name: str) -> str:
+    return name.rsplit(".", 1)[0] or name

@@ -1,0 +1,28 @@
+"""Signals: the first cancels, the second interrupts, and no other comes in the way of the cleaning up."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from modelhub.cli.stopping import stoppable
+from modelhub.jobs import Job
+
+
+def test_only_the_second_signal_interrupts() -> None:
+    job, cleaned = Job("test"), False
+    with stoppable(job):
+        signal.raise_signal(signal.SIGINT)
+        assert job.cancelled
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        finally:
+            for _ in range(3):
+                signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+            cleaned = True
+    assert cleaned
+    with pytest.raises(KeyboardInterrupt):  # as it was before
+        signal.raise_signal(signal.SIGINT)
