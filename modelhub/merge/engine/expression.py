@@ -27,8 +27,9 @@ from modelhub.text import brief
 if TYPE_CHECKING:
     import torch
 
-#: Elements per window of what is not native: several inputs in fp32 stay in a cache beside each other.
-WINDOW = 64 * 1024
+#: Elements per window of a first pass, and of rows. Smaller ones would stay in a cache beside each other, but every
+#: call of torch lets another thread take its turn, and that costs more.
+WINDOW = 128 * 1024
 
 
 class Node(ABC):

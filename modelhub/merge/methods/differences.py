@@ -27,6 +27,7 @@ def add_difference(
     c: Tensor,
     *,
     alpha: float = number(1.0, low=0, high=2, help="how much of the difference B − C"),
+    out: Tensor | None = None,
 ) -> Tensor:
     """A + α·(B − C).
 
@@ -35,7 +36,9 @@ def add_difference(
     Source: the "Add difference" of AUTOMATIC1111's checkpoint merger; task arithmetic with one task (Ilharco et al.,
     2022, arXiv:2212.04089).
     """
-    return (b - c).mul_(alpha).add_(a)
+    import torch
+
+    return torch.sub(b, c, out=out).mul_(alpha).add_(a)
 
 
 @method("add-difference-clamped", "Add difference, clamped", pick=nothing_added)

@@ -319,7 +319,7 @@ def test_grains_are_what_is_made_at_once(scope) -> None:
 
     a, b = leaf(noise(1, 200, 1000), "F16"), leaf(noise(2, 200, 1000), "F16")
     plan = planned({"t": (apply(one, a, b), "F16"), "u": (apply(SUM, a, b), "F16"), "v": (a, "F16"), "w": (a, "F32")})
-    assert plan.grain("t") == (65 * 2000 if scope == "rows" else 400_000)
+    assert plan.grain("t") == (131 * 2000 if scope == "rows" else 400_000)
     assert (plan.grain("u"), plan.grain("v"), plan.grain("w")) == (2, 2, 4)
 
 
