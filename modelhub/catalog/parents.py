@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from itertools import accumulate
 from typing import Any, NamedTuple
 
+from modelhub.formats.json_file import is_deeper
 from modelhub.formats.toml import read_toml
 from modelhub.text import one_line
 
@@ -122,9 +122,7 @@ def _models(metadata: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _json(text: str) -> Any:
-    if not text or len(text) > _LONGEST:
-        return None
-    if max(accumulate((char in "[{") - (char in "]}") for char in text), default=0) > _DEEPEST:
+    if not text or len(text) > _LONGEST or is_deeper(text, _DEEPEST):
         return None
     try:
         return json.loads(text)

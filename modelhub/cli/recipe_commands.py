@@ -145,12 +145,10 @@ def _branch(one: Ancestor, indent: str) -> Iterator[str]:
 
 def _made(one: Ancestor, indent: str) -> Iterator[str]:
     """How a merge was made, a line for each step."""
-    from modelhub.merge.recipes.asking import shown_value
+    from modelhub.merge.recipes.telling import step_line
 
     for step in one.recipe.steps if one.recipe else ():
-        said = ", ".join(f"{name} {shown_value(value)}" for name, value in step.parameters.items())
         name = f"{step.name} = " if step.name else ""
-        line = f"{indent}{name}{step.method} {' '.join(step.inputs)}  {said}".rstrip()
-        yield from wrapped(one_line(line), len(indent) + 2)
+        yield from wrapped(one_line(f"{indent}{name}{step_line(step)}"), len(indent) + 2)
     if one.note:
         yield from wrapped(one_line(f"{indent}({one.note})"), len(indent) + 2)

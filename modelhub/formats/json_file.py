@@ -1,8 +1,9 @@
-"""JSON files that stand beside weights, of unknown origin: read within bounds of size, depth and number."""
+"""JSON from strangers, beside weights or in them: read within bounds of size, depth and number."""
 
 from __future__ import annotations
 
 import json
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,11 @@ from modelhub.formats.handle import read_bounded
 MAX_BYTES = 16_000_000
 _MAX_COUNTS = {b"{": 20_000, b"[": 20_000, b",": 300_000}
 _BROKEN = "The file is damaged; download or copy it again."
+
+
+def is_deeper(text: str, most: int) -> bool:
+    """Whether a text has more than `most` brackets in brackets; those in its strings count too."""
+    return max(accumulate((char in "[{") - (char in "]}") for char in text), default=0) > most
 
 
 def read_table(path: str | Path) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from itertools import accumulate
 from typing import Any
 
 from modelhub.errors import BadRecipeError
+from modelhub.formats.json_file import is_deeper
 from modelhub.text import brief
 
 #: Characters of a text, and brackets in brackets: far more than any recipe has.
@@ -19,8 +19,7 @@ def read_json(text: str, what: str) -> dict[str, Any]:
     """The object that `text` is. Raises BadRecipeError, which begins with `what`."""
     if len(text) > 2 * _LONGEST:
         raise BadRecipeError(f"{what} is longer than any recipe.", "Take only the recipe itself.")
-    steps = ((char in "[{") - (char in "]}") for char in text)
-    if max(accumulate(steps), default=0) > _DEEPEST:
+    if is_deeper(text, _DEEPEST):
         raise BadRecipeError(f"{what} is nested too deeply.", "It is no recipe of a merge.")
     try:
         found = json.loads(text, parse_constant=_no_constant)
