@@ -11,7 +11,7 @@ from modelhub.cli.merge_options import add_ancestor, add_parameters, asked_names
 from modelhub.cli.merge_words import merge_json, merge_lines, plan_json, plan_lines
 from modelhub.cli.options import REF_HELP, command, path_word
 from modelhub.cli.pictures import check_pictures, save_pictures
-from modelhub.errors import NotFoundError, UsageError, VanishedError
+from modelhub.errors import UsageError
 from modelhub.formats.cast import PRECISIONS
 from modelhub.merge.recipes.files import check_recipe_goal, is_recipe, read_recipe, write_recipe
 from modelhub.merge.recipes.finding import Carrier
@@ -148,10 +148,7 @@ def _asked_recipe(args: argparse.Namespace) -> Recipe:
     """The recipe of the file, or of the method with its options. Raises UsageError, BadRecipeError, NotFoundError."""
     if is_recipe(args.what):
         _check_nothing_said(args)
-        try:
-            return read_recipe(user_path(args.what))
-        except VanishedError as error:  # not a file that went bad: a name that was mistyped
-            raise NotFoundError(error.message, "Check the path.") from error
+        return read_recipe(user_path(args.what))
     take = dict([("text_encoder", args.text_encoder)] if args.text_encoder else []) | dict(args.take)
     return simple_recipe(
         args.what,

@@ -71,6 +71,7 @@ MISTAKES = [
     (["merge", "{tmp}/recipe.toml", "-o", "{tmp}/o.safetensors"], "bad-recipe", 2),
     (["merge", "{tmp}/binary.toml", "-o", "{tmp}/o.safetensors"], "bad-recipe", 2),
     (["merge", "{tmp}/missing.toml", "-o", "{tmp}/o.safetensors"], "not-found", 2),
+    (["preview", "{tmp}/missing.toml", "-p", "x", "-o", "{tmp}/x.png"], "not-found", 2),
     (["merge", "weighted-sum", "#1", "#2", "-o", "{tmp}/o.ckpt"], "usage", 2),
     (["merge", "weighted-sum", "#1", "#2", "-o", "{tmp}/no/o.safetensors"], "usage", 2),
     (["merge", "weighted-sum", "#1", "#2", "-o", "{tmp}/o\udcff.safetensors"], "usage", 2),

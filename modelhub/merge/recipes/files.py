@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from modelhub.errors import BadRecipeError, UsageError, file_error
+from modelhub.errors import BadRecipeError, NotFoundError, UsageError, VanishedError, file_error
 from modelhub.formats.handle import read_bounded
 from modelhub.formats.writer import check_place, replacing, write_all
 from modelhub.merge.recipes.foreign.reading import read_foreign
@@ -30,7 +30,7 @@ def is_recipe(word: str) -> bool:
 def read_recipe(path: Path) -> Recipe:
     """The recipe in a file, ours or of another program by its ending; `notes` of it tell what that does not say.
 
-    Raises FileError, BadRecipeError that begins with the path.
+    Raises NotFoundError, FileError, BadRecipeError that begins with the path.
     """
     text = _text(path)
     try:
@@ -40,7 +40,10 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def _text(path: Path) -> str:
-    size, content = read_bounded(path, _LARGEST)
+    try:
+        size, content = read_bounded(path, _LARGEST)
+    except VanishedError as error:  # no file that went bad: a name that was mistyped
+        raise NotFoundError(error.message, "Check the path.") from error
     if size > _LARGEST:
         raise BadRecipeError(f"{path} is larger than any recipe.", "Name a recipe, or merge by a method.")
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from modelhub.errors import BadRecipeError, FileError, UsageError
+from modelhub.errors import BadRecipeError, FileError, NotFoundError, UsageError
 from modelhub.merge.recipes.files import check_recipe_goal, is_recipe, read_recipe, write_recipe
 from modelhub.merge.recipes.recipe import simple_recipe
 
@@ -63,7 +63,7 @@ def test_goals_are_checked(tmp_path: Path) -> None:
     (tmp_path / "old.toml").write_text("x")
     with pytest.raises(FileError):
         check_recipe_goal(tmp_path / "old.toml")
-    with pytest.raises(FileError):
+    with pytest.raises(NotFoundError, match=r"none\.toml does not exist"):
         read_recipe(tmp_path / "none.toml")
 
 
