@@ -58,12 +58,12 @@ def slerp(
 
 
 def _overlap(windows: Windows) -> float:
-    """⟨x, y⟩ / |x|², 0 where x is 0."""
+    """⟨x, y⟩ / |x|², 0 where x is nothing beside y."""
     products = gram(windows, base=2).tolist()
     if not products or not products[0][0]:
         return 0.0
     found = products[0][1] / products[0][0]
-    return found if isfinite(found) else 0.0
+    return found if abs(found) <= _NO_LENGTH else 0.0  # NaN is not, either
 
 
 @method("perpendicular", "Add perpendicular", measure=_overlap, pick=nothing_added)
@@ -78,7 +78,8 @@ def perpendicular(
     """A + α·(y − x·⟨x, y⟩ / |x|²), where x = A − C and y = B − C.
 
     Add difference without what A has learned already: only the part of B − C at right angles to A − C. Where A and C
-    are the same there is nothing to take away, and it is add difference. Reads every model twice.
+    are the same, or all but the same beside B − C, there is nothing to take away, and it is add difference. Reads every
+    model twice.
 
     Source: the "add_perpendicular" of sd-mecha.
     """

@@ -52,6 +52,15 @@ def test_perpendicular_adds_at_right_angles() -> None:
     )
 
 
+@pytest.mark.parametrize("little", [1e-45, -1e-38])
+def test_perpendicular_to_next_to_nothing_is_all_of_it(little: float) -> None:
+    """The quotient of the two lengths is more than fp32 holds."""
+    a, b, c = np.float32([0, 0]), np.float32([1e12, 3]), np.float32([little, 0])
+    np.testing.assert_array_equal(
+        result("perpendicular", a, b, c, alpha=0.5), result("add-difference", a, b, c, alpha=0.5)
+    )
+
+
 def test_extract_of_similar_and_dissimilar_are_what_lies_between() -> None:
     a, b = (x.reshape(30, 30) for x in two())
     c = (a + np.random.default_rng(8).normal(size=a.shape)).astype(np.float32)
