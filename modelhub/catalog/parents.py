@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from modelhub.formats.json_file import is_deeper
+from modelhub.formats.naming import last_part
 from modelhub.formats.toml import read_toml
 from modelhub.text import one_line
 
@@ -44,7 +45,7 @@ def merged_from(metadata: Mapping[str, str]) -> list[Ancestor]:
     found: dict[str, Ancestor] = {}
     for one in (*_direct(metadata), *_farther(metadata)):
         key = one.sha256 or one.name.lower()
-        if key not in found and len(found) < _MOST:
+        if key and key not in found and len(found) < _MOST:
             found[key] = one
     return list(found.values())
 
@@ -138,4 +139,4 @@ def _sha256(word: Any) -> str:
 def _name(text: str) -> str:
     """The last part of a path, on one line."""
     plain = re.sub(r"\s*\[[0-9a-f]{8,64}\]$", "", text[-2 * _NAME :].strip())
-    return one_line(re.split(r"[\\/]", plain)[-1])[:_NAME].encode("utf-8", "replace").decode()
+    return one_line(last_part(plain))[:_NAME].encode("utf-8", "replace").decode()

@@ -61,3 +61,8 @@ def shard_name(name: str) -> ShardName | None:
         return None
     stem, number, total, ending = match.groups()
     return ShardName(stem, int(number), int(total), ending) if 1 <= int(number) <= int(total) else None
+
+
+def last_part(path: str) -> str:
+    """What a path ends in, on whatever system it was written."""
+    return re.split(r"[\\/]", path.rstrip("\\/"))[-1] or path

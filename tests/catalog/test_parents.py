@@ -72,6 +72,14 @@ def test_very_many_are_cut() -> None:
     assert len(found) == 2000 and all(len(one.name) == 200 and one.name.isprintable() for one in found)
 
 
+@pytest.mark.parametrize(
+    ("word", "names"), [("D:\\models\\a.ckpt", ["a.ckpt"]), ("models/pipe/", ["pipe"]), ("\\", ["\\"]), (" \n", [])]
+)
+def test_names_are_the_last_part_that_there_is(word: str, names: list[str]) -> None:
+    found = merged_from({"sd_merge_recipe": json.dumps({"primary_model_hash": word})})
+    assert [one.name for one in found] == names
+
+
 VALUES = (
     st.none() | st.integers() | st.text(max_size=70) | st.sampled_from([A, B]) | st.just([A]) | st.just({"name": 5})
 )

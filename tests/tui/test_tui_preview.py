@@ -58,8 +58,7 @@ async def test_the_picture_stands_in_the_pane_and_leaves_with_its_model(library,
         assert tuple(picture.pixels[0, 0]) == RED
         assert 6 <= picture.size.height <= max(6, pane.size.height * 0.4)
         await pilot.press("escape", "down")
-        await until(pilot, lambda: not preview.display)
-        assert "▀▀▀▀" not in text(it)
+        await until(pilot, lambda: not preview.display and "▀▀▀▀" not in text(it))
 
 
 async def test_the_picture_follows_the_size_of_the_window(library, app, until, text):

@@ -14,9 +14,10 @@ from modelhub.catalog.asset import Asset
 from modelhub.catalog.parents import DIRECT, OURS, RECIPES, merged_from
 from modelhub.catalog.reading import CatalogReader
 from modelhub.errors import FileError, ModelhubError
+from modelhub.formats.naming import last_part
 from modelhub.formats.opening import read_any_header
 from modelhub.merge.ancestry.table import ancestors_recipes
-from modelhub.merge.recipes.parts import ModelRef, Recipe, last_part
+from modelhub.merge.recipes.parts import ModelRef, Recipe
 from modelhub.merge.recipes.remake import recipe_of
 
 #: Generations, and models in all, that are followed.

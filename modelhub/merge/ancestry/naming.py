@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from modelhub.catalog.opener import Parent
-from modelhub.formats.naming import is_model_name
-from modelhub.merge.recipes.parts import ModelRef, last_part
+from modelhub.formats.naming import is_model_name, last_part
+from modelhub.merge.recipes.parts import ModelRef
 
 
 def file_name(ref: ModelRef, parent: Parent) -> str:

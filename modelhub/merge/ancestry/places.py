@@ -6,8 +6,8 @@ import json
 import re
 from typing import Any
 
+from modelhub.formats.naming import last_part
 from modelhub.merge.recipes.foreign.json_text import table_or_nothing
-from modelhub.merge.recipes.parts import last_part
 
 _PLACE = r"(?:/|~[^/\\]*[/\\]|[A-Za-z]:[/\\]|\\\\)"
 _PATH = re.compile(_PLACE)

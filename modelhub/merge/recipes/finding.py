@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from modelhub.catalog.opener import Parent
 from modelhub.errors import AmbiguousError, BadRecipeError, FileError, ModelhubError, NotFoundError, VanishedError
-from modelhub.formats.naming import MODEL_SUFFIXES
+from modelhub.formats.naming import MODEL_SUFFIXES, last_part
 from modelhub.merge.ancestry.table import ancestors_recipes
-from modelhub.merge.recipes.parts import ModelRef, last_part
+from modelhub.merge.recipes.parts import ModelRef
 from modelhub.text import brief
 
 Open = Callable[[str], Parent]

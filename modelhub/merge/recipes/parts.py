@@ -116,8 +116,3 @@ def letters() -> Iterator[str]:
 def is_sha256(text: str) -> bool:
     """Whether a text is 64 lower-case hexadecimal digits."""
     return re.fullmatch("[0-9a-f]{64}", text) is not None
-
-
-def last_part(path: str) -> str:
-    """What a path ends in, on whatever system it was written."""
-    return re.split(r"[\\/]", path.rstrip("\\/"))[-1] or path

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from modelhub.formats.naming import last_part
 from modelhub.merge.recipes.asking import shown_value
-from modelhub.merge.recipes.parts import Recipe, Step, last_part
+from modelhub.merge.recipes.parts import Recipe, Step
 from modelhub.text import one_line
 
 _NO_NAMES: Mapping[str, str] = {}
