@@ -115,11 +115,12 @@ def app() -> Callable[[Library], ModelhubApp]:
 
 
 async def wait_until(pilot: Pilot, true: Callable[[], object], seconds: float = 30) -> None:
-    """Let the interface run until something is true."""
+    """Let the interface run until something is true, and what was under way then is laid out and drawn."""
     end = monotonic() + seconds
     while not true():
         assert monotonic() < end, f"still not true after {seconds} s; the screen is:\n{shown(pilot.app)}"
         await pilot.pause(0.02)
+    await pilot.pause()
 
 
 def shown(app: App) -> str:

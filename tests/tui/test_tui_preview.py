@@ -87,9 +87,9 @@ async def test_what_is_no_picture_is_a_line_of_text(library, app, until, text, m
     make(library[1])
     async with (it := app(library[0])).run_test(size=(200, 60)) as pilot:
         preview = await shown(pilot, until)
-        await until(pilot, lambda: preview.display)
         line = preview.query_one(Static)
-        assert says in str(line.content) and line.display and line.size.height > 0 and "▀" not in text(it)
+        await until(pilot, lambda: preview.display and line.size.height > 0)
+        assert says in str(line.content) and line.display and "▀" not in text(it)
         assert it.screen.query_one(Detail).asset.name in text(it)
 
 
