@@ -3,6 +3,7 @@
 Solves min |M − Σ w·P| over some of the parents, with Σ w = 1 (`bound`) or without, in differences to the nearest one.
 A weight has two errors: the usual standard error, σ²·(XᵀX)⁻¹, and the most that rounding can pull it when models differ
 by few units in the last place (a 0.3 of one unit is rounded to nothing, wherever it occurs): ¼·Σ ulp²·(XᵀX)⁻¹.
+Neither knows of weights next to nothing in a merge of fewer bits than its models: they decide ties, and look larger.
 """
 
 from __future__ import annotations
