@@ -14,6 +14,8 @@ from hypothesis import settings
 # a busy machine is slow, not wrong
 settings.register_profile("modelhub", deadline=None)
 settings.load_profile("modelhub")
+# what a change is judged by must not be a matter of luck: `scripts/test` draws the same examples every time
+settings.register_profile("repeatable", deadline=None, derandomize=True)
 
 MakeFile = Callable[..., Path]
 
