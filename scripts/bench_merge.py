@@ -182,10 +182,10 @@ def _engine(spec: dict[str, object]) -> Cost:
 
     from modelhub.catalog.opener import Opener
     from modelhub.catalog.store import Catalog
+    from modelhub.catalog.weighing.words import read_weight
     from modelhub.merge.execute import merge
     from modelhub.merge.planning.plan import plan
     from modelhub.merge.recipes.recipe import simple_recipe
-    from modelhub.merge.weighing.words import read_weight
 
     if not spec["sync"]:
         os.fsync = os.fdatasync = lambda file: None  # type: ignore[assignment]

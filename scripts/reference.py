@@ -14,11 +14,11 @@ from pathlib import Path
 from modelhub.catalog.blocks import block_names, tables
 from modelhub.catalog.fields import FIELDS
 from modelhub.catalog.reading import SORTS
+from modelhub.catalog.weighing.presets import presets
+from modelhub.catalog.weighing.weight import spans
 from modelhub.cli.console import build_parser
 from modelhub.cli.merge_options import option, option_words
 from modelhub.merge.registry import methods
-from modelhub.merge.weighing.presets import presets
-from modelhub.merge.weighing.weight import spans
 from modelhub.text import sparkline
 
 README = Path(__file__).parents[1] / "README.md"

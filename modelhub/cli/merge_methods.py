@@ -130,8 +130,8 @@ def _example(method: Method) -> str:
 
 def _presets(context: Context) -> int:
     from modelhub.catalog.blocks import block_names, tables
-    from modelhub.merge.weighing.presets import find_preset, presets
-    from modelhub.merge.weighing.weight import spans
+    from modelhub.catalog.weighing.presets import find_preset, presets
+    from modelhub.catalog.weighing.weight import spans
 
     architecture = context.args.architecture.lower()
     names = block_names(architecture)

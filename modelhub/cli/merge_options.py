@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Mapping
 
+from modelhub.catalog.weighing.weights import Weight
 from modelhub.errors import UsageError
 from modelhub.merge.recipes.asking import read_value, shown_value, with_blocks
 from modelhub.merge.registry import Method, Parameter, Value, find_method, methods
-from modelhub.merge.weighing.weights import Weight
 from modelhub.text import plural
 
 _METAVARS = {"number": "WEIGHT", "whole": "N", "choice": "WORD", "list": "X,X,…"}

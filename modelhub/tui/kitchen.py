@@ -12,6 +12,8 @@ from modelhub.catalog.asset import Asset
 from modelhub.catalog.opener import Opener
 from modelhub.catalog.reading import CatalogReader
 from modelhub.catalog.refs import resolve
+from modelhub.catalog.weighing.presets import presets
+from modelhub.catalog.weighing.weights import Weight
 from modelhub.errors import NotFoundError, UsageError
 from modelhub.jobs import Job
 from modelhub.merge.planning.plan import Plan, plan
@@ -20,8 +22,6 @@ from modelhub.merge.recipes.finding import Carrier
 from modelhub.merge.recipes.recipe import ModelRef, Recipe, simple_recipe
 from modelhub.merge.recipes.telling import recipe_lines
 from modelhub.merge.registry import Value
-from modelhub.merge.weighing.presets import presets
-from modelhub.merge.weighing.weights import Weight
 from modelhub.scan.adding import add_written
 from modelhub.text import one_line, plural, shorten
 from modelhub.tui.library import Library

@@ -6,8 +6,8 @@ import pytest
 from textual.app import App, ComposeResult
 
 from modelhub.catalog.blocks import block_names
+from modelhub.catalog.weighing.weights import Weight, read_weight
 from modelhub.merge.registry import find_method
-from modelhub.merge.weighing.weights import Weight, read_weight
 from modelhub.tui.widgets.bars import Bars, columns_of
 from modelhub.tui.widgets.block_weights import EACH, NONE, BlockWeights
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from textual.widgets import Checkbox, Input, Select
 
+from modelhub.catalog.weighing.weights import read_weight
 from modelhub.errors import UsageError
 from modelhub.merge.recipes.recipe import ModelRef, Recipe, Step, parse_recipe
 from modelhub.merge.registry import methods
-from modelhub.merge.weighing.weights import read_weight
 from modelhub.tui import kitchen
 from modelhub.tui.screens.dialogs import AskDialog, ErrorDialog
 from modelhub.tui.screens.merge_lab import MergeLab

@@ -14,6 +14,7 @@ from typing import Any
 
 from modelhub import __version__
 from modelhub.catalog.parents import OURS
+from modelhub.catalog.weighing.weight import Weight
 from modelhub.merge.ancestry.modelspec import modelspec
 from modelhub.merge.ancestry.naming import bare_ref, file_name, is_number, title
 from modelhub.merge.ancestry.table import ANCESTRY, LEFT_OUT, carried
@@ -22,7 +23,6 @@ from modelhub.merge.recipes.foreign import webui
 from modelhub.merge.recipes.foreign.reading import MODELS, WEBUI
 from modelhub.merge.recipes.parts import Recipe, Step
 from modelhub.merge.registry import find_method
-from modelhub.merge.weighing.weight import Weight
 
 _WEBUI_NAMES = {ours: theirs for theirs, (ours, _) in webui.METHODS.items()}
 

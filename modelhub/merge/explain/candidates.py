@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelhub.catalog.asset import Asset
+from modelhub.catalog.canonical import Place
 from modelhub.catalog.opener import Parent
 from modelhub.catalog.parents import DIRECT, merged_from
 from modelhub.catalog.reading import CatalogReader
@@ -19,7 +20,6 @@ from modelhub.formats.header import FLOAT_DTYPES
 from modelhub.jobs import QUIET, Job
 from modelhub.merge.explain.sums import PRECISION, SPREAD
 from modelhub.merge.inputs.align import aligned, check_together
-from modelhub.merge.inputs.canonical import Place
 from modelhub.merge.inputs.model import Model
 from modelhub.text import brief
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from modelhub.catalog.blocks import DENOISER, VAE, block_names
+from modelhub.catalog.weighing.presets import Blend, presets
+from modelhub.catalog.weighing.weights import Weight
 from modelhub.formats.cast import PRECISIONS
 from modelhub.formats.header import FLOAT_DTYPES
 from modelhub.merge.explain.forms import Form, Group
@@ -13,8 +15,6 @@ from modelhub.merge.explain.parts import Part
 from modelhub.merge.inputs.model import Model
 from modelhub.merge.recipes.recipe import MERGE_VAE, ModelRef, Recipe, Step
 from modelhub.merge.registry import Value, methods
-from modelhub.merge.weighing.presets import Blend, presets
-from modelhub.merge.weighing.weights import Weight
 
 _PARAMETERS = ("alpha", "beta")
 #: How near to one weights must sum to be those of an average.

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from modelhub.catalog.canonical import Place
+from modelhub.catalog.weighing.spots import spot
+from modelhub.catalog.weighing.weights import Spot
 from modelhub.errors import IncompatibleError
 from modelhub.formats.header import FLOAT_DTYPES
-from modelhub.merge.inputs.canonical import Place
 from modelhub.merge.inputs.model import Model
-from modelhub.merge.planning.spots import spot
-from modelhub.merge.weighing.weights import Spot
 
 #: Elements of a tensor that may be held whole, to take a part of its channels.
 _SMALL = 1 << 22

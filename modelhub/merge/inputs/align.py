@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from modelhub.catalog.canonical import Place
 from modelhub.catalog.identity import Component, Identity
 from modelhub.errors import IncompatibleError, ModelError, UnknownModelError
-from modelhub.merge.inputs.canonical import Place
 from modelhub.merge.inputs.layouts import seen_as
 from modelhub.merge.inputs.model import Model, Seen
 from modelhub.text import plural

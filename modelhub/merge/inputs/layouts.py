@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
 
+from modelhub.catalog.canonical import Layout, Place, Section, is_special
 from modelhub.catalog.folder.placing import Old, fitted
 from modelhub.catalog.folder.renames import Target
 from modelhub.errors import IncompatibleError
@@ -18,7 +19,6 @@ from modelhub.formats.assembled import Assembled, Made, Piece, Transposed
 from modelhub.formats.cast import Cast
 from modelhub.formats.header import Header, TensorInfo
 from modelhub.formats.source import TensorSource
-from modelhub.merge.inputs.canonical import Layout, Place, Section, is_special
 from modelhub.text import brief
 
 

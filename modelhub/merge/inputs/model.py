@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from modelhub.catalog.canonical import Layout, Place, Section
 from modelhub.catalog.folder.renames import files
 from modelhub.catalog.identity import Identity
 from modelhub.catalog.opener import Parent
+from modelhub.catalog.plain import Reading, read
 from modelhub.errors import ModelError
 from modelhub.formats.source import TensorSource
-from modelhub.merge.inputs.canonical import Layout, Place, Section
-from modelhub.merge.inputs.reading import Reading, read
 from modelhub.text import brief
 
 _STANDARD_VAE = "first_stage_model."

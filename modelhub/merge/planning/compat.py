@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from modelhub.catalog.weighing.weights import Weight
 from modelhub.errors import IncompatibleError, UsageError
 from modelhub.merge.engine.expression import Leaf, Node
 from modelhub.merge.inputs.align import Model
@@ -16,7 +17,6 @@ from modelhub.merge.planning.channels import continued, narrowed
 from modelhub.merge.planning.report import PlanReport
 from modelhub.merge.planning.unrounded import Unrounded, promoted
 from modelhub.merge.recipes.recipe import MERGE_VAE, Recipe
-from modelhub.merge.weighing.weights import Weight
 from modelhub.text import brief
 
 _METHODS = ("weighted-sum", "add-difference")

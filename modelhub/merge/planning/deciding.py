@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from modelhub.catalog.weighing.spots import component_of
+from modelhub.catalog.weighing.weights import Weight
 from modelhub.errors import IncompatibleError
 from modelhub.formats.header import FLOAT_DTYPES
 from modelhub.merge.engine.expression import Leaf, Node
 from modelhub.merge.inputs.align import Model, Place
 from modelhub.merge.planning.growing import Growth, Trees, leaf_of
 from modelhub.merge.planning.report import PlanReport
-from modelhub.merge.planning.spots import component_of, components_called
+from modelhub.merge.planning.spots import components_called
 from modelhub.merge.planning.taking import Taken
 from modelhub.merge.recipes.recipe import MERGE_VAE, Recipe
-from modelhub.merge.weighing.weights import Weight
 from modelhub.text import brief
 
 

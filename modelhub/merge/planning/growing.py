@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from modelhub.catalog.weighing.key_rules import key_rule
+from modelhub.catalog.weighing.spots import spot
+from modelhub.catalog.weighing.weights import Spot, Weight
 from modelhub.errors import IncompatibleError
 from modelhub.formats.header import FLOAT_DTYPES
 from modelhub.merge.engine.expression import Apply, Leaf, Node, Survey
 from modelhub.merge.inputs.align import Model, Place
 from modelhub.merge.planning.channels import LATENT_CHANNELS, Input, alike, continued, narrow_first
 from modelhub.merge.planning.report import Weighed
-from modelhub.merge.planning.spots import components_called, numbers, resolved, spot
+from modelhub.merge.planning.spots import components_called, numbers, resolved
 from modelhub.merge.recipes.recipe import Recipe
 from modelhub.merge.registry import Method, find_method
-from modelhub.merge.weighing.key_rules import key_rule
-from modelhub.merge.weighing.weights import Spot, Weight
 from modelhub.text import brief
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from modelhub.catalog.opener import Parent
+from modelhub.catalog.weighing.weight import check_component
+from modelhub.catalog.weighing.weights import Weight
 from modelhub.formats.cast import PRECISIONS
 from modelhub.formats.header import FLOAT_DTYPES, Header
 from modelhub.merge.ancestry.provenance import pinned, provenance
@@ -22,8 +24,6 @@ from modelhub.merge.planning.unwritten import Plan
 from modelhub.merge.recipes.finding import Carrier, find
 from modelhub.merge.recipes.parts import ALL_TEXT_ENCODERS
 from modelhub.merge.recipes.recipe import Recipe, Step
-from modelhub.merge.weighing.weight import check_component
-from modelhub.merge.weighing.weights import Weight
 
 __all__ = ["Plan", "PlanReport", "plan"]
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from modelhub.catalog.blocks import LABELS, TEXT_ENCODERS, block_of
-from modelhub.merge.inputs.align import Place
+from modelhub.catalog.blocks import TEXT_ENCODERS
+from modelhub.catalog.weighing.weights import Spot, Weight
 from modelhub.merge.recipes.parts import ALL_TEXT_ENCODERS
 from modelhub.merge.recipes.recipe import Step
 from modelhub.merge.registry import Method
-from modelhub.merge.weighing.weights import Spot, Weight
 
 
 def components_called(words: Iterable[str]) -> frozenset[str]:
@@ -19,16 +18,6 @@ def components_called(words: Iterable[str]) -> frozenset[str]:
     for word in words:
         found |= set(TEXT_ENCODERS) if word == ALL_TEXT_ENCODERS else {word}
     return frozenset(found)
-
-
-def component_of(place: Place) -> str:
-    """The component of a place as people write it: unet, vae, te1, te2, t5; "" for others and beside all."""
-    return place[0] if place[0] in LABELS else ""
-
-
-def spot(architecture: str | None, component: str, name: str, full: str) -> Spot:
-    """The spot of a tensor, in the blocks of `architecture`; `name` is below its component's prefix."""
-    return Spot(component, block_of(architecture, component, name) if component else None, name, full)
 
 
 def resolved(method: Method, step: Step, where: Spot) -> dict[str, Any]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from modelhub.catalog.weighing.spots import component_of
 from modelhub.errors import IncompatibleError
 from modelhub.merge.inputs.align import Model, Place
-from modelhub.merge.planning.spots import component_of, components_called
+from modelhub.merge.planning.spots import components_called
 from modelhub.merge.recipes.recipe import MERGE_VAE, Recipe
 from modelhub.text import brief
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from modelhub.catalog.weighing.weight import short
+from modelhub.catalog.weighing.weights import Weight, read_weight, weight_text
 from modelhub.errors import UsageError
 from modelhub.merge.recipes.values import plain
 from modelhub.merge.registry import Method, Parameter, Value
-from modelhub.merge.weighing.weight import short
-from modelhub.merge.weighing.weights import Weight, read_weight, weight_text
 
 Parameters = Mapping[str, "Value | Weight"]
 

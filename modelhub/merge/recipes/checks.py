@@ -7,12 +7,12 @@ from dataclasses import replace
 from difflib import get_close_matches
 from itertools import islice
 
+from modelhub.catalog.weighing.weight import Weight
 from modelhub.errors import BadRecipeError, NotFoundError
 from modelhub.formats.cast import PRECISIONS
 from modelhub.merge.recipes.parts import COMPATS, COMPONENTS, EMAS, MERGE_VAE, Recipe, Step, component_called
 from modelhub.merge.recipes.values import checked_value
 from modelhub.merge.registry import Method, Value, find_method
-from modelhub.merge.weighing.weight import Weight
 from modelhub.text import brief, plural
 
 #: Methods and models that the result may be made of when every step is written out where it is used.

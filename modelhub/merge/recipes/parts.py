@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from modelhub.catalog.blocks import DENOISER, TEXT_ENCODERS, VAE
+from modelhub.catalog.weighing.key_rules import component_of
+from modelhub.catalog.weighing.weight import Weight
 from modelhub.merge.recipes.text import dumps
 from modelhub.merge.registry import Value
-from modelhub.merge.weighing.key_rules import component_of
-from modelhub.merge.weighing.weight import Weight
 
 MERGE_VAE = "merge"
 #: Components that a step can be limited to, or that can be taken from one model; the last but one is all text encoders.

@@ -6,10 +6,10 @@ import math
 from difflib import get_close_matches
 from typing import Any
 
+from modelhub.catalog.weighing.weight import Weight
+from modelhub.catalog.weighing.weights import parse_weight
 from modelhub.errors import BadRecipeError
 from modelhub.merge.registry import Parameter, Value
-from modelhub.merge.weighing.weight import Weight
-from modelhub.merge.weighing.weights import parse_weight
 from modelhub.text import brief_value, plural
 
 #: Larger whole numbers do not survive every reader of TOML.

@@ -14,10 +14,10 @@ from textual.widgets import Button, Input, Label, Select, Static
 
 from modelhub.catalog.asset import Asset
 from modelhub.catalog.blocks import block_names
+from modelhub.catalog.weighing.weights import Weight
 from modelhub.errors import UsageError
 from modelhub.merge.recipes.asking import block_parameter
 from modelhub.merge.registry import Method, Parameter, Value, methods
-from modelhub.merge.weighing.weights import Weight
 from modelhub.preview.request import Request
 from modelhub.tui import kitchen
 from modelhub.tui.widgets.parameter import ParameterField, parameter_field

@@ -14,11 +14,11 @@ from textual.message import Message
 from textual.widgets import Button, Footer, Select, Static
 
 from modelhub.catalog.asset import Asset
+from modelhub.catalog.weighing.weights import Weight
 from modelhub.errors import CancelledError, ModelhubError
 from modelhub.jobs import Event
 from modelhub.merge.recipes.asking import Parameters, with_blocks, without_blocks
 from modelhub.merge.registry import Method, Value, find_method
-from modelhub.merge.weighing.weights import Weight
 from modelhub.settings import user_path
 from modelhub.tui import kitchen
 from modelhub.tui.actions import bindings

@@ -8,8 +8,8 @@ from textual.containers import Vertical
 from textual.reactive import reactive
 
 from modelhub.catalog.blocks import block_names
+from modelhub.catalog.weighing.weights import Weight, read_weight
 from modelhub.merge.registry import Parameter
-from modelhub.merge.weighing.weights import Weight, read_weight
 from modelhub.tui.widgets.bars import Bars
 
 NONE, EACH = "", "…"

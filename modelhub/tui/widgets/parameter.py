@@ -7,9 +7,9 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Checkbox, Input, Label, Select
 
+from modelhub.catalog.weighing.weights import Weight
 from modelhub.merge.recipes.asking import read_value, shown_value
 from modelhub.merge.registry import Parameter, Value
-from modelhub.merge.weighing.weights import Weight
 from modelhub.tui.widgets.slider import Slider
 
 

@@ -12,13 +12,13 @@ from merge_bench import VAE, Bench, checkpoint
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from modelhub.catalog.weighing.weights import Weight
 from modelhub.formats.hashes import autov1
 from modelhub.formats.safetensors import read_header
 from modelhub.merge.ancestry.table import ancestors_recipes
 from modelhub.merge.execute import merge
 from modelhub.merge.planning.plan import plan
 from modelhub.merge.recipes.recipe import Recipe, parse_recipe, simple_recipe
-from modelhub.merge.weighing.weights import Weight
 
 WS = simple_recipe("weighted-sum", ["a", "b"], parameters={"alpha": 0.3})
 

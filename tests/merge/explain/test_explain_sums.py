@@ -7,12 +7,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from modelhub.catalog.weighing.weights import Spot
 from modelhub.formats.opening import open_source
 from modelhub.merge.explain.fitting import fit
 from modelhub.merge.explain.nice import nicest
 from modelhub.merge.explain.roll import Shared
 from modelhub.merge.explain.sums import WINDOW, Sums, equal, measure, total
-from modelhub.merge.weighing.weights import Spot
 
 DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from modelhub.catalog.blocks import block_names, block_of
 from modelhub.catalog.opener import Opener
 from modelhub.catalog.store import Catalog
+from modelhub.catalog.weighing.presets import presets
 from modelhub.errors import CancelledError, IncompatibleError, UsageError
 from modelhub.jobs import Event, Job
 from modelhub.merge.execute import merge
@@ -21,7 +22,6 @@ from modelhub.merge.explain import Explanation, explain
 from modelhub.merge.inputs.model import Model
 from modelhub.merge.planning.plan import plan
 from modelhub.merge.recipes.recipe import parse_recipe
-from modelhub.merge.weighing.presets import presets
 
 UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer.text_model."
 #: The tensors that show a checkpoint to be SD1, and one for each of its blocks.

@@ -14,13 +14,13 @@ from merge_bench import FIRST_CONV, SHAPES, TEXT, UNET, VAE, Bench, checkpoint
 
 from modelhub.catalog.networks import network
 from modelhub.catalog.opener import Parent
+from modelhub.catalog.weighing.weights import Weight
 from modelhub.formats.header import Header
 from modelhub.formats.source import TensorSource
 from modelhub.merge.execute import merge
 from modelhub.merge.planning.plan import Plan, plan
 from modelhub.merge.recipes.recipe import Recipe, parse_recipe, simple_recipe
 from modelhub.merge.registry import methods
-from modelhub.merge.weighing.weights import Weight
 
 BIG = {UNET + "middle_block.2.weight": (300, 701)}  # more than one window
 

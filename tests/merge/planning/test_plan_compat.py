@@ -6,9 +6,9 @@ import pytest
 import torch
 from merge_bench import FIRST_CONV, FLUX_SHAPES, SHAPES, TEXT, UNET, VAE, Bench, Tensors, checkpoint, drawn
 
+from modelhub.catalog.weighing.weights import Weight
 from modelhub.errors import IncompatibleError, UsageError
 from modelhub.merge.recipes.recipe import Recipe, simple_recipe
-from modelhub.merge.weighing.weights import Weight
 
 HALF, BRAIN, FULL = torch.float16, torch.bfloat16, torch.float32
 BIG = {UNET + "middle_block.2.weight": (300, 700)}

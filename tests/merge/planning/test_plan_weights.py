@@ -4,9 +4,9 @@ import pytest
 import torch
 from merge_bench import FLUX_SHAPES, SDXL_SHAPES, TEXT, UNET, VAE, Bench, checkpoint, drawn
 
+from modelhub.catalog.weighing.weights import Weight
 from modelhub.errors import BadRecipeError
 from modelhub.merge.recipes.recipe import Recipe, parse_recipe, simple_recipe
-from modelhub.merge.weighing.weights import Weight
 
 FIRST, MIDDLE, LAST = (
     UNET + name for name in ("input_blocks.0.0.bias", "middle_block.1.proj_in.weight", "out.2.weight")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from modelhub.catalog.weighing.weights import Weight, read_weight
 from modelhub.errors import ModelhubError, UsageError
 from modelhub.merge.recipes.asking import block_parameter, read_value, shown_value, with_blocks, without_blocks
 from modelhub.merge.recipes.values import plain
 from modelhub.merge.registry import find_method, methods
-from modelhub.merge.weighing.weights import Weight, read_weight
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from weight_strategies import WEIGHTS
 
+from modelhub.catalog.weighing.weights import Weight
 from modelhub.errors import BadRecipeError
 from modelhub.merge.recipes.parts import letters
 from modelhub.merge.recipes.recipe import ModelRef, Recipe, Step, checked, parse_recipe, simple_recipe
 from modelhub.merge.registry import Method, Parameter, methods
-from modelhub.merge.weighing.weights import Weight
 
 NESTED = """
 name = "nested"

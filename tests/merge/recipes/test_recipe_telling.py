@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from modelhub.catalog.weighing.weights import read_weight
 from modelhub.merge.recipes.recipe import ModelRef, Recipe, Step
 from modelhub.merge.recipes.telling import model_names, output_lines, recipe_lines, step_line
-from modelhub.merge.weighing.weights import read_weight
 
 
 def test_every_step_and_the_output_are_told() -> None:

@@ -8,6 +8,7 @@ from merge_bench import VAE, Bench, checkpoint
 
 from modelhub.catalog.opener import Opener
 from modelhub.catalog.parents import DIRECT, merged_from, recipe_key
+from modelhub.catalog.weighing.weights import Weight
 from modelhub.errors import BadRecipeError, NotFoundError
 from modelhub.formats.safetensors import read_header
 from modelhub.merge.execute import merge
@@ -15,7 +16,6 @@ from modelhub.merge.planning.plan import plan
 from modelhub.merge.recipes.finding import Carrier
 from modelhub.merge.recipes.recipe import Recipe, parse_recipe, simple_recipe
 from modelhub.merge.recipes.remake import ancestor_recipe, recipe_of
-from modelhub.merge.weighing.weights import Weight
 from modelhub.scan.adding import add_file
 
 FILE = Path("nowhere", "merge.safetensors")

@@ -6,9 +6,9 @@ A rule holds for a tensor whose block is one of BLOCKS and whose name contains o
 
 from __future__ import annotations
 
+from modelhub.catalog.weighing.key_rules import blocks_of, elemental
 from modelhub.errors import BadRecipeError
 from modelhub.merge.recipes.foreign.json_text import number_of
-from modelhub.merge.weighing.key_rules import blocks_of, elemental
 from modelhub.text import brief
 
 _MOST, _LONGEST = 500, 900

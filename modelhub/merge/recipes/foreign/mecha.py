@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from modelhub.catalog.weighing.weight import Weight
 from modelhub.errors import BadRecipeError
 from modelhub.merge.recipes.foreign.mecha_text import Line, Ref, Word, read_lines, wrong
 from modelhub.merge.recipes.foreign.mecha_values import (
@@ -27,7 +28,6 @@ from modelhub.merge.recipes.foreign.mecha_values import (
 )
 from modelhub.merge.recipes.foreign.named import bare_name
 from modelhub.merge.recipes.parts import MERGE_VAE, ModelRef, Recipe, Step, letters
-from modelhub.merge.weighing.weight import Weight
 from modelhub.text import brief
 
 _NOTE = "sd-mecha's recipe does not tell the precision of the file; its own default is fp16."

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from modelhub.merge.weighing.draft import MAX_KEYS
-from modelhub.merge.weighing.weight import Weight
+from modelhub.catalog.weighing.draft import MAX_KEYS
+from modelhub.catalog.weighing.weight import Weight
 from modelhub.text import brief
 
 #: A model or step by its name (str), a number, a dict, a text, or one of the differences below.

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from modelhub.catalog.weighing.weight import Weight
 from modelhub.errors import BadRecipeError
 from modelhub.merge.recipes.foreign.elemental import key_weights
 from modelhub.merge.recipes.foreign.json_text import number_of, text_of
 from modelhub.merge.recipes.foreign.named import model_of
 from modelhub.merge.recipes.parts import MERGE_VAE, Recipe, Step
 from modelhub.merge.registry import Value
-from modelhub.merge.weighing.weight import Weight
 from modelhub.text import brief
 
 TYPE = "sd-webui-supermerger"

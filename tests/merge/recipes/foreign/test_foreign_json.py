@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelhub.catalog.weighing.weights import Weight
 from modelhub.errors import BadRecipeError
 from modelhub.merge.recipes.foreign.reading import read_foreign
 from modelhub.merge.recipes.recipe import ModelRef, parse_recipe
-from modelhub.merge.weighing.weights import Weight
 
 A, B, C = ("1a" * 32, "2b" * 32, "3c" * 32)
 KNOWN = {

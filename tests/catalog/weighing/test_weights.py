@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from weight_strategies import WEIGHTS
 
 from modelhub.catalog.blocks import block_names, block_of
+from modelhub.catalog.weighing.key_rules import elemental, is_like, key_rule
+from modelhub.catalog.weighing.weight import spans
+from modelhub.catalog.weighing.weights import Blend, Spot, Weight, parse_weight, read_weight
 from modelhub.errors import BadRecipeError
-from modelhub.merge.weighing.key_rules import elemental, is_like, key_rule
-from modelhub.merge.weighing.weight import spans
-from modelhub.merge.weighing.weights import Blend, Spot, Weight, parse_weight, read_weight
 
 
 def spot(name: str = "input_blocks.1.1.attn2.to_k.weight", component: str = "unet", architecture: str = "sd1") -> Spot:
@@ -284,9 +284,7 @@ def test_spans():
 
 
 def test_no_torch():
-    code = (
-        "import sys; import modelhub.merge.weighing.weights; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
-    )
+    code = "import sys; import modelhub.catalog.weighing.weights; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

@@ -1,4 +1,4 @@
-"""A model as it is to be merged: packed weights as the floats they stand for, a pipeline folder as one checkpoint."""
+"""A model as it is merged or changed: packed weights as the floats they stand for, a folder as one checkpoint."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from modelhub.catalog.blocks import LABELS, TEXT_ENCODERS, all_blocks, block_lists, block_names, block_range, tables
+from modelhub.catalog.weighing.key_rules import key_rule
+from modelhub.catalog.weighing.presets import Blend
 from modelhub.errors import BadRecipeError
-from modelhub.merge.weighing.key_rules import key_rule
-from modelhub.merge.weighing.presets import Blend
 from modelhub.text import brief, few
 
 #: Components in the order in which they are written; "te" stands for all text encoders.

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
+from modelhub.catalog.weighing.presets import Blend, find_preset, fold, is_preset, presets, read_presets
 from modelhub.errors import BadRecipeError, CorruptFileError
-from modelhub.merge.weighing.presets import Blend, find_preset, fold, is_preset, presets, read_presets
 
 TWELFTHS = [n / 12 for n in range(13)]
 

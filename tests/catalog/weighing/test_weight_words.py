@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from weight_strategies import WEIGHTS
 
 from modelhub.catalog.blocks import block_names
+from modelhub.catalog.weighing.weights import Blend, Weight
+from modelhub.catalog.weighing.words import read_weight, weight_text
 from modelhub.errors import BadRecipeError
-from modelhub.merge.weighing.weights import Blend, Weight
-from modelhub.merge.weighing.words import read_weight, weight_text
 
 LIST = [n / 26 for n in range(26)]
 NAMED = dict(zip(block_names("sd1"), LIST, strict=True))

@@ -14,10 +14,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from modelhub.merge.weighing.draft import MAX_KEYS, Draft
-from modelhub.merge.weighing.presets import Blend
-from modelhub.merge.weighing.weight import Spot, Weight
-from modelhub.merge.weighing.words import read_weight, weight_text
+from modelhub.catalog.weighing.draft import MAX_KEYS, Draft
+from modelhub.catalog.weighing.presets import Blend
+from modelhub.catalog.weighing.weight import Spot, Weight
+from modelhub.catalog.weighing.words import read_weight, weight_text
 from modelhub.text import brief
 
 __all__ = ["Blend", "Spot", "Weight", "parse_weight", "read_weight", "weight_text"]

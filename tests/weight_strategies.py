@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from modelhub.catalog.blocks import all_blocks, block_lists
-from modelhub.merge.weighing.presets import Blend, presets
-from modelhub.merge.weighing.weight import COMPONENTS
-from modelhub.merge.weighing.weights import Weight
+from modelhub.catalog.weighing.presets import Blend, presets
+from modelhub.catalog.weighing.weight import COMPONENTS
+from modelhub.catalog.weighing.weights import Weight
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([0.0, 0.25, 1.0])
 NAMES = st.sampled_from(sorted(presets()))

@@ -15,10 +15,10 @@ from __future__ import annotations
 import json
 import re
 
-from modelhub.merge.weighing.draft import Draft
-from modelhub.merge.weighing.key_rules import elemental, key_rule
-from modelhub.merge.weighing.presets import is_preset
-from modelhub.merge.weighing.weight import Weight, short
+from modelhub.catalog.weighing.draft import Draft
+from modelhub.catalog.weighing.key_rules import elemental, key_rule
+from modelhub.catalog.weighing.presets import is_preset
+from modelhub.catalog.weighing.weight import Weight, short
 from modelhub.text import brief
 
 _MAX_TEXT = 100_000

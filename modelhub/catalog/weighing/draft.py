@@ -8,10 +8,10 @@ from difflib import get_close_matches
 from typing import Any
 
 from modelhub.catalog.blocks import all_blocks, block_lists
+from modelhub.catalog.weighing.key_rules import blocks_of, component_of
+from modelhub.catalog.weighing.presets import Blend, find_preset, presets
+from modelhub.catalog.weighing.weight import COMPONENTS, Weight, spans
 from modelhub.errors import BadRecipeError
-from modelhub.merge.weighing.key_rules import blocks_of, component_of
-from modelhub.merge.weighing.presets import Blend, find_preset, presets
-from modelhub.merge.weighing.weight import COMPONENTS, Weight, spans
 from modelhub.text import brief
 
 MAX_KEYS = 1000
