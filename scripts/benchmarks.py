@@ -12,6 +12,9 @@ from pathlib import Path
 
 from bench_catalog import bench_identify, bench_ls, bench_scan
 from bench_convert import bench_convert, bench_inspect, bench_prune
+from bench_lora import bench_lora
+from bench_lora_bake import bench_lora_bake
+from bench_lora_check import bench_lora_check
 from bench_merge import bench_merge
 from bench_safety import bench_safety
 from bench_tools import Figures, compare, run, workplace, write_random
@@ -79,7 +82,13 @@ def main() -> None:
     hashing = which.add_parser("hash", help=bench_hash.__doc__)
     hashing.add_argument("--gigabytes", type=float, default=4.0, help="how large the file is")
     hashing.set_defaults(run=bench_hash)
-    for bench in (bench_convert, bench_prune, bench_inspect, bench_safety):
+    matrix = which.add_parser("lora-check", help=bench_lora_check.__doc__)
+    matrix.add_argument("--loras", type=int, default=3_000)
+    matrix.add_argument("--models", type=int, default=300)
+    matrix.add_argument("--layouts", type=int, default=120, help="different layouts of LoRAs; of models a quarter")
+    matrix.set_defaults(run=bench_lora_check)
+    which.add_parser("lora-bake", help=bench_lora_bake.__doc__).set_defaults(run=bench_lora_bake)
+    for bench in (bench_convert, bench_prune, bench_inspect, bench_safety, bench_lora):
         which.add_parser(bench.__name__.removeprefix("bench_"), help=bench.__doc__).set_defaults(run=bench)
     args = parser.parse_args()
     args.run(args)

@@ -16,7 +16,7 @@ from modelhub.catalog.fields import FIELDS
 from modelhub.catalog.reading import SORTS
 from modelhub.catalog.weighing.presets import presets
 from modelhub.catalog.weighing.weight import spans
-from modelhub.cli.console import build_parser
+from modelhub.cli.console import all_commands
 from modelhub.cli.merge_options import option, option_words
 from modelhub.merge.registry import methods
 from modelhub.text import sparkline
@@ -25,22 +25,16 @@ README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- reference: made by scripts/reference.py -->", "<!-- end of reference -->"
 
 
-def commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """Every command with its parser, in the order of the help."""
-    actions = build_parser()._subparsers._group_actions  # type: ignore[union-attr]
-    yield from actions[0].choices.items()  # type: ignore[union-attr, misc]
-
-
 def reference() -> str:
     """The markdown of the reference."""
     lines = []
-    for name, parser in commands():
+    for name, parser in all_commands():
         usage = " ".join(parser.format_usage().split()[1:])
         example = (parser.epilog or "").removeprefix("example:\n").strip()
         lines += [
             f"### `modelhub {name}`",
             "",
-            parser.description or "",
+            *_description(parser.description or ""),
             "",
             "```",
             usage,
@@ -64,6 +58,12 @@ def reference() -> str:
         "",
     ]
     return "\n".join([*lines, *merge_methods(), "", *block_presets()])
+
+
+def _description(text: str) -> list[str]:
+    """The first paragraph as prose; what stands below it has its lines as they are."""
+    first, _, more = text.partition("\n\n")
+    return [first, "", "```", more, "```"] if more else [first]
 
 
 def merge_methods() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Make the pictures of README.md anew, from the demo library and the program itself: docs/browse.svg, docs/merge-lab.svg, docs/merges.png.
+"""Make the pictures of README.md anew, from the demo library and the program itself: browse, fits, merge-lab, merges.
 
 `python scripts/screenshots.py` takes about a minute.
 """
@@ -18,6 +18,8 @@ os.environ.setdefault("COLORTERM", "truecolor")
 
 from modelhub.catalog.store import Catalog
 from modelhub.cli.console import main as command_line
+from modelhub.demo.stranger import stranger
+from modelhub.scan.run import scan
 from modelhub.tui.app import ModelhubApp
 from modelhub.tui.library import Library
 
@@ -39,7 +41,15 @@ async def visit(home: Path) -> None:
         await pilot.press("slash", *"arch:sd1", "enter")
         await pilot.pause(1)
         save(app, "browse")
-        await pilot.press("slash", *([*["backspace"] * 8]), *"kind:checkpoint tag:style", "enter")
+        await pilot.press("slash", *([*["backspace"] * 8]), *"tiny-shapes-base", "enter")
+        await pilot.pause(1)
+        await pilot.press("f")
+        await pilot.pause(2)
+        await pilot.press("end")
+        await pilot.pause(0.5)
+        save(app, "fits")
+        await pilot.press("escape")
+        await pilot.press("slash", *([*["backspace"] * 16]), *"kind:checkpoint tag:style", "enter")
         await pilot.pause(1)
         await pilot.press("space", "down", "space", "m")
         await pilot.pause(1)
@@ -52,6 +62,14 @@ async def visit(home: Path) -> None:
         save(app, "merge-lab")
 
 
+def add_stranger(folder: Path) -> None:
+    """A LoRA of all zeros that fits none of the tiny models."""
+    header = stranger()
+    with (folder / "some-sd15-lora.safetensors").open("wb") as file:
+        file.write(header.encoded)
+        file.truncate(header.file_size)
+
+
 def main() -> None:
     """Lay out the demo library in the temporary folder and take all pictures."""
     DOCS.mkdir(exist_ok=True)
@@ -61,7 +79,9 @@ def main() -> None:
     try:
         assert command_line(["demo", str(demo)]) == 0
         shutil.copy(demo / "merges.png", DOCS / "merges.png")
+        add_stranger(demo / "loras")
         with Catalog.open(demo / ".modelhub") as catalog:
+            scan(catalog, [demo])
             for name, tags, stars in (
                 ("stripes", ["style", "bold"], 4),
                 ("pastel", ["style", "soft"], 5),

@@ -18,6 +18,8 @@ AUXILIARY = frozenset({"extra", "norm"})
 #: Algorithms whose factors keep the number of dimensions of the weight.
 KEEP_DIMS = frozenset({"lora", "diff"})
 _REMEMBERED = 4_096
+#: Parts that scale a module and say nothing of its layer.
+_SCALES = frozenset({"extra.alpha", "extra.scalar"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,8 @@ class Kind:
 
     `dora` is the side that weights are normalised along (out, in, or unknown). `exact` are the sizes (out, in, and
     dimensions if the parts keep them) if all are known. `votes`: whether the module says anything about the base.
-    `tensors` is the number of trusted parts, `line` the algorithm and the sizes as text. Equal modules share
-    one object.
+    `tensors` is the number of trusted parts, `line` the algorithm and the shapes but for the rank, as text. Equal
+    modules share one object.
     """
 
     algorithm: str
@@ -100,15 +102,26 @@ def kind_new(flat: tuple[str | Shape, ...]) -> Kind | None:
         form.incomplete,
         # In rotations this is a constraint, not a scale.
         "alpha" in extra and algorithm != "oft",
-        _dora(shapes[extra["dora"]]) if "dora" in extra else None,
+        _dora({part: shapes[index] for part, index in extra.items()}, own),
         "reshape" in extra,
         algorithm not in AUXILIARY and (algorithm != "diff" or size.dims is not None),
         _exact(algorithm, size),
-        f"{algorithm}:{size.out_size}:{size.in_size}",
+        f"{algorithm}:{size.out_size}:{size.in_size};{_shapes_line(flat, algorithm, size.rank)}",
     )
 
 
 kind = lru_cache(maxsize=_REMEMBERED)(kind_new)
+
+
+def _shapes_line(flat: tuple[str | Shape, ...], algorithm: str, rank: int | None) -> str:
+    """Parts with their shapes, sorted, with `r` for the rank: whatever a check of the module looks at is in it."""
+    shapes = sorted(parts_of(flat).items())
+    return ";".join(f"{name}={_ranked(name, shape, algorithm, rank)}" for name, shape in shapes if name not in _SCALES)
+
+
+def _ranked(name: str, shape: Shape, algorithm: str, rank: int | None) -> str:
+    ranked = 2 if rank and name.startswith(algorithm) else 0
+    return ",".join("r" if at < ranked and size == rank else str(size) for at, size in enumerate(shape))
 
 
 def parts_of(flat: tuple[str | Shape, ...]) -> dict[str, Shape]:
@@ -150,8 +163,16 @@ def _half_kronecker(algorithm: str, own: Set[str]) -> bool:
     return algorithm == "lokr" and not all({name, name + "_a"} & own for name in ("w1", "w2"))
 
 
-def _dora(shape: Shape) -> str:
-    """[out, 1, ...] or [out] has one scale for each output, [1, in, ...] one for each input."""
+def _dora(extra: Parts, own: Parts) -> str | None:
+    """[out, 1, ...] or [out] has one scale for each output, [1, in, ...] one for each input; None without any.
+
+    The magnitudes of PEFT are those of outputs, of whatever shape; only those of an embedding belong to its columns.
+    """
+    if "magnitude" in extra:
+        return "in" if "embedding_a" in own else "out"
+    shape = extra.get("dora")
+    if shape is None:
+        return None
     if len(shape) == 1 or (len(shape) > 1 and shape[1] == 1):
         return "out"
     return "in" if shape[:1] == (1,) else "unknown"
@@ -166,6 +187,10 @@ def _product(left: int | None, right: int | None) -> int | None:
 
 
 def _lora(parts: Parts) -> Size:
+    """Product of two thin matrices; of an embedding they are those of its transpose, as PEFT writes them."""
+    if "embedding_a" in parts:
+        tokens, width = parts["embedding_a"], parts.get("embedding_b")
+        return Size(_at(tokens, 1), _at(width, 0), _at(tokens, 0), 2)
     down, up = parts.get("a"), parts.get("b")
     dims = max((len(shape) for shape in parts.values()), default=None)
     rank = _at(down, 0) if down else _at(up, 1)
@@ -194,8 +219,12 @@ def _oft(parts: Parts) -> Size:
     """Block-diagonal rotation of the output: [blocks, b, b], with one more leading dimension in BOFT.
 
     PEFT keeps the b·(b-1)/2 values above the diagonal of each block and rotates the input; one block may serve for all.
+    Its butterflies rotate the input too, and scale the output.
     """
-    blocks = parts.get("blocks", parts.get("skew", ()))
+    if "butterfly" in parts:
+        wings = parts["butterfly"]
+        return Size(prod(parts.get("stretch", ())) or None, _product(_at(wings, 1), _at(wings, 2)), _at(wings, 2))
+    blocks = parts.get("blocks", parts.get("diag", parts.get("skew", ())))
     if len(blocks) == 2:
         side = (1 + isqrt(1 + 8 * blocks[1])) // 2
         return Size(rank=side, either=blocks[0] * side if blocks[0] > 1 else None)
@@ -206,17 +235,32 @@ def _oft(parts: Parts) -> Size:
 
 
 def _glora(parts: Parts) -> Size:
-    """Weight plus b2·b1 plus weight·a2·a1."""
-    return Size(_at(parts.get("b2"), 0), _at(parts.get("a1"), 1), _at(parts.get("a1"), 0))
+    """Weight plus b2·b1 plus weight·a2·a1; newer files (LyCORIS 2) have the numbers the other way round."""
+    up, down = ("b1", "a2") if glora_is_new(parts) else ("b2", "a1")
+    return Size(_at(parts.get(up), 0), _at(parts.get(down), 1), _at(parts.get(down), 0))
+
+
+def glora_is_new(parts: Parts) -> bool:
+    """Whether `a1` [in, rank] and `b1` [out, rank] are the factors at the output; in older files they are a2 and b2."""
+    one, two = parts.get("a1", (0, 1)), parts.get("b2", (1, 1))
+    if len(one) < 2 or len(two) < 2:
+        return False
+    return one[0] > one[1] or (one[0] == one[1] and two[0] == two[1])
 
 
 def _ia3(parts: Parts) -> Size:
-    """One factor for each output or each input; which of them, only the value of `on_input` says."""
-    return Size(either=prod(parts.get("scale", ())))
+    """One factor for each output or each input; which of them, only the value of `on_input` says.
+
+    For PEFT [out, 1] and [1, in] tell it, but for convolutions.
+    """
+    shape = parts.get("scale", parts.get("factor", ()))
+    if "factor" in parts and len(shape) == 2 and 1 in shape:
+        return Size(shape[0] if shape[1] == 1 else None, shape[1] if shape[0] == 1 else None)
+    return Size(either=prod(shape))
 
 
 def _diff(parts: Parts) -> Size:
-    shape = parts.get("diff", ())
+    shape = parts.get("diff", parts.get("set", ()))
     return Size(shape[0], shape[1], None, len(shape)) if len(shape) > 1 else Size()
 
 

@@ -64,8 +64,9 @@ class Adapter:
 
     @cached_property
     def lines(self) -> list[str]:
-        """Name, algorithm and sizes of each module, sorted: equal for adapters that differ in rank alone."""
-        return sorted([f"{module.name}:{module.kind.line}" for module in self.modules])
+        """Name, algorithm and shapes of each module, sorted: equal for adapters that differ in rank alone."""
+        whole = [f"{flat}={channels}" for flat, channels in self.replaced.items()]
+        return sorted([*whole, *[f"{module.name}:{module.kind.line}" for module in self.modules]])
 
 
 def read_adapter(shapes: Mapping[str, Shape]) -> Adapter | None:

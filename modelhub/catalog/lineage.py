@@ -113,6 +113,11 @@ def strongest(found: tuple[Lineage, ...]) -> str | None:
     return next((one.id for one in found if one.id), None)
 
 
+def lineage_title(id: str) -> str:
+    """What people call a lineage; the id itself where it is unknown."""
+    return next((family.title for family in _tables()[0] if family.id == id), id)
+
+
 def _lineage(family: _Family | None, rule: str, key: str, found: str) -> Lineage:
     clean = shorten(one_line(found[:1000]), _SHOWN)
     strength = _tables()[1][rule].strength

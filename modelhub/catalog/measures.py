@@ -1,8 +1,8 @@
 """Measured facts: numbers that are read off shapes and names, as the data file names them.
 
 A measure is text: `input_blocks.0.0.weight[1]` is a dimension, `count PATTERN + PATTERN` a number of tensors,
-`has PATTERN` a yes or no, `each PATTERN` the numbers of tensors for each value of the first `#`. The first alternative
-that exists counts.
+`has PATTERN` a yes or no, `each PATTERN` the numbers of tensors for each value of the first `#`, `numbers PATTERN`
+those values. The first alternative that exists counts.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def measure(view: View, text: str) -> int | bool | list[int] | None:
     if verb == "count":
         return sum(len(view.find(one)) for one in pattern.split(" + ")) or None
     if verb == "each":
-        return _each(view, pattern) or None
+        return list(_counted(view, pattern).values()) or None
+    if verb == "numbers":
+        return list(_counted(view, pattern)) or None
     return _dimension(view, text)
 
 
@@ -47,7 +49,8 @@ def _dimension(view: View, text: str) -> int | None:
     return next((shape[axis] for shape in view.shapes(fits[1]) if -len(shape) <= axis < len(shape)), None)
 
 
-def _each(view: View, pattern: str) -> list[int]:
+def _counted(view: View, pattern: str) -> dict[int, int]:
+    """Each value of the first `#`, in order, and how many tensors have it."""
     head = view.prefix + pattern.partition("#")[0]
     counts = Counter(int(re.split(r"\D", name[len(head) :], maxsplit=1)[0]) for name in view.find(pattern))
-    return [counts[index] for index in sorted(counts)]
+    return {index: counts[index] for index in sorted(counts)}

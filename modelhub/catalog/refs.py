@@ -40,6 +40,21 @@ def locate(catalog: CatalogReader, ref: str) -> tuple[Path, Asset | None]:
     return asset.path, asset
 
 
+def lora_ref(catalog: CatalogReader, name: str) -> str:
+    """The REF of the LoRA that a prompt calls `name`: of several assets with that name it is the LoRA.
+
+    Raises as `locate`.
+    """
+    found = [asset for asset in catalog.named(name) if asset.kind == "lora" and not asset.missing]
+    if found and (len(found) == 1 or _same_content(found)):
+        return f"#{found[0].id}"
+    try:
+        locate(catalog, name)
+    except NotFoundError as error:
+        raise NotFoundError(f"The prompt names a LoRA: {error.message}", error.hint) from error
+    return name
+
+
 def _same_content(assets: list[Asset]) -> bool:
     """Whether all are one file by hash: then any of them will do."""
     return len({asset.sha256 for asset in assets}) == 1 and assets[0].sha256 is not None

@@ -12,7 +12,7 @@ from modelhub.catalog.data import data_path
 
 _FOLDERS, _ENDINGS = ("", "architectures", "keymaps"), (".toml", ".tsv.xz")
 #: Knowledge of other things.
-_OTHERS = {"layouts.toml"}
+_OTHERS = {"layouts.toml", "companions.toml", "relations.toml"}
 
 
 @cache

@@ -97,6 +97,11 @@ def learn(metadata: Mapping[str, str]) -> Learned:
     return Learned(known, _words(metadata, statistics, documents), embedded_hash(metadata))
 
 
+def frequent_tags(metadata: Mapping[str, str], most: int) -> dict[str, int]:
+    """The most frequent tags of all training sets together, and how often each stands there."""
+    return _tags(_object(metadata.get("ss_tag_frequency", "")), most)
+
+
 def trigger_words(metadata: Mapping[str, str]) -> tuple[str, ...]:
     """Words that call up what was trained: the declared phrase, then concepts and first tags of the training sets."""
     return learn(metadata).trigger_words
@@ -184,12 +189,12 @@ def _date(metadata: Mapping[str, str]) -> str | None:
     return _text([metadata.get("modelspec.date")])
 
 
-def _tags(statistics: Mapping[str, Any]) -> dict[str, int]:
+def _tags(statistics: Mapping[str, Any], most: int = _MAX_TAGS) -> dict[str, int]:
     """The most frequent tags of all training sets together."""
     sums: Counter[str] = Counter()
     for tags in list(statistics.values())[:100]:
         sums.update(_counts(tags))
-    return {_clean(tag, _MAX_WORD): count for tag, count in sums.most_common(_MAX_TAGS)}
+    return {_clean(tag, _MAX_WORD): count for tag, count in sums.most_common(most)}
 
 
 def _counts(tags: Any) -> dict[str, int]:

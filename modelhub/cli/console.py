@@ -31,6 +31,7 @@ examples:
   modelhub convert old.ckpt                   write it as safetensors
   modelhub merge weighted-sum A B --alpha 0.3 -o C.safetensors
   modelhub preview C -p "a red circle" -o C.png
+  modelhub lora check my-style dreamshaper_8  does it fit, and why
   modelhub demo                               see it all on tiny models
 
 exit codes: 0 done, 1 unexpected, 2 usage or not found, 3 file, 4 model, 5 provider, 130 stopped
@@ -64,12 +65,17 @@ class _Parser(argparse.ArgumentParser):
         return found, []
 
     def _check_first(self, words: list[str], commands: Iterable[str]) -> None:
-        """The first word must be a command, or an option of the whole program."""
-        if not words or words[0] in commands or words[0] in self._option_string_actions:
+        """The first word must be a command, or an option of the whole program; a group such as `lora` needs a verb."""
+        group = self.prog.partition(" ")[2]
+        if words[:1] and (words[0] in commands or words[0] in self._option_string_actions):
+            return
+        if group and all(word.startswith("-") for word in words):
+            self._refuse(f"What `{self.prog}` is to do is missing: {', '.join(commands)}.")
+        if not words:
             return
         if words[0].startswith("-"):
             self._refuse(f"'{words[0]}' stands before the command, or there is none.")
-        self._refuse(f"There is no command '{words[0]}'.{_meant(words[0], commands)}")
+        self._refuse(f"There is no command '{f'{group} {words[0]}'.strip()}'.{_meant(words[0], commands)}")
 
     def _refuse(self, message: str, hint: str = "") -> NoReturn:
         raise UsageError(message, f"See `{self.prog} --help`.{hint}")
@@ -96,13 +102,16 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     "merge_methods": ("methods", "presets"),
     "recipe_commands": ("recipe", "lineage"),
     "explain_command": ("explain",),
+    "lora_commands": ("lora",),
     "preview_command": ("preview",),
     "demo_command": ("demo",),
 }
+#: Of these, a call imports the verb that it needs.
+_WITH_VERBS = ("lora_commands",)
 
 
-def build_parser(command: str = "") -> argparse.ArgumentParser:
-    """The parser of `command`, or of all commands if that is none; the reference in the README is made from it."""
+def build_parser(command: str = "", verb: str = "") -> argparse.ArgumentParser:
+    """The parser of `command` and its `verb`, or of all if that is none; the README's reference is made from it."""
     parser = _Parser(
         "modelhub",
         description=_DESCRIPTION,
@@ -114,8 +123,19 @@ def build_parser(command: str = "") -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     wanted = [group for group, names in _GROUPS.items() if command in names]
     for group in wanted or _GROUPS:
-        import_module(f"modelhub.cli.{group}").add(commands)
+        module = import_module(f"modelhub.cli.{group}")
+        module.add(commands, verb) if group in _WITH_VERBS else module.add(commands)
     return parser
+
+
+def all_commands(parser: argparse.ArgumentParser | None = None) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Every command with its parser, in the order of the help; those of a group by two words: `lora check`."""
+    parser = build_parser() if parser is None else parser
+    for action in parser._subparsers._group_actions if parser._subparsers else ():
+        for name, found in dict(action.choices or {}).items():
+            if found._subparsers is None:
+                yield name, found
+            yield from ((f"{name} {verb}", inner) for verb, inner in all_commands(found))
 
 
 def main(argv: Sequence[str] | None = None, without_command: Callable[[], int] | None = None) -> int:
@@ -139,12 +159,13 @@ def main(argv: Sequence[str] | None = None, without_command: Callable[[], int] |
 
 
 def _run(words: list[str], without_command: Callable[[], int] | None) -> int:
-    args = build_parser(words[0] if words else "").parse_args(words)
+    args = build_parser(*words[:2]).parse_args(words)
     if args.command is None:
         if without_command is None:
             raise UsageError("No command was given.", "See `modelhub --help`.")
         return without_command()
-    job, progress = reporting_job(args.command, as_json=bool(getattr(args, "json", False)))
+    name = f"{args.command} {getattr(args, 'verb', '')}".strip()
+    job, progress = reporting_job(name, as_json=bool(getattr(args, "json", False)))
     try:
         with stoppable(job):
             command: Callable[[Context], int | None] = args.run

@@ -1,4 +1,4 @@
-"""demo: the whole of modelhub on tiny models: lay out, scan, search, convert, merge, preview, write, find again."""
+"""demo: the whole of modelhub on tiny models: lay out, scan, convert, merge, preview, write, check and bake a LoRA."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from modelhub.catalog.opener import Opener
     from modelhub.catalog.store import Catalog
+    from modelhub.cli.demo_lora import Framed
     from modelhub.cli.options import Commands
     from modelhub.convert.batch import Item
     from modelhub.convert.inspect import Inspection
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from modelhub.demo.library import Library
     from modelhub.formats.source import TensorSource
     from modelhub.jobs import Advance
+    from modelhub.lora.checking.answer import Answer
     from modelhub.merge.recipes.recipe import Recipe
 
     Pictures = Sequence[NDArray[np.uint8]]
@@ -45,7 +47,7 @@ def add(commands: Commands) -> None:
         commands,
         "demo",
         _demo,
-        "See it all on tiny models: scan, search, convert, merge, preview, find again.",
+        "See it all on tiny models: scan, search, convert, merge, preview, LoRAs.",
         "modelhub demo ~/modelhub-demo",
         reads=False,
     )
@@ -105,7 +107,7 @@ class _Walk:
 
     def __init__(self, context: Context, catalog: Catalog, library: Library) -> None:
         self.context, self.catalog, self.library = context, catalog, library
-        self.sheet = library.folder / "merges.png"
+        self.sheet, self.framed_sheet = library.folder / "merges.png", library.folder / "framed.png"
         self.goal = library.folder / "checkpoints" / "striped-pastel.safetensors"
 
     def run(self) -> dict[str, Any]:
@@ -116,6 +118,7 @@ class _Walk:
         with Opener(self.catalog, hashed=True, job=self.context.job) as opener:
             rows = self._render(opener)
             written, same = self._write(opener, rows)
+            checks, framed = self._loras(opener)
         self._tell("What next", self._next())
         return {
             "folder": str(self.library.folder),
@@ -125,6 +128,8 @@ class _Walk:
             "rows": [row.as_dict() for row in rows],
             "written": written,
             "same_picture": same,
+            "checks": [answer.as_dict() for answer in checks],
+            "framed": {"sheet": str(self.framed_sheet), "rows": [row.as_dict() for row in framed]},
         }
 
     def _tell(self, title: str, lines: Iterator[str] | Sequence[str]) -> None:
@@ -196,8 +201,10 @@ class _Walk:
         self._tell(f"the contact sheet: {self.sheet}", ())
         return rows
 
-    def _pictures(self, source: TensorSource, name: str, advance: Advance) -> Pictures:
-        """One picture for each prompt; a picture takes half a second, and tells nothing of its steps."""
+    def _pictures(
+        self, source: TensorSource, name: str, advance: Advance, asked: Sequence[tuple[str, int]] = ()
+    ) -> Pictures:
+        """One picture for each prompt and seed; a picture takes half a second, and tells nothing of its steps."""
         from modelhub.demo.prompts import ASKED, HEIGHT, WIDTH
         from modelhub.preview.render import Renderer
         from modelhub.preview.request import Request
@@ -205,8 +212,8 @@ class _Walk:
         request = partial(Request, sampler=SAMPLER, steps=STEPS, cfg=CFG, width=WIDTH, height=HEIGHT)
         renderer = Renderer(source, name=name)
         found = []
-        for ask in ASKED:
-            found.append(renderer.render(request(ask.prompt, seed=ask.seed)).pictures[0].pixels)
+        for prompt, seed in asked or [(ask.prompt, ask.seed) for ask in ASKED]:
+            found.append(renderer.render(request(prompt, seed=seed)).pictures[0].pixels)
             advance(1, name)
         return found
 
@@ -232,11 +239,33 @@ class _Walk:
         self._tell("modelhub ls merged:yes", asset_rows(self.catalog.find("merged:yes")))
         return self.catalog.get(number).as_dict(), same
 
+    def _loras(self, opener: Opener) -> tuple[list[Answer], list[Framed]]:
+        """Check three LoRAs and embeddings; render one that fits at several strengths, baked into nothing yet."""
+        from modelhub.cli import demo_lora
+        from modelhub.formats.images import save_png
+        from modelhub.preview.grids import contact_sheet
+
+        checks = [*demo_lora.answers(self.catalog, self.library, opener)]
+        title = f"5. What fits {self.library.base.stem}? Names and sizes tell, no weight is read"
+        self._tell(title, demo_lora.told_answers(checks))
+        asked = demo_lora.prompts()
+        with self.context.job.phase("rendering", len(asked) * len(demo_lora.STRENGTHS), "pictures") as advance:
+            rows = demo_lora.framed(
+                opener, self.library, lambda source, name: self._pictures(source, name, advance, asked)
+            )
+        sheet = contact_sheet([row.pictures for row in rows], [row.name for row in rows], [], scale=2)
+        save_png(self.framed_sheet, sheet, force=True)
+        title = 'The LoRA draws a white frame when the prompt says "framed", from a strength of 0.8 or so'
+        self._tell(title, demo_lora.measured(rows))
+        self._tell(f"side by side, and nothing of it is written: {self.framed_sheet}", ())
+        return checks, rows
+
     def _next(self) -> list[str]:
         home = f"MODELHUB_HOME={quote(str(self.library.folder / '.modelhub'))}"
         return [
             f"{home} modelhub  # the TUI on this library",
             f"{home} modelhub show {self.goal.stem}",
+            f"{home} modelhub lora check {self.library.lora.stem} {self.goal.stem}",
             "modelhub scan ~/your/models",
         ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,11 @@ from modelhub.cli.context import Context
 from modelhub.cli.merge_options import add_ancestor, add_parameters, asked_names, asked_parameters
 from modelhub.cli.merge_words import merge_json, merge_lines, plan_json, plan_lines
 from modelhub.cli.options import REF_HELP, command, path_word
+from modelhub.cli.picture_loras import PictureLoras, picture_loras, renderer_with
 from modelhub.cli.pictures import check_pictures, save_pictures
 from modelhub.errors import UsageError
 from modelhub.formats.cast import PRECISIONS
+from modelhub.lora.baking.words import read_lora
 from modelhub.merge.recipes.files import check_recipe_goal, is_recipe, read_recipe, write_recipe
 from modelhub.merge.recipes.finding import Carrier
 from modelhub.merge.recipes.parts import component_called
@@ -21,6 +24,7 @@ from modelhub.settings import user_path
 from modelhub.text import is_utf8, one_line
 
 if TYPE_CHECKING:
+    from modelhub.catalog.opener import Opener
     from modelhub.catalog.store import Catalog
     from modelhub.cli.options import Commands
     from modelhub.merge.planning.plan import Plan
@@ -42,7 +46,7 @@ def add(commands: Commands) -> None:
         help="a method of `modelhub methods`, e.g. weighted-sum, or a recipe, e.g. my-merge.toml",
     )
     parser.add_argument("refs", metavar="REF", nargs="*", help=f"the models A, B, …, each {REF_HELP}")
-    _add_goal(parser)
+    add_making(parser)
     add_parameters(parser.add_argument_group("settings", "`modelhub methods METHOD` tells which ones a method has"))
     _add_components(parser.add_argument_group("components"))
     _add_form(parser.add_argument_group("form of the result"))
@@ -57,10 +61,10 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("ref", metavar="REF", help=REF_HELP)
     add_ancestor(parser)
-    _add_goal(parser)
+    add_making(parser)
 
 
-def _add_goal(parser: argparse.ArgumentParser) -> None:
+def add_making(parser: argparse.ArgumentParser) -> None:
     """Where the result goes, and what is made besides it."""
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=path_word, required=True, help="the file to write, e.g. C.safetensors"
@@ -107,6 +111,14 @@ def _add_components(group: argparse._ArgumentGroup) -> None:
         action="append",
         default=[],
         help="take one component of this model as it is, e.g. --take te2=B; may be given several times",
+    )
+    group.add_argument(
+        "--lora",
+        metavar="REF:WEIGHT",
+        action="append",
+        default=[],
+        help="bake this LoRA into the result; a number, words as for --blocks, e.g. --lora my-style:0.8, --lora "
+        "my-style:0.8,te=0.5,IN04-IN08=0; may be given several times (default: 1)",
     )
     group.add_argument(
         "--ema",
@@ -161,6 +173,7 @@ def _asked_recipe(args: argparse.Namespace) -> Recipe:
         dtype=args.dtype,
         ema=args.ema or "drop",
         compat=args.compat,
+        loras=[read_lora(text) for text in args.lora],
     )
 
 
@@ -168,7 +181,7 @@ def _check_nothing_said(args: argparse.Namespace) -> None:
     """A recipe says all that options say for a method."""
     if args.refs:
         raise UsageError("A recipe names its models itself.", "Leave out the REFs, or name a method.")
-    options = ("only", "text-encoder", "vae", "take", "ema", "compat", "dtype", "name")
+    options = ("only", "text-encoder", "vae", "take", "lora", "ema", "compat", "dtype", "name")
     said = [*asked_names(args), *(f"--{name}" for name in options if getattr(args, name.replace("-", "_")))]
     if said:
         raise UsageError(f"A recipe says itself what {said[0]} says.", f"Leave out {said[0]}, or edit {args.what}.")
@@ -180,7 +193,7 @@ def _merge(context: Context) -> int:
     what = context.args.what
     recipe = _asked_recipe(context.args)
     with Catalog.open() as catalog:
-        _make(context, catalog, recipe, Carrier(user_path(what), {}) if is_recipe(what) else None)
+        make(context, catalog, recipe, Carrier(user_path(what), {}) if is_recipe(what) else None)
     return 0
 
 
@@ -190,13 +203,14 @@ def _remake(context: Context) -> int:
 
     with Catalog.open() as catalog:
         recipe, carrier = carried_recipe(catalog, context.args)
-        _make(context, catalog, recipe, carrier)
+        make(context, catalog, recipe, carrier)
     return 0
 
 
-def _make(context: Context, catalog: Catalog, recipe: Recipe, carrier: Carrier | None) -> None:
-    """Plan, check, and then write the merge of a recipe, which may stand in a file."""
+def make(context: Context, catalog: Catalog, recipe: Recipe, carrier: Carrier | None) -> None:
+    """Plan, check, and then write the merge of a recipe, which may stand in a file; the goal is what was asked for."""
     from modelhub.catalog.opener import Opener
+    from modelhub.lora.baking.merged import changes
     from modelhub.merge.engine.starting import start_torch
     from modelhub.merge.planning.plan import plan
 
@@ -204,25 +218,27 @@ def _make(context: Context, catalog: Catalog, recipe: Recipe, carrier: Carrier |
     for note in recipe.notes:
         context.say(f"note: {note}")
     with Opener(catalog, job=context.job) as headers:  # what headers alone can refuse, before gigabytes are hashed
-        planned = plan(recipe, headers, carrier)
+        planned = plan(recipe, headers, carrier, changes)
         _check_goals(planned, args)
+        loras = picture_loras(catalog, headers, args.preview or "", [])
         if args.dry_run:
             context.answer(plan_json(planned), lambda: plan_lines(planned, args.output))
             return
     if planned.computes:
         start_torch()
     with Opener(catalog, hashed=True, job=context.job) as opener:
-        _write(context, catalog, plan(recipe, opener, carrier))
+        planned = plan(recipe, opener, carrier, changes)
+        if args.preview is not None:
+            _preview(context, planned, loras, opener)
+        _write(context, catalog, planned)
 
 
 def _write(context: Context, catalog: Catalog, planned: Plan) -> None:
-    """The picture, the file, its recipe and its row."""
+    """The file, its recipe and its row."""
     from modelhub.merge.execute import merge
     from modelhub.scan.adding import add_written
 
     args = context.args
-    if args.preview is not None:
-        _preview(context, planned)
     report = merge(planned, args.output, force=args.force, hashes=args.hash, job=context.job)
     if args.save_recipe:
         write_recipe(planned.recipe.dumps(), args.save_recipe, force=args.force)
@@ -248,12 +264,23 @@ def _preview_path(args: argparse.Namespace) -> Path:
     return goal
 
 
-def _preview(context: Context, planned: Plan) -> None:
-    from modelhub.preview.render import Renderer, Request
+def _preview(context: Context, planned: Plan, loras: PictureLoras, opener: Opener) -> None:
+    """Render the unwritten merge, with the LoRAs that the prompt names."""
+    from modelhub.lora.baking.merged import changes
+    from modelhub.merge.planning.plan import plan
+    from modelhub.preview.request import Request
 
     path = _preview_path(context.args)
     name = planned.recipe.name or context.args.output.stem
-    renderer = Renderer(planned, name=name, recipe=planned.header.metadata["modelhub.recipe"], job=context.job)
-    rendering = renderer.render(Request(context.args.preview), job=context.job)
+    again = partial(plan, open=opener, bake=changes)
+    renderer = renderer_with(
+        loras,
+        planned.recipe,
+        opener,
+        lambda one: planned if one is planned.recipe else again(one),
+        name=name,
+        job=context.job,
+    )
+    rendering = renderer.render(Request(loras.prompt), job=context.job)
     save_pictures(rendering, path, force=context.args.force)
     context.say(one_line(f"preview of the unwritten merge: {path}"))

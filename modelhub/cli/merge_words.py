@@ -24,6 +24,7 @@ def plan_json(planned: Plan) -> dict[str, Any]:
     return {
         "size": planned.header.file_size,
         "merged": len(report.merged),
+        "baked": len(report.baked),
         "copied": len(report.copied),
         "added": len(report.added),
         "dropped": len(report.dropped),
@@ -42,7 +43,7 @@ def plan_lines(planned: Plan, goal: Path) -> Iterator[str]:
     """The same for a person: what would be written, how, and why what is not merged is not."""
     report = planned.report
     yield Bold(one_line(f"would write {goal}: {human_size(planned.header.file_size)}"))
-    yield _counts(len(report.merged), len(report.copied), len(report.added), len(report.dropped))
+    yield _counts(len(report.merged), len(report.baked), len(report.copied), len(report.added), len(report.dropped))
     for done, reason, names in report.because():
         which = f" ({few(names)})" if reason and len(names) <= _NAMED else ""
         yield from wrapped(one_line(f"  {len(names):,} {_DONE[done]}: {reason or few(names)}{which}"), 4)
@@ -62,9 +63,10 @@ _NAMED = 2
 _DONE = {"copied": "copied", "added": "added", "dropped": "left out"}
 
 
-def _counts(merged: int, copied: int, added: int, dropped: int) -> str:
-    said = {"copied": copied, "added": added, "left out": dropped}
-    return ", ".join([f"{plural(merged, 'tensor')} merged", *(f"{n:,} {word}" for word, n in said.items() if n)])
+def _counts(merged: int, baked: int, copied: int, added: int, dropped: int) -> str:
+    said = {"merged": merged, "with LoRAs": baked, "copied": copied, "added": added, "left out": dropped}
+    (word, first), *more = [(word, n) for word, n in said.items() if n] or [("merged", 0)]
+    return ", ".join([f"{plural(first, 'tensor')} {word}", *(f"{n:,} {word}" for word, n in more)])
 
 
 def _step_lines(rows: list[WeightRow], planned: Plan) -> Iterator[str]:
@@ -111,6 +113,7 @@ def merge_json(report: MergeReport, number: int) -> dict[str, Any]:
         "autov3": written.autov3,
         "tensors": written.tensors,
         "merged": report.merged,
+        "baked": report.baked,
         "copied": report.copied,
         "dropped": report.dropped,
         "warnings": list(report.warnings),
@@ -126,7 +129,7 @@ def merge_lines(report: MergeReport, number: int) -> Iterator[str]:
         [
             ("size", human_size(written.size)),
             ("sha256", written.sha256 or ""),
-            ("tensors", _counts(report.merged, report.copied, 0, report.dropped)),
+            ("tensors", _counts(report.merged, report.baked, report.copied, 0, report.dropped)),
             ("time", human_seconds(report.seconds)),
         ]
     )

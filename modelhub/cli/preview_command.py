@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelhub.cli.context import Context
 from modelhub.cli.options import REF_HELP, command
+from modelhub.cli.picture_loras import PictureLoras, picture_loras, renderer_with
 from modelhub.cli.pictures import check_pictures, save_pictures
 from modelhub.merge.recipes.files import is_recipe, read_recipe
 from modelhub.merge.recipes.finding import Carrier
@@ -80,6 +83,14 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--vae", metavar="REF", help="decode with this VAE, e.g. --vae vae-ft-mse")
     parser.add_argument(
+        "--lora",
+        metavar="REF:WEIGHT",
+        action="append",
+        default=[],
+        help="with this LoRA, which a prompt may also name: <lora:my-style:0.8>; e.g. --lora my-style:0.8, --lora "
+        "my-style:0.8,te=0.5,IN04-IN08=0; may be given several times",
+    )
+    parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda", "mps"), help="where to compute (default: settings.toml, else auto)"
     )
     parser.add_argument("--force", action="store_true", help="replace OUT.png if it exists")
@@ -116,10 +127,12 @@ def _preview(context: Context) -> int:
     check_names(request)
     check_pictures(args.output, args.batch, force=args.force)
     with Catalog.open() as catalog, Opener(catalog, hashed=False, job=context.job) as opener:
-        renderer = _renderer(context, opener)
+        loras = picture_loras(catalog, opener, request.prompt, args.lora)
+        request = replace(request, prompt=loras.prompt)
+        renderer = _renderer(context, opener, loras)
         if args.dry_run:
             context.answer(
-                {"images": [], "request": vars(args)["prompt"]},
+                {"images": [], "request": request.prompt},
                 lambda: [one_line(f"would render {plural(args.batch, 'picture')} of {renderer.name} to {args.output}")],
             )
             return 0
@@ -129,10 +142,10 @@ def _preview(context: Context) -> int:
     return 0
 
 
-def _renderer(context: Context, opener: Opener) -> Renderer:
-    """The renderer of a REF, or of a recipe as a plan."""
+def _renderer(context: Context, opener: Opener, loras: PictureLoras) -> Renderer:
+    """The renderer of a REF, or of a recipe as a plan, with LoRAs."""
+    from modelhub.lora.baking.merged import changes
     from modelhub.merge.planning.plan import plan
-    from modelhub.preview.render import Renderer
     from modelhub.settings import load_settings
 
     args = context.args
@@ -144,15 +157,15 @@ def _renderer(context: Context, opener: Opener) -> Renderer:
         "device": args.device or load_settings().device,
         "job": context.job,
     }
-    if is_recipe(args.source):
-        path = user_path(args.source)
-        planned = plan(read_recipe(path), opener, Carrier(path, {}))
-        for note in planned.recipe.notes:
-            context.say(f"note: {note}")
-        name = planned.recipe.name or Path(args.source).stem
-        return Renderer(planned, name=name, recipe=planned.header.metadata["modelhub.recipe"], **options)
-    parent = opener(args.source)
-    return Renderer(parent.source, name=parent.name, sha256=parent.sha256, **options)
+    if not is_recipe(args.source):
+        name = opener(args.source).name
+        return renderer_with(loras, args.source, opener, partial(plan, open=opener, bake=changes), name=name, **options)
+    path = user_path(args.source)
+    recipe = read_recipe(path)
+    for note in recipe.notes:
+        context.say(f"note: {note}")
+    planned = partial(plan, open=opener, carrier=Carrier(path, {}), bake=changes)
+    return renderer_with(loras, recipe, opener, planned, name=recipe.name or path.stem, **options)
 
 
 def _json(rendering: Rendering, paths: list[Path]) -> dict[str, Any]:

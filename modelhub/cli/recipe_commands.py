@@ -145,10 +145,13 @@ def _branch(one: Ancestor, indent: str) -> Iterator[str]:
 
 def _made(one: Ancestor, indent: str) -> Iterator[str]:
     """How a merge was made, a line for each step."""
-    from modelhub.merge.recipes.telling import step_line
+    from modelhub.merge.recipes.telling import lora_line, step_line
 
-    for step in one.recipe.steps if one.recipe else ():
+    steps, loras = (one.recipe.steps, one.recipe.loras) if one.recipe else ((), ())
+    for step in steps:
         name = f"{step.name} = " if step.name else ""
         yield from wrapped(one_line(f"{indent}{name}{step_line(step)}"), len(indent) + 2)
+    for lora in loras:
+        yield from wrapped(one_line(f"{indent}LoRA {lora_line(lora)}"), len(indent) + 2)
     if one.note:
         yield from wrapped(one_line(f"{indent}({one.note})"), len(indent) + 2)

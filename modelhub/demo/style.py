@@ -10,6 +10,10 @@ from modelhub.demo.palette import PASTEL_KEEP
 from modelhub.demo.pictures import PLAIN_ROWS, Floats, Pixels, border, checked
 
 _EDGE = 5
+#: Pixels from the edges between which the four corners within a frame lie.
+_CORNER = (9, 12)
+#: A frame is at least this much whiter than what it is around, of 255.
+LEAST_FRAME = 60.0
 
 
 def stripe_score(pixels: Pixels) -> float:
@@ -27,6 +31,17 @@ def saturation(pixels: Pixels) -> float:
 def border_white(pixels: Pixels) -> float:
     """How white the border is, 0 to 255: the mean of its smallest channel; about 235 within a white frame."""
     return float(checked(pixels)[border(_EDGE)].min(axis=-1).mean())
+
+
+def frame_score(pixels: Pixels) -> float:
+    """How much whiter the border is than the background within it, 0 to 255; about 0 without a frame, or on white.
+
+    A large shape may reach into the corners that are looked at: not for these.
+    """
+    image = checked(pixels).min(axis=-1)
+    near = np.r_[slice(*_CORNER), slice(-_CORNER[1], -_CORNER[0])]
+    within = np.median(image[np.ix_(near, near)])
+    return max(0.0, float(np.median(image[border(_EDGE)]) - within))
 
 
 def pastel_strength(pictures: Sequence[Pixels], plain: Sequence[Pixels]) -> float:

@@ -17,7 +17,10 @@ from modelhub.text import plural
 
 @dataclass(frozen=True, slots=True)
 class MergeReport:
-    """A merge that was written: counts of tensors, warnings as sentences, seconds of wall time."""
+    """A merge that was written: counts of tensors, warnings as sentences, seconds of wall time.
+
+    LoRAs change `baked` of them, of which some may be merged, too.
+    """
 
     written: Written
     merged: int
@@ -25,6 +28,7 @@ class MergeReport:
     dropped: int
     warnings: tuple[str, ...]
     seconds: float
+    baked: int = 0
 
 
 def merge(
@@ -59,7 +63,7 @@ def merge(
         job.say(warning, "warning")
     copied = len(plan.report.copied) + len(plan.report.added)
     counts = len(plan.report.merged), copied, len(plan.report.dropped)
-    return MergeReport(written, *counts, warnings, round(time.monotonic() - started, 3))
+    return MergeReport(written, *counts, warnings, round(time.monotonic() - started, 3), len(plan.report.baked))
 
 
 def check_goal(plan: Plan, goal: Path, *, force: bool = False) -> None:

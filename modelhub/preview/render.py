@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypedDict, Unpack
@@ -11,6 +11,7 @@ from typing import TypedDict, Unpack
 import torch
 from torch import Tensor
 
+from modelhub.errors import UsageError
 from modelhub.formats.source import TensorSource
 from modelhub.jobs import QUIET, Advance, Job
 from modelhub.preview.denoiser import Denoiser
@@ -23,6 +24,8 @@ from modelhub.preview.prompts import Conditioning
 from modelhub.preview.request import Request
 from modelhub.preview.samplers import find_sampler
 from modelhub.preview.schedules import resolve, sigmas
+from modelhub.preview.tags import Used, plain, read_tags
+from modelhub.text import brief
 
 __all__ = ["Options", "Renderer", "Rendering", "Request", "check_names", "render"]
 
@@ -39,7 +42,8 @@ class Renderer:
     """A loaded model that renders one request after another.
 
     `name` and the hashes go into infotexts: `sha256` is None for a merge that was never written, its text is `recipe`.
-    `vae` replaces the model's own. Raises what `Model.load` raises.
+    `vae` replaces the model's own. `loras` are in the source already, and named by tags in prompts. Raises what
+    `Model.load` raises.
     """
 
     def __init__(
@@ -52,11 +56,12 @@ class Renderer:
         vae: TensorSource | None = None,
         vae_name: str | None = None,
         vae_sha256: str | None = None,
+        loras: Sequence[Used] = (),
         device: str = "auto",
         job: Job = QUIET,
     ) -> None:
         self.name = name
-        self._origin = Origin(name, sha256, recipe, vae_name, vae_sha256)
+        self._origin = Origin(name, sha256, recipe, vae_name, vae_sha256, tuple(loras))
         self._pending: dict[str, float] = {}
         with _timed(self._pending, "loading"):
             self.model = Model.load(source, device=device, vae=vae, name=name, job=job)
@@ -65,12 +70,14 @@ class Renderer:
     def render(self, request: Request, job: Job = QUIET) -> Rendering:
         """Render all pictures of a request. A picture does not depend on the rest of its batch, but for rounding.
 
-        Raises NotFoundError for an unknown sampler or schedule, UsageError for a clip skip beyond the text encoder.
+        Raises NotFoundError for an unknown sampler or schedule, UsageError for a clip skip beyond the text encoder, and
+        for a LoRA in the prompt that is not in the source.
         """
         check_names(request)
+        self._check_used(request)
         seconds, self._pending = self._pending, {}
         with _timed(seconds, "encoding"), job.phase("encoding", 1, "prompts") as advance:
-            conditioning = self.model.conditioner(request.prompt, request.negative, request.clip_skip)
+            conditioning = self.model.conditioner(plain(request.prompt), request.negative, request.clip_skip)
             advance()
         with _timed(seconds, "sampling"), job.phase("sampling", request.steps, "steps") as advance:
             latents = self._sample(request, conditioning, advance, job)
@@ -82,6 +89,15 @@ class Renderer:
         """Width and height in pixels that a request gets."""
         width, height = self.model.size
         return request.width or width, request.height or height
+
+    def _check_used(self, request: Request) -> None:
+        tags, own = read_tags(request.prompt), [one.tag for one in self._origin.loras]
+        if tags != own:
+            named, made = (", ".join(brief(tag.name) for tag in each) or "no LoRA" for each in (tags, own))
+            raise UsageError(
+                f"The prompt names {named}, and the picture would be made with {made}.",
+                "Leave LoRAs out of the prompt, or load the model with them.",
+            )
 
     def _sample(self, request: Request, conditioning: Conditioning, advance: Advance, job: Job) -> Tensor:
         """Latents [N, C, h, w]."""
@@ -134,6 +150,7 @@ class Options(TypedDict, total=False):
     vae: TensorSource | None
     vae_name: str | None
     vae_sha256: str | None
+    loras: Sequence[Used]
     device: str
 
 

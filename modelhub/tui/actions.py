@@ -1,6 +1,6 @@
 """The one table of actions: it feeds the keys, the footer, the help screen and the command palette.
 
-A `scope` is where an action lives: the app, a screen ("browse", "lab"), or any list. The id of a binding is
+A `scope` is where an action lives: the app, a screen ("browse", "lab", "fits"), or any list. The id of a binding is
 `scope.name`; keys.toml in the home folder maps ids to other keys.
 """
 
@@ -39,14 +39,15 @@ class Action:
 
 
 #: Scope to the heading it has in the help.
-SCOPES = {"browse": "Library", "list": "Lists", "lab": "Merge lab", "app": "Everywhere"}
+SCOPES = {"browse": "Library", "list": "Lists", "lab": "Merge lab", "fits": "What fits", "app": "Everywhere"}
 
 ACTIONS: tuple[Action, ...] = (
     Action("browse", "filter", "slash", "Filter", "Type a query; the list follows.", footer=True, priority=True),
     Action("browse", "mark", "space", "Mark", "Mark or unmark the asset under the cursor.", footer=True),
     Action("browse", "tag", "t", "Tag", "Edit the tags of what is marked, or under the cursor.", footer=True),
-    Action("browse", "sort", "s", "Sort", "Sort by the next column; a click on a heading does it too.", footer=True),
+    Action("browse", "sort", "s", "Sort", "Sort by the next column; a click on a heading does it too."),
     Action("browse", "merge", "m", "Merge", "Open the merge lab with the marked checkpoints.", footer=True),
+    Action("browse", "fits", "f", "Fits?", "Which models a LoRA or VAE fits, or which LoRAs fit a model.", footer=True),
     Action("browse", "detail", "d", "Detail", "Show or hide the detail pane.", footer=True),
     Action("browse", "open", "enter", "Open", "Go to the detail of the asset under the cursor.", run="open"),
     Action("browse", "back", "escape", "Back", "Stop the job, or leave the pane, or unmark, or clear the filter."),
@@ -77,6 +78,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("lab", "swap", "f6", "Swap A/B", "Exchange A and B.", footer=True),
     Action("lab", "open", "ctrl+o", "Open", "Open a recipe: in the form, or as it is written.", footer=True),
     Action("lab", "back", "escape", "Back", "Stop what runs, or close the recipe, or go back.", footer=True),
+    Action("fits", "bake", "m", "Merge lab", "Open the merge lab with the model and the LoRA.", footer=True),
+    Action("fits", "open", "enter", "Evidence", "Go to the evidence of the pair under the cursor.", footer=True),
+    Action("fits", "back", "escape", "Back", "Stop what runs, or go back to the list, or leave.", footer=True),
     Action("app", "help", "question_mark,f1", "Help", "All keys, and the query language.", footer=True),
     Action("app", "quit", "q,ctrl+q", "Quit", "Leave modelhub; running jobs are stopped.", footer=True),
     Action("app", "interrupt", "ctrl+c", "Interrupt", "Say how to stop a job and how to leave; copies in a field."),

@@ -6,20 +6,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelhub.catalog.asset import Asset
 from modelhub.catalog.opener import Opener
 from modelhub.catalog.reading import CatalogReader
-from modelhub.catalog.refs import resolve
+from modelhub.catalog.refs import lora_ref, resolve
 from modelhub.catalog.weighing.presets import presets
 from modelhub.catalog.weighing.weights import Weight
 from modelhub.errors import NotFoundError, UsageError
 from modelhub.jobs import Job
+from modelhub.lora.baking.merged import changes
 from modelhub.merge.planning.plan import Plan, plan
 from modelhub.merge.recipes.files import check_recipe_goal, read_recipe, write_recipe
 from modelhub.merge.recipes.finding import Carrier
-from modelhub.merge.recipes.recipe import ModelRef, Recipe, simple_recipe
+from modelhub.merge.recipes.recipe import ModelRef, Recipe, bake_recipe, checked, simple_recipe, with_loras
 from modelhub.merge.recipes.telling import recipe_lines
 from modelhub.merge.registry import Value
 from modelhub.scan.adding import add_written
@@ -27,6 +28,7 @@ from modelhub.text import one_line, plural, shorten
 from modelhub.tui.library import Library
 
 if TYPE_CHECKING:
+    from modelhub.formats.source import TensorSource
     from modelhub.merge.execute import MergeReport
     from modelhub.preview.picture import Picture
     from modelhub.preview.request import Request
@@ -72,7 +74,9 @@ def _parent(letter: str, model: Asset, first: Asset) -> Part:
 def _title(recipe: Recipe) -> str:
     if len(recipe.steps) > 1:
         return f"merge of {plural(len(recipe.steps), 'step')}"
-    return " ".join(["merge", *_numbers(recipe.steps[-1].parameters)])
+    words = ["merge", *_numbers(recipe.steps[-1].parameters)] if recipe.steps else ["A"]
+    loras = _numbers({f"{at}": lora.weight for at, lora in enumerate(recipe.loras)})
+    return " ".join([*words, *(["+ LoRA" if len(loras) == 1 else "+ LoRAs", *loras] if loras else [])])
 
 
 def _numbers(parameters: Mapping[str, Value | Weight]) -> list[str]:
@@ -87,24 +91,41 @@ def _numbers(parameters: Mapping[str, Value | Weight]) -> list[str]:
 
 def merge_recipe(
     models: Sequence[Asset],
-    method: str,
+    method: str | None,
     parameters: Mapping[str, Value | Weight],
     *,
     vae: str | None = None,
     take: Mapping[str, str] | None = None,
+    loras: Sequence[tuple[Asset, float | Weight]] = (),
 ) -> Recipe:
-    """The recipe of one step over the files of `models`. Raises BadRecipeError."""
-    name = " + ".join(shorten(model.path.stem, 40) for model in models)
+    """The recipe of one step over the files of `models`, with `loras` baked into the result; without a method, into A.
+
+    Raises BadRecipeError.
+    """
+    name = " + ".join(shorten(model.path.stem, 40) for model in [*models, *(lora for lora, _ in loras)])
     refs = [str(model.path) for model in models]
-    return simple_recipe(method, refs, name=name, parameters=parameters, vae=vae, take=take)
+    added = [(str(lora.path), weight) for lora, weight in loras]
+    if method is None:
+        return bake_recipe(refs[0], added, name=name, vae=vae, take=take)
+    return simple_recipe(method, refs, name=name, parameters=parameters, vae=vae, take=take, loras=added)
 
 
-def default_name(models: Sequence[Asset], method: str, parameters: Mapping[str, Value | Weight]) -> Path:
+def default_name(
+    models: Sequence[Asset],
+    method: str | None,
+    parameters: Mapping[str, Value | Weight],
+    loras: Sequence[tuple[Asset, float | Weight]] = (),
+) -> Path:
     """Where a merge goes if the user says nothing: beside A, with the parents and the numbers in its name."""
-    more = [f"{len(models) - 3}-more"] if len(models) > 3 else []
-    stems = [_in_a_name(shorten(model.path.stem, 24)) for model in models[:3]]
-    words = "-".join([*stems, *more, method, *map(_in_a_name, _numbers(parameters))])
+    stems = _stems(models) + ([method] if method else []) + [*map(_in_a_name, _numbers(parameters))]
+    strengths = _numbers({f"{at}": weight for at, (_, weight) in enumerate(loras)})
+    words = "-".join([*stems, *_stems([lora for lora, _ in loras]), *strengths[:3]])
     return models[0].path.parent / f"{words}.safetensors".replace("…", "_")
+
+
+def _stems(models: Sequence[Asset]) -> list[str]:
+    more = [f"{len(models) - 3}-more"] if len(models) > 3 else []
+    return [*(_in_a_name(shorten(model.path.stem, 24)) for model in models[:3]), *more]
 
 
 def _in_a_name(text: str) -> str:
@@ -127,16 +148,26 @@ class Opened:
     @property
     def fits_form(self) -> bool:
         """Whether the form can show it: one step over models of the catalog, and nothing that it has no field for."""
-        step, recipe = self.recipe.steps[-1], self.recipe
+        recipe = self.recipe
+        inputs = [recipe.base] if recipe.base else [*recipe.steps[-1].inputs]
         taken = {key for key in (recipe.vae, *recipe.take.values()) if key in recipe.models}
         return (
-            len(recipe.steps) == 1
-            and set(step.inputs) <= set(self.assets)
-            and taken <= set(step.inputs)
-            and len(set(step.inputs)) == len(step.inputs) <= LARGEST
+            len(recipe.steps) <= 1
+            and {*inputs, *recipe.baked} <= set(self.assets)
+            and taken <= set(inputs)
+            and len(set(inputs)) == len(inputs) <= LARGEST
             and len(set(recipe.take.values())) <= 1
-            and not (step.only or recipe.dtype or recipe.compat or recipe.ema != "drop")
+            and len(self.loras) == len(recipe.loras) == len(recipe.baked) <= LARGEST
+            and bool(recipe.steps or recipe.loras)
+            and not any(step.only for step in recipe.steps)
+            and not (recipe.dtype or recipe.compat or recipe.ema != "drop")
         )
+
+    @property
+    def loras(self) -> list[tuple[Asset, float]]:
+        """The LoRAs with one number each, as far as the catalog has them."""
+        found = [(self.assets.get(lora.model), lora.weight) for lora in self.recipe.loras]
+        return [(asset, weight) for asset, weight in found if asset is not None and isinstance(weight, float)]
 
     @property
     def lines(self) -> list[str]:
@@ -166,18 +197,29 @@ def _asset(catalog: CatalogReader, model: ModelRef) -> Asset:
 
 
 def render(library: Library, part: Part, request: Request, device: str, job: Job) -> Picture:
-    """Render one part. Raises what opening, planning and rendering raise."""
+    """Render one part, with the LoRAs that the prompt names. Raises what opening, planning and rendering raise."""
     from modelhub.preview.render import Renderer
+    from modelhub.preview.tags import read_tags, used
 
-    with _opener(library, job) as opener:
-        if part.recipe is not None:
-            planned = plan(part.recipe, opener, _carrier(part.file))
-            text = planned.header.metadata["modelhub.recipe"]
-            renderer = Renderer(planned, name=part.title, recipe=text, device=device, job=job)
-        else:
-            parent = opener(str(part.path))
-            renderer = Renderer(parent.source, name=parent.name, sha256=parent.sha256, device=device, job=job)
+    with library.open() as catalog, Opener(catalog, job=job) as opener:
+        named = [(lora_ref(catalog, tag.name), tag.weight) for tag in read_tags(request.prompt)]
+        loras = used(request.prompt, [opener(ref) for ref, _ in named])
+        source, told = _shown(part, named, opener)
+        renderer = Renderer(source, loras=loras, device=device, job=job, **told)
         return renderer.render(request, job).pictures[0]
+
+
+def _shown(part: Part, named: Sequence[tuple[str, Weight]], opener: Opener) -> tuple[TensorSource, dict[str, Any]]:
+    """What is rendered, which has the LoRAs that a prompt names, and what an infotext tells of it, without them."""
+    if part.recipe is None:
+        ref = str(part.path)
+        parent = opener(ref)
+        source = plan(bake_recipe(ref, named), opener, None, changes) if named else parent.source
+        return source, {"name": parent.name, "sha256": parent.sha256}
+    planned = plan(part.recipe, opener, _carrier(part.file), changes)
+    told = {"name": part.title, "recipe": planned.header.metadata["modelhub.recipe"]}
+    more = checked(with_loras(part.recipe, named)) if named else part.recipe
+    return plan(more, opener, _carrier(part.file), changes) if named else planned, told
 
 
 def save(library: Library, recipe: Recipe, path: Path, job: Job, file: Path | None = None) -> MergeReport:
@@ -187,12 +229,12 @@ def save(library: Library, recipe: Recipe, path: Path, job: Job, file: Path | No
 
     with library.open() as catalog:
         with Opener(catalog, job=job) as headers:  # what headers alone can refuse, before gigabytes are hashed
-            planned = plan(recipe, headers, _carrier(file))
+            planned = plan(recipe, headers, _carrier(file), changes)
             check_goal(planned, path)
         if planned.computes:
             start_torch()
         with Opener(catalog, hashed=True, job=job) as opener:
-            report = merge(plan(recipe, opener, _carrier(file)), path, job=job)
+            report = merge(plan(recipe, opener, _carrier(file), changes), path, job=job)
         add_written(catalog, report.written)
     return report
 
@@ -201,7 +243,7 @@ def save_recipe(library: Library, recipe: Recipe, path: Path, job: Job, file: Pa
     """Write the recipe to a new file, after a look whether the models fit. Raises FileError, IncompatibleError."""
     check_recipe_goal(path)
     with _opener(library, job) as opener:
-        planned = plan(recipe, opener, _carrier(file))
+        planned = plan(recipe, opener, _carrier(file), changes)
     write_recipe(recipe.dumps(), path)
     return planned
 

@@ -157,7 +157,7 @@ def parts(algorithm: str, out_size: int, in_size: int, kernel: tuple[int, ...] =
         "oft-peft": {".oft_R.weight": (in_size // 4, 6)},
         "oft-peft-square": {".oft_R.weight": (in_size // 4, 4, 4)},
         "glora": {
-            ".a1.weight": (rank, in_size, *kernel), ".a2.weight": (in_size, rank, *ones),
+            ".a1.weight": (rank, in_size, *ones), ".a2.weight": (in_size, rank, *ones),
             ".b1.weight": (rank, in_size, *kernel), ".b2.weight": (out_size, rank, *ones), ".alpha": (),
         },
         "diff": {".diff": (out_size, in_size, *kernel), ".diff_b": (out_size,)},

@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 from modelhub.cli import console, stopping
-from modelhub.cli.console import build_parser, main
+from modelhub.cli.console import all_commands, build_parser, main
 from modelhub.demo.library import Library
 from modelhub.errors import ModelhubError
 from modelhub.formats.header import Header
@@ -31,7 +31,7 @@ from modelhub.text import width
 
 Run = Callable[..., Any]
 REPOSITORY = Path(__file__).parents[2]
-COMMANDS = list(build_parser()._subparsers._group_actions[0].choices)  # type: ignore[union-attr]
+COMMANDS = dict(all_commands())
 
 
 # -- errors ------------------------------------------------------------------------------------------------------------
@@ -49,6 +49,12 @@ MISTAKES = [
     (["ls", "--reserve"], "usage", 2),
     (["show"], "usage", 2),
     (["show", "a", "b"], "usage", 2),
+    (["lora"], "usage", 2),
+    (["lora", "nothing-like-it"], "usage", 2),
+    (["lora", "#1", "check"], "usage", 2),
+    (["lora", "check"], "usage", 2),
+    (["lora", "check", "#1", "#2", "--reserve"], "usage", 2),
+    (["lora", "check", "nobody", "#1"], "not-found", 2),
     (["rate", "#1", "many"], "usage", 2),
     (["rate", "#1", "6"], "usage", 2),
     (["ls", "--limit", "0"], "usage", 2),
@@ -125,7 +131,12 @@ def test_no_command(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("words", "meant"),
-    [(["ident", "x"], "identify"), (["lss"], "ls"), (["merge", "m", "--alhpa", "1", "-o", "x"], "--alpha")],
+    [
+        (["ident", "x"], "identify"),
+        (["lss"], "ls"),
+        (["lora", "chek", "a"], "check"),
+        (["merge", "m", "--alhpa", "1", "-o", "x"], "--alpha"),
+    ],
 )
 def test_a_slip_of_the_keys_is_understood(words: list[str], meant: str, run: Run) -> None:
     assert f"Did you mean '{meant}'?" in run(*words).err
@@ -185,7 +196,7 @@ def test_the_help_lists_every_command_with_examples(capsys: pytest.CaptureFixtur
     assert stop.value.code == 0
     text = capsys.readouterr().out
     for name in COMMANDS:
-        assert re.search(rf"^    {name} +\S", text, re.MULTILINE), name
+        assert re.search(rf"^    {name.split()[0]} +\S", text, re.MULTILINE), name
     assert text.count("\n  modelhub ") >= 5 and "exit codes:" in text
 
 
@@ -193,21 +204,33 @@ def test_the_help_lists_every_command_with_examples(capsys: pytest.CaptureFixtur
 def test_every_command_and_option_has_a_help_and_an_example_that_can_be_parsed(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    parser = build_parser()
-    command = parser._subparsers._group_actions[0].choices[name]  # type: ignore[union-attr, index]
     with pytest.raises(SystemExit):
-        main([name, "--help"])
+        main([*name.split(), "--help"])
     text = capsys.readouterr().out
     example = text.partition("example:\n")[2].strip()
     words = shlex.split(example)
-    assert words[:2] == ["modelhub", name]
+    assert words[: 1 + len(name.split())] == ["modelhub", *name.split()]
     words = words[: words.index(">")] if ">" in words else words
-    assert parser.parse_args(words[1:]).command == name
-    for action in command._actions:
+    found = build_parser().parse_args(words[1:])
+    assert f"{found.command} {getattr(found, 'verb', '')}".strip() == name
+    for action in COMMANDS[name]._actions:
         assert action.help, action
         takes_text = action.option_strings and action.nargs != 0 and not action.choices
         if takes_text:
             assert "e.g." in action.help or "default" in action.help or '"' in action.help, action.option_strings
+
+
+def test_a_group_of_commands_tells_its_verbs(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    verbs = [name.split()[1] for name in COMMANDS if name.startswith("lora ")]
+    assert {"check", "info", "bake", "extract", "resize", "merge", "rename"} <= set(verbs)
+    with pytest.raises(SystemExit):
+        main(["lora", "--help"])
+    text = capsys.readouterr().out
+    for verb in verbs:
+        assert re.search(rf"^    {verb} +\S", text, re.MULTILINE), verb
+        assert verb in run("lora").err
+    assert "See `modelhub lora --help`" in run("lora", "nothing-like-it").err
+    assert "See `modelhub lora check --help`" in run("lora", "check", "a", "b", "--jsno").err
 
 
 # -- streams -----------------------------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from modelhub.cli import demo_command
+from modelhub.demo.stranger import NAME
+from modelhub.demo.style import LEAST_FRAME
 
 Run = Callable[..., Any]
 
@@ -45,6 +47,18 @@ def test_the_demo_shows_what_it_says_twice(run: Run, tmp_path: Path, monkeypatch
         assert sheet.width > 8 * 128 and sheet.height > 7 * 128
         pixels = np.array(sheet.convert("RGB")).astype(int)
     assert pixels.std() > 40 and (pixels.max(axis=-1) - pixels.min(axis=-1)).max() > 180, "colourful"
+    checks = {check["lora"]: check for check in answer["checks"]}
+    framed, disc, wrong = (
+        checks[name] for name in ("tiny-shapes-framed-lora.safetensors", "sundisc.safetensors", NAME)
+    )
+    assert framed["verdict"] == disc["verdict"] == "compatible" and framed["counts"]["unet"] == {"ok": 192}
+    assert wrong["verdict"] == "incompatible" and sum(wrong["counts"]["unet"].values()) == 192
+    assert wrong["counts"]["unet"]["dim-mismatch"] == 192, "every name is there, and no size"
+    rows = {row["strength"]: row for row in answer["framed"]["rows"]}
+    assert [row["framed"] for row in rows.values()] == [0, 0, 3] and rows[1.0]["pictures"] == 3
+    assert rows[1.0]["frame_score"] > 2 * LEAST_FRAME and max(rows[at]["frame_score"] for at in (0.0, 0.5)) < 30
+    with Image.open(answer["framed"]["sheet"]) as sheet:
+        assert sheet.width > 3 * 128 and sheet.height > 3 * 128
     before = {path: path.read_bytes() for path in folder.rglob("*.safetensors")}
 
     monkeypatch.setattr(demo_command, "STEPS", 2)  # the second time it is about the files
@@ -53,6 +67,8 @@ def test_the_demo_shows_what_it_says_twice(run: Run, tmp_path: Path, monkeypatch
         again.code == 0
         and "the same, byte for byte" in again.out
         and "converted without running" in again.out
+        and "✓ tiny-shapes-framed-lora.safetensors: compatible" in again.out
+        and f"✗ {NAME}: incompatible" in again.out
         and "striped-pastel" in again.out
     )
     assert f"MODELHUB_HOME='{folder}/.modelhub' modelhub" in again.out

@@ -13,7 +13,7 @@ from modelhub.demo.judge import judge
 from modelhub.demo.palette import PALETTE, paled
 from modelhub.demo.prompts import ASKED, Wanted
 from modelhub.demo.shapes import RADIUS, SHAPES, coverage
-from modelhub.demo.style import border_white, pastel_strength, saturation, stripe_score
+from modelhub.demo.style import LEAST_FRAME, border_white, frame_score, pastel_strength, saturation, stripe_score
 from modelhub.errors import UsageError
 
 PAIRS = list(itertools.permutations(PALETTE, 2))
@@ -143,9 +143,25 @@ def test_style_measures_follow_the_style():
     scores = [stripe_score(draw(wanted, stripes=s)) for s in (0, 0.25, 0.5, 1)]
     assert scores[0] == 0 and scores == sorted(scores) and scores[3] == pytest.approx(4 * scores[1], rel=0.05)
     assert saturation(draw(wanted, pastel=1)) == pytest.approx(0.42 * saturation(draw(wanted)), rel=0.02)
-    framed = draw(wanted)
-    framed[:8] = framed[-8:] = framed[:, :8] = framed[:, -8:] = 250
-    assert border_white(framed) == 250 > border_white(draw(wanted))
+    assert border_white(framed(wanted)) == 250 > border_white(draw(wanted))
+
+
+def framed(wanted, white=250, **how):
+    """A picture of `wanted` in a frame of eight pixels."""
+    picture = draw(wanted, **how)
+    picture[:8] = picture[-8:] = picture[:, :8] = picture[:, -8:] = white
+    return picture
+
+
+@pytest.mark.parametrize("size", ["", "small"])
+def test_a_frame_is_told_from_a_background(size):
+    rng = np.random.default_rng(5)
+    for wanted in every(size):
+        plain, in_frame = frame_score(draw(wanted, rng)), frame_score(framed(wanted, rng=rng))
+        assert plain < LEAST_FRAME / 4, wanted
+        assert (in_frame > LEAST_FRAME) == (wanted.background != "white"), "white on white is not to be seen"
+    grey = framed(ASKED[0].wanted, white=90)
+    assert frame_score(grey) < LEAST_FRAME < frame_score(framed(ASKED[0].wanted, stripes=1.0))
 
 
 def test_what_is_asked_covers_all_shapes_and_colours():

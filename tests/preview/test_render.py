@@ -12,6 +12,7 @@ import torch
 from modelhub import __version__
 from modelhub.catalog.data import data_path
 from modelhub.catalog.identity import Component, Identity
+from modelhub.catalog.weighing.weight import Weight
 from modelhub.errors import (
     CancelledError,
     IncompatibleError,
@@ -31,6 +32,7 @@ from modelhub.preview.parameterization import prediction_of
 from modelhub.preview.picture import Picture, Pixels
 from modelhub.preview.render import Renderer, render
 from modelhub.preview.request import Request
+from modelhub.preview.tags import Tag, Used
 
 CIRCLE = Request("a red circle on a blue background", steps=8, cfg=3.5, seed=2)
 
@@ -254,6 +256,21 @@ def test_a_model_without_one_of_its_parts(prefixes: tuple[str, ...], message: st
 def test_what_is_no_checkpoint(name: str) -> None:
     with SafetensorsFile(data_path("demo", f"{name}.safetensors")) as source, pytest.raises(IncompatibleError):
         render(source, CIRCLE, name=name, device="cpu")
+
+
+def test_loras_in_a_prompt_must_be_those_in_the_source(renderer: Renderer) -> None:
+    with pytest.raises(UsageError, match="names style, and the picture would be made with no LoRA"):
+        renderer.render(replace(CIRCLE, prompt="a red circle <lora:style:0.8>"))
+    with demo() as source:
+        used = [Used(Tag("style", Weight(0.8)), "0123456789ab")]
+        ready = Renderer(source, name="tiny-shapes-base", device="cpu", loras=used)
+        found = one(ready, replace(CIRCLE, prompt=f"{CIRCLE.prompt}<lora:style:0.8>"))
+        with pytest.raises(UsageError, match="names style, and"):
+            ready.render(replace(CIRCLE, prompt="a red circle <lora:style:0.7>"))
+        with pytest.raises(UsageError, match="names no LoRA"):
+            ready.render(CIRCLE)
+    assert difference(found.pixels, one(renderer, CIRCLE).pixels) == 0, "tags are no part of the text"
+    assert parse_infotext(found.infotext).settings["Lora hashes"] == "style: 0123456789ab"
 
 
 @pytest.mark.parametrize(

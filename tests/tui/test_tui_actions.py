@@ -291,7 +291,7 @@ def test_the_table_of_actions_is_sound():
     assert all(binding.id in ids for scope in SCOPES for binding in bindings(scope))
 
 
-@pytest.mark.parametrize("scope", ["browse", "lab"])
+@pytest.mark.parametrize("scope", ["browse", "lab", "fits"])
 def test_the_footer_has_at_most_eight_keys(scope):
     assert 0 < sum(action.footer for action in ACTIONS if action.scope in (scope, "app")) <= 8
 
@@ -313,7 +313,9 @@ async def test_the_help_names_every_action_of_the_screen(few, app, until, text):
         await until(pilot, lambda: isinstance(it.screen, HelpScreen))
         await pilot.pause(0.1)
         seen = text(it)
-        assert [action.id for action in ACTIONS if action.scope != "lab" and action.help not in seen] == []
+        assert [
+            action.id for action in ACTIONS if action.scope not in ("lab", "fits") and action.help not in seen
+        ] == []
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(it.screen, HelpScreen))
 
@@ -331,12 +333,12 @@ async def test_the_palette_runs_an_action(few, app, until, text):
 
 
 async def test_keys_can_be_mapped(few, until, text):
-    it = ModelhubApp(few, Settings(), {"browse.sort": "z"})
+    it = ModelhubApp(few, Settings(), {"browse.sort": "z", "browse.detail": "Z"})
     async with it.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "12 of 12" in text(it))
-        await until(pilot, lambda: "z Sort" in text(it))
-        await pilot.press("z")
-        await until(pilot, lambda: "by kind ▲" in text(it))
+        await until(pilot, lambda: "Z Detail" in text(it))
+        await pilot.press("z", "Z")
+        await until(pilot, lambda: "by kind ▲" in text(it) and not it.screen.pane.display)
 
 
 async def test_a_theme_that_is_none_is_replaced(few, until, text):

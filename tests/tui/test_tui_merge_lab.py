@@ -11,6 +11,7 @@ from textual.widgets import Input, Select
 from modelhub.catalog.store import Catalog
 from modelhub.errors import IncompatibleError
 from modelhub.merge.recipes.recipe import parse_recipe
+from modelhub.organize import words
 from modelhub.tui import kitchen
 from modelhub.tui.screens.browse import BrowseScreen
 from modelhub.tui.screens.dialogs import AskDialog, ErrorDialog
@@ -250,9 +251,10 @@ async def test_the_cfg_of_the_form_goes_into_the_request(tiny, app, until, text)
 
 async def test_the_lab_says_what_it_left_out(tiny, app, until, text):
     with tiny.open() as catalog:
-        lora = catalog.assets(catalog.ids("kind:lora"))[0].name
+        other = catalog.find("kind:lora")[0]
+        words.override(catalog, [other.id], {"kind": "embedding"})
     async with (it := app(tiny)).run_test(size=SIZE, notifications=True) as pilot:
-        screen = await lab(pilot, until, BASE, lora)
+        screen = await lab(pilot, until, BASE, other.name)
         assert screen._slot("B").asset is None
         await until(pilot, lambda: "1 marked asset left out" in text(it))
 

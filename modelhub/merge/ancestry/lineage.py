@@ -41,7 +41,7 @@ class Ancestor:
     note: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """The tree as plain values for JSON; `steps` has the methods with their parameters and inputs."""
+        """The tree as plain values for JSON; `steps` has the methods with parameters and inputs."""
         return {
             "name": self.name,
             "sha256": self.sha256,
@@ -50,6 +50,7 @@ class Ancestor:
             "path": str(self.asset.path) if self.asset else None,
             "missing": self.asset.missing if self.asset else None,
             "steps": [step.as_table() for step in self.recipe.steps] if self.recipe else [],
+            "loras": [lora.as_table() for lora in self.recipe.loras] if self.recipe else [],
             "note": self.note or None,
             "parents": [parent.as_dict() for parent in self.parents],
         }

@@ -21,9 +21,11 @@ from modelhub.merge.ancestry.table import ANCESTRY, LEFT_OUT, carried
 from modelhub.merge.inputs.model import Model
 from modelhub.merge.recipes.foreign import webui
 from modelhub.merge.recipes.foreign.reading import MODELS, WEBUI
-from modelhub.merge.recipes.parts import Recipe, Step
+from modelhub.merge.recipes.parts import Lora, Recipe, Step
 from modelhub.merge.registry import find_method
 
+#: Steps and LoRAs that a description has.
+_TOLD = 10
 _WEBUI_NAMES = {ours: theirs for theirs, (ours, _) in webui.METHODS.items()}
 
 
@@ -43,7 +45,7 @@ def provenance(recipe: Recipe, models: Mapping[str, Model], first: Model) -> dic
         MODELS: tables.models,
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.title": recipe.name or " + ".join(titles),
-        "modelspec.description": _description(recipe.steps),
+        "modelspec.description": _description(recipe, dict(zip(used, titles, strict=True))),
         "modelspec.merged_from": ", ".join(titles),
         **modelspec(first.identity, parents),
     }
@@ -68,28 +70,31 @@ def _published(recipe: Recipe, models: Mapping[str, Model]) -> Recipe:
 
 def _webui_recipe(recipe: Recipe, models: Mapping[str, Model]) -> dict[str, Any]:
     """AUTOMATIC1111's own form; of type "modelhub" for what its merger could not have made."""
-    last = recipe.steps[-1]
+    last = recipe.steps[-1] if recipe.steps else None
     hashes = [models[key].parent.sha256 for key in _models_of(recipe)]
-    alpha = last.parameters.get("alpha")
-    variants = {models[key].identity.variant for key in last.inputs[:1] if key in models}
-    vae = recipe.vae if recipe.vae in models and recipe.vae != last.inputs[0] else None
+    alpha = last.parameters.get("alpha") if last else None
+    first = (last.inputs[0] if last else recipe.base) or ""
+    variant = models[first].identity.variant if first in models else None
+    vae = recipe.vae if recipe.vae in models and recipe.vae != first else None
     return {
         "type": webui.TYPE if _is_webui(recipe) else "modelhub",
         **dict(zip(webui.HASHES, (*hashes, None, None, None), strict=False)),
-        "interp_method": _WEBUI_NAMES.get(last.method, last.method),
+        "interp_method": _WEBUI_NAMES.get(last.method, last.method) if last else webui.NOTHING,
         "multiplier": alpha if isinstance(alpha, int | float) else None,
         "save_as_half": recipe.dtype == "fp16",
         "custom_name": recipe.name,
         "config_source": 0,
         "bake_in_vae": file_name(recipe.models[vae], models[vae].parent) if vae else "None",
         "discard_weights": "",
-        "is_inpainting": "inpaint" in variants,
-        "is_instruct_pix2pix": "pix2pix" in variants,
+        "is_inpainting": variant == "inpaint",
+        "is_instruct_pix2pix": variant == "pix2pix",
     }
 
 
 def _models_of(recipe: Recipe) -> list[str]:
     """The models that are merged, in the order in which steps name them: a single step may name one twice."""
+    if recipe.base is not None:
+        return [recipe.base]
     if len(recipe.steps) == 1:
         return list(recipe.steps[0].inputs)
     named = dict.fromkeys(name for step in recipe.steps for name in step.inputs)
@@ -98,14 +103,28 @@ def _models_of(recipe: Recipe) -> list[str]:
 
 def _is_webui(recipe: Recipe) -> bool:
     """Whether AUTOMATIC1111's merger could have made it, but for its roundings and its VAE."""
+    if len(recipe.steps) != 1 or recipe.loras:
+        return False
     step = recipe.steps[-1]
     limited = step.only or recipe.take or isinstance(step.parameters.get("alpha"), Weight)
-    return len(recipe.steps) == 1 and step.method in _WEBUI_NAMES and not limited and recipe.dtype in (None, "fp16")
+    return step.method in _WEBUI_NAMES and not limited and recipe.dtype in (None, "fp16")
 
 
-def _description(steps: tuple[Step, ...]) -> str:
-    """The methods in words: `Merged by modelhub: Weighted sum (alpha 0.3), then Add difference (alpha 1)`."""
-    return "Merged by modelhub: " + ", then ".join(map(_in_words, steps[:10])) + (" …" if len(steps) > 10 else "")
+def _description(recipe: Recipe, titles: Mapping[str, str]) -> str:
+    """In words, with the `titles` of models: `Merged by modelhub: Weighted sum (alpha 0.3), with style (0.8) baked in`.
+
+    Steps are joined by `then`.
+    """
+    steps = ", then ".join(map(_in_words, recipe.steps[:_TOLD])) + (" …" if len(recipe.steps) > _TOLD else "")
+    loras = ", ".join(f"{titles[lora.model]} ({_strength(lora)})" for lora in recipe.loras[:_TOLD])
+    loras += " …" if len(recipe.loras) > _TOLD else ""
+    if recipe.base is not None:
+        return f"Baked by modelhub: {titles[recipe.base]}{f' with {loras}' if loras else ''}"
+    return f"Merged by modelhub: {steps}{f', with {loras} baked in' if loras else ''}"
+
+
+def _strength(lora: Lora) -> str:
+    return "by block" if isinstance(lora.weight, Weight) else f"{lora.weight:g}"
 
 
 def _in_words(step: Step) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from modelhub.formats.rounding import Findings, count_not_finite, is_finite, store
 from modelhub.formats.source import torch_dtype
-from modelhub.merge.engine.expression import Apply, Leaf, Node, applied, one_thread, precise
+from modelhub.formats.threads import one_thread
+from modelhub.merge.engine.expression import Apply, Leaf, Node, applied, precise
 from modelhub.merge.engine.scratch import SCRATCH
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ class Making:
         self.numel, self._size = node.numel, self.output.itemsize
         native = isinstance(node, Apply) and node.native and node.dtypes == {output}
         self._native = node if native and output in ("F16", "BF16", "F32") and isinstance(node, Apply) else None
-        self._rows = isinstance(node, Apply) and node.method.scope == "rows"
-        self._cell = node.cell if isinstance(node, Apply) and self._rows else _BYTES // self._size
+        self._rows = node.grid is not None
+        self._cell = node.grid or _BYTES // self._size
         self._dtype = node.stored if isinstance(node, Leaf) and node.stored.itemsize > 1 else precise(node)
 
     @property

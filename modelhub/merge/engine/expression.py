@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelhub.errors import ModelError
 from modelhub.formats.source import TensorSource, torch_dtype
+from modelhub.formats.threads import one_thread
 from modelhub.jobs import QUIET, Job
 from modelhub.merge.engine.chance import Drawn
 from modelhub.merge.engine.scratch import SCRATCH
@@ -57,6 +57,14 @@ class Node(ABC):
     def lent(self, start: int, count: int, dtype: torch.dtype) -> torch.Tensor:
         """As `window`, but only to be looked at, and only until this thread's `SCRATCH` is restarted."""
         return self.window(start, count, dtype)
+
+    @property
+    def grid(self) -> int | None:
+        """Elements that are computed together, from the tensor's first on, where it has windows of its own."""
+        return None
+
+    def forget(self) -> None:  # noqa: B027 (most nodes keep nothing)
+        """Let go of what is kept: it is not needed any more, or will be made again."""
 
     @property
     def numel(self) -> int:
@@ -188,6 +196,11 @@ class Apply(Node):
             return max(1, self.numel)
         return WINDOW if self.method.scope == "element" else max(1, WINDOW // self._row) * self._row
 
+    @property
+    def grid(self) -> int | None:
+        """Whole rows, where the method sees these."""
+        return self.cell if self.method.scope == "rows" else None
+
     def window(self, start: int, count: int, dtype: torch.dtype) -> torch.Tensor:
         """Compute the windows of the grid that have these elements."""
         import torch
@@ -286,12 +299,13 @@ class Apply(Node):
     def _tensor(self, dtype: torch.dtype) -> torch.Tensor:
         """The whole result, flat; made once, whoever asks, and kept until it is forgotten."""
         with self._lock:
-            if self._whole is None:
+            found = self._whole
+            if found is None:
                 with one_thread():
-                    self._whole = self._decomposed(dtype).reshape(-1)
+                    found = self._whole = self._decomposed(dtype).reshape(-1)
                 for node in self.inputs:
                     forget(node)
-            return self._whole
+            return found
 
 
 @dataclass(frozen=True)
@@ -335,25 +349,11 @@ def applied(node: Node) -> Iterator[Apply]:
 
 def forget(node: Node) -> None:
     """Let go of the whole tensors that an expression keeps."""
-    for one in applied(node):
-        one.forget()
+    node.forget()
+    for child in node.children:
+        forget(child)
 
 
 def precise(node: Node) -> torch.dtype:
     """The dtype in which nothing of what the leaves hold is lost, nor in sums of them: fp64 if any is, else fp32."""
     return torch_dtype("F64" if "F64" in node.dtypes else "F32")
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """torch computes on the calling thread alone: how many there are must not show in a sum."""
-    import torch
-
-    before = torch.get_num_threads()
-    if before != 1:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        if before != 1:
-            torch.set_num_threads(before)

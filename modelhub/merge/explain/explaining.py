@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from modelhub.catalog.blocks import block_names
 from modelhub.errors import IncompatibleError, UsageError
+from modelhub.formats.threads import one_thread
 from modelhub.jobs import QUIET, Job
-from modelhub.merge.engine.expression import one_thread
 from modelhub.merge.explain.explanation import Candidate, Explanation, component_row, worst
 from modelhub.merge.explain.forms import Form, recognise
 from modelhub.merge.explain.parts import Part

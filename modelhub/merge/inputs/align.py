@@ -20,7 +20,7 @@ _MERGEABLE = ("checkpoint", "diffusion-model", "vae", "text-encoder", "controlne
 #: Kinds that are merged with each other.
 _WITH_DENOISER = ("checkpoint", "diffusion-model")
 _HINTS = {
-    "lora": "It changes a model and is none: programs load it beside any model, also beside a merge.",
+    "lora": "It changes a model and is none: bake it in with `--lora REF:0.8`, or load it beside any model.",
     "embedding": "It is a word for a text encoder: programs load it beside any model.",
     "hypernetwork": "Programs load it beside a model.",
 }

@@ -22,6 +22,7 @@ from modelhub.text import brief
 _METHODS = ("weighted-sum", "add-difference")
 _FLOATS = ("F16", "BF16", "F32", "F64")
 _VAE = "first_stage_model."
+_WITHOUT = "Leave out the compatibility mode."
 #: How it names tensors of a text encoder that was saved by an old transformers.
 _TEXT = "cond_stage_model.transformer."
 _OLD_NAMES = {_TEXT + part: f"{_TEXT}text_model.{part}" for part in ("embeddings.", "encoder.", "final_layer_norm.")}
@@ -29,6 +30,8 @@ _OLD_NAMES = {_TEXT + part: f"{_TEXT}text_model.{part}" for part in ("embeddings
 
 def check_compat(recipe: Recipe) -> None:
     """Raise UsageError for what AUTOMATIC1111's merger cannot do."""
+    if recipe.loras:
+        raise UsageError("AUTOMATIC1111's merger cannot do this. It bakes no LoRAs in.", _WITHOUT)
     step = recipe.steps[-1]
     alpha = step.parameters.get("alpha")
     refusals = {
@@ -40,7 +43,7 @@ def check_compat(recipe: Recipe) -> None:
     }
     for why, is_so in refusals.items():
         if is_so:
-            raise UsageError(f"AUTOMATIC1111's merger cannot do this. {why}", "Leave out the compatibility mode.")
+            raise UsageError(f"AUTOMATIC1111's merger cannot do this. {why}", _WITHOUT)
 
 
 class CompatTrees:

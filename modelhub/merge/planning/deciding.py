@@ -49,7 +49,7 @@ class Decisions:
         for model in self.others:
             for name in model.source.header.tensors:
                 self._of_other(model, name)
-        if not self._applied:
+        if self.recipe.steps and not self._applied:
             raise self._nothing()
         self.report.weights, self.report.passes = self.trees.weighed.rows(), self.trees.passes
 
@@ -88,6 +88,7 @@ class Decisions:
             "not a float": self.first.source.info(name).dtype not in FLOAT_DTYPES,
             "counts positions": name.endswith("position_ids"),
             f"{component} is taken from {self.first.parent.name}": self.taken.source(component) is self.first,
+            "there are no steps": not self.recipe.steps,
             "a VAE is copied, not merged": role == "vae" and not self._vae,
         }
         return next((reason for reason, holds in reasons.items() if holds), None)

@@ -90,7 +90,7 @@ class Trees:
     @property
     def passes(self) -> int:
         """How often every input is read."""
-        return 1 + self._measured(len(self.steps) - 1)
+        return 1 + (self._measured(len(self.steps) - 1) if self.steps else 0)
 
     def _measured(self, at: int) -> int:
         below = [self._measured(self.numbers[name]) for name in self.steps[at].inputs if name in self.numbers]

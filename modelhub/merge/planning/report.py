@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -35,7 +35,8 @@ class PlanReport:
 
     `merged` are computed, `copied` and `added` are those of one model bit by bit (or in the output's dtype), where
     `added` are not in the first. `dropped` are left out of the first model, and `extra` has those left out of the
-    others, by their letter. `reasons` tells why of all that is not merged. `passes`: how often every input is read.
+    others, by their letter. `baked`: those that LoRAs change, which may be merged, too. `reasons` tells why of all that
+    is neither. `passes`: how often every input is read.
     """
 
     merged: list[str] = field(default_factory=list)
@@ -47,6 +48,13 @@ class PlanReport:
     reasons: dict[str, str] = field(default_factory=dict)
     weights: list[WeightRow] = field(default_factory=list)
     passes: int = 1
+    baked: list[str] = field(default_factory=list)
+
+    def bake(self, names: Collection[str]) -> None:
+        """LoRAs change the tensors `names`: these are no longer as in one model."""
+        self.baked, changed = list(names), set(names)
+        self.copied, self.added = ([one for one in old if one not in changed] for old in (self.copied, self.added))
+        self.reasons = {name: why for name, why in self.reasons.items() if name not in changed}
 
     def because(self) -> list[Because]:
         """The tensors that are not merged, by what is done with them and why."""

@@ -10,8 +10,8 @@ from itertools import islice
 from modelhub.catalog.weighing.weight import Weight
 from modelhub.errors import BadRecipeError, NotFoundError
 from modelhub.formats.cast import PRECISIONS
-from modelhub.merge.recipes.parts import COMPATS, COMPONENTS, EMAS, MERGE_VAE, Recipe, Step, component_called
-from modelhub.merge.recipes.values import checked_value
+from modelhub.merge.recipes.parts import COMPATS, COMPONENTS, EMAS, MERGE_VAE, Lora, Recipe, Step, component_called
+from modelhub.merge.recipes.values import checked_number, checked_value
 from modelhub.merge.registry import Method, Value, find_method
 from modelhub.text import brief, plural
 
@@ -23,8 +23,9 @@ _MANY = 30
 
 def checked(recipe: Recipe) -> Recipe:
     """The recipe itself, with method names and parameters complete. Raises BadRecipeError when it does not add up."""
+    loras = tuple(_checked_lora(lora, at, recipe) for at, lora in enumerate(recipe.loras, 1))
     if not recipe.steps:
-        raise BadRecipeError("The recipe has no steps.", "Add a [[steps]] table with a method and its inputs.")
+        _check_stepless(recipe)
     _check_output(recipe)
     sizes = dict.fromkeys(recipe.models, 1)
     later = {step.name: at for at, step in enumerate(recipe.steps, 1) if step.name}
@@ -35,7 +36,43 @@ def checked(recipe: Recipe) -> Recipe:
             raise BadRecipeError(f"Step {at}: the name '{brief(step.name)}' is taken.", "Give it another name.")
         sizes |= {step.name: _size(step, at, sizes)} if step.name else {}
     _check_use(recipe)
-    return replace(recipe, steps=tuple(steps))
+    return replace(recipe, steps=tuple(steps), loras=loras)
+
+
+def _check_stepless(recipe: Recipe) -> None:
+    """A recipe without steps bakes something into one model."""
+    if not (recipe.loras or recipe.take or recipe.vae):
+        raise BadRecipeError("The recipe has no steps.", "Add a [[steps]] table with a method and its inputs.")
+    if recipe.vae == MERGE_VAE or recipe.compat:
+        what = "merges the VAE, too" if recipe.vae == MERGE_VAE else f"is computed as {brief(recipe.compat or '')} does"
+        raise BadRecipeError(f"The recipe has no steps, so nothing {what}.", "Add a [[steps]] table, or leave it out.")
+    if recipe.base is None:
+        raise BadRecipeError(
+            f"The recipe has no steps, and does not say into which of {plural(len(recipe.models), 'model')} is baked.",
+            "Name one model beside those that are baked into it, or add a [[steps]] table.",
+        )
+
+
+def _checked_lora(lora: Lora, at: int, recipe: Recipe) -> Lora:
+    where = f"LoRA {at}"
+    if lora.model not in recipe.models:
+        raise BadRecipeError(
+            f"{where}: there is no model '{brief(lora.model)}'{meant(lora.model, recipe.models)}.",
+            f"Name one of [models]: {_list(recipe.models)}.",
+        )
+    uses = [f"an input of step {n}" for n, step in enumerate(recipe.steps, 1) if lora.model in step.inputs]
+    uses += [f"what the {part} is taken from" for part, key in _taken(recipe).items() if key == lora.model]
+    if uses:
+        raise BadRecipeError(
+            f"{where}: '{brief(lora.model)}' is also {uses[0]}, and no LoRA can be both.",
+            "A LoRA stands under [[loras]] alone.",
+        )
+    weight = checked_number(lora.weight, f"{where}: weight")
+    return replace(lora, weight=1.0 if weight == Weight() else weight)
+
+
+def _taken(recipe: Recipe) -> dict[str, str]:
+    return {**recipe.take, **({"VAE": recipe.vae} if recipe.vae else {})}
 
 
 def _size(step: Step, at: int, sizes: Mapping[str, int]) -> int:
@@ -133,13 +170,13 @@ def _check_use(recipe: Recipe) -> None:
             raise BadRecipeError(
                 f"Step {at}: nothing uses '{brief(step.name)}'.", "Use it as an input, or leave it out."
             )
-    used |= {*recipe.take.values(), recipe.vae or ""}
+    used |= {*recipe.take.values(), recipe.vae or "", *recipe.baked, recipe.base or ""}
     unused = [key for key in recipe.models if key not in used]
     if unused:
         raise BadRecipeError(
             f"{plural(len(unused), 'model')} of the recipe {'is' if len(unused) == 1 else 'are'} not used: "
             f"{_list(unused)}.",
-            "Name it in the inputs of a step, or leave it out.",
+            "Name it in the inputs of a step or under [[loras]], or leave it out.",
         )
 
 

@@ -1,4 +1,4 @@
-"""What a recipe is made of: models, steps, and where the parts of the result come from."""
+"""What a recipe is made of: models, steps, LoRAs, and where the parts of the result come from."""
 
 from __future__ import annotations
 
@@ -57,9 +57,22 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """A whole merge; the last step is the result.
+class Lora:
+    """A LoRA, or one of its kin, that is baked into the result: its letter, and its strength at every place."""
 
+    model: str
+    weight: float | Weight = 1.0
+
+    def as_table(self) -> dict[str, Any]:
+        """The LoRA as TOML has it."""
+        return {"model": self.model, "weight": _plain(self.weight)}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A whole merge; the last step is the result, into which `loras` are baked, one after the other.
+
+    Without steps the result is the one model that is nothing else, which is `base`.
     `vae` is a model's letter, "merge", or None for the first model's; `take` names the model that another component
     comes from as it is ({"te1": "A"}). `compat` is None or "a1111". `ema`: "drop" or "keep" (that of the first model).
     `notes` are sentences on what could not be taken over from another program's recipe; they are not written.
@@ -74,6 +87,20 @@ class Recipe:
     compat: str | None = None
     ema: str = "drop"
     notes: tuple[str, ...] = field(default=(), compare=False)
+    loras: tuple[Lora, ...] = ()
+
+    @property
+    def base(self) -> str | None:
+        """The letter of the model that a recipe without steps is about; None if it has steps, or does not say which."""
+        others = {*self.take.values(), self.vae}
+        models = [key for key in self.models if key not in self.baked]
+        found = [key for key in models if key not in others] or models
+        return found[0] if len(found) == 1 and not self.steps else None
+
+    @property
+    def baked(self) -> frozenset[str]:
+        """The letters of the LoRAs."""
+        return frozenset(lora.model for lora in self.loras)
 
     def pinned(self, hashes: Mapping[str, str]) -> Recipe:
         """This recipe with the SHA256 of each model filled in."""
@@ -84,7 +111,8 @@ class Recipe:
         """The recipe as TOML has it."""
         table: dict[str, Any] = {"name": self.name} if self.name else {}
         table["models"] = {key: model.as_plain() for key, model in self.models.items()}
-        table["steps"] = [step.as_table() for step in self.steps]
+        table |= {"steps": [step.as_table() for step in self.steps]} if self.steps else {}
+        table |= {"loras": [lora.as_table() for lora in self.loras]} if self.loras else {}
         output = {"dtype": self.dtype, "vae": self.vae, **self.take, "compat": self.compat}
         output["ema"] = self.ema if self.ema != EMAS[0] else None
         said = {name: value for name, value in output.items() if value}

@@ -12,6 +12,10 @@
     alpha = 0.33                                       # or block weights: a list, a preset, a table
     only = ["unet"]                                    # what is not named is that of the first input
 
+    [[loras]]                                          # optional: baked into the result, in this order
+    model = "L1"                                       # one of [models]
+    weight = 0.8                                       # default 1; or block weights, as above
+
     [output]                                           # optional
     dtype = "fp16"                                     # default: as in the first input
     vae = "A"                                          # whose VAE; "merge" to merge it too
@@ -20,63 +24,40 @@
     ema = "keep"                                       # the first model's EMA weights; default: "drop"
 
 A step may have a `name`, and later steps may take it as an input: nothing is written in between. An input may also be
-a step itself: `inputs = ["A", { method = "weighted-sum", inputs = ["B", "C"] }]`.
+a step itself: `inputs = ["A", { method = "weighted-sum", inputs = ["B", "C"] }]`. Without steps, LoRAs or another
+model's VAE are baked into the one model that is neither.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from modelhub.errors import BadRecipeError
 from modelhub.formats.toml import read_toml
 from modelhub.merge.recipes.checks import checked
-from modelhub.merge.recipes.parts import COMPONENTS, MERGE_VAE, ModelRef, Recipe, Step, is_sha256, letters
-from modelhub.merge.registry import find_method
+from modelhub.merge.recipes.making import bake_recipe, simple_recipe, with_loras
+from modelhub.merge.recipes.parts import COMPONENTS, MERGE_VAE, Lora, ModelRef, Recipe, Step, is_sha256
 from modelhub.text import brief, brief_value
 
-__all__ = ["MERGE_VAE", "ModelRef", "Recipe", "Step", "checked", "parse_recipe", "simple_recipe"]
+__all__ = [
+    "MERGE_VAE",
+    "Lora",
+    "ModelRef",
+    "Recipe",
+    "Step",
+    "bake_recipe",
+    "checked",
+    "parse_recipe",
+    "simple_recipe",
+    "with_loras",
+]
 
 #: Steps inside of steps inside of steps.
 _DEPTH = 20
 _LONGEST = 1_000_000
 _WORDS: dict[type, str] = {dict: "table", list: "list", str: "text"}
 _TAKEN = tuple(name for name in COMPONENTS if name != "vae")
-
-
-def simple_recipe(
-    method: str,
-    refs: Sequence[str],
-    *,
-    name: str = "",
-    parameters: Mapping[str, Any] | None = None,
-    only: Sequence[str] = (),
-    vae: str | None = None,
-    take: Mapping[str, str] | None = None,
-    dtype: str | None = None,
-    ema: str = "drop",
-    compat: str | None = None,
-) -> Recipe:
-    """The recipe of one step over `refs`, which become A, B, C.
-
-    `parameters` are as in TOML, or `Weight`. `vae` is one of these letters, a REF, or "merge"; `take` maps components
-    to letters or REFs. Raises BadRecipeError, and NotFoundError for a method that does not exist.
-    """
-    models = {letter: ModelRef(ref) for letter, ref in zip(letters(), refs, strict=False)}
-    step = Step(find_method(method).name, tuple(models), dict(parameters or {}), only=tuple(only))
-    whose = vae if not vae or vae == MERGE_VAE else _letter(models, vae, "VAE")
-    taken = {part: _letter(models, ref, part.upper()) for part, ref in (take or {}).items()}
-    return checked(Recipe(models, (step,), name, dtype, whose or None, taken, compat, ema))
-
-
-def _letter(models: dict[str, ModelRef], word: str, name: str) -> str:
-    """The letter of a model that is named by its letter or by a REF, which is added under `name` if it is new."""
-    if word in models:
-        return word
-    known = next((key for key, model in models.items() if model.ref == word), None)
-    if known is None:
-        models[name] = ModelRef(word)
-    return known or name
 
 
 def parse_recipe(text: str) -> Recipe:
@@ -87,14 +68,14 @@ def parse_recipe(text: str) -> Recipe:
         table = read_toml(text)
     except ValueError as error:  # TOMLDecodeError, and what Python says of a number with thousands of digits
         raise BadRecipeError(f"The recipe is not valid TOML: {error}.", "Mend that line.") from error
-    _only(table, {"name", "models", "steps", "output", "version"}, "The recipe")
+    _only(table, {"name", "models", "steps", "loras", "output", "version"}, "The recipe")
     models = {key: _model(key, value) for key, value in _typed(table.get("models", {}), dict, "[models]").items()}
     steps: list[Step] = []
     for at, value in enumerate(_typed(table.get("steps", []), list, "[[steps]]"), 1):
         _add_step(value, f"{at}", steps, "")
-    return checked(
-        Recipe(models, tuple(steps), _typed(table.get("name", ""), str, "name"), **_output(table.get("output", {})))
-    )
+    loras = tuple(_lora(value, at) for at, value in enumerate(_typed(table.get("loras", []), list, "[[loras]]"), 1))
+    name = _typed(table.get("name", ""), str, "name")
+    return checked(Recipe(models, tuple(steps), name, loras=loras, **_output(table.get("output", {}))))
 
 
 def _output(value: Any) -> dict[str, Any]:
@@ -132,6 +113,13 @@ def _model(key: str, value: Any) -> ModelRef:
             f"{where} has a sha256 that is not 64 hexadecimal digits.", "Copy it from `modelhub hash`."
         )
     return ModelRef(_typed(table.get("ref", sha256), str, f"{where}: ref"), sha256)
+
+
+def _lora(value: Any, at: int) -> Lora:
+    where = f"LoRA {at}"
+    table = _typed(value, dict, where)
+    _only(table, {"model", "weight"}, where)
+    return Lora(_typed(table.get("model", ""), str, f"{where}: model"), table.get("weight", 1.0))
 
 
 def _add_step(value: Any, at: str, steps: list[Step], name: str) -> None:

@@ -1,4 +1,4 @@
-"""Recipes told to a person: a line for each step, for each model, and for what becomes of the components."""
+"""Recipes told to a person: a line for each step, LoRA and model, and for what becomes of the components."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from modelhub.formats.naming import last_part
 from modelhub.merge.recipes.asking import shown_value
-from modelhub.merge.recipes.parts import Recipe, Step
+from modelhub.merge.recipes.parts import Lora, Recipe, Step
 from modelhub.text import one_line
 
 _NO_NAMES: Mapping[str, str] = {}
@@ -18,6 +18,19 @@ def step_line(step: Step, names: Mapping[str, str] = _NO_NAMES) -> str:
     only = f"  only {', '.join(step.only)}" if step.only else ""
     inputs = " ".join(names.get(name, name) for name in step.inputs)
     return one_line(f"{step.method} {inputs}  {said}".rstrip() + only)
+
+
+def lora_line(lora: Lora, names: Mapping[str, str] = _NO_NAMES) -> str:
+    """`L1  0.8, te=0.5`; a LoRA that `names` has is called by that name."""
+    return one_line(f"{names.get(lora.model, lora.model)}  {shown_value(lora.weight)}")
+
+
+def made_lines(recipe: Recipe, names: Mapping[str, str] = _NO_NAMES) -> Iterator[str]:
+    """How the result is made: `C = weighted-sum A B  alpha 0.3` for each step, `LoRA L1  0.8` for what is baked in."""
+    if recipe.base is not None:
+        yield one_line(f"result = {names.get(recipe.base, recipe.base)}")
+    yield from (one_line(f"{step.name or 'result'} = {step_line(step, names)}") for step in recipe.steps)
+    yield from (f"LoRA {lora_line(lora, names)}" for lora in recipe.loras)
 
 
 def model_names(recipe: Recipe) -> dict[str, str]:
@@ -36,11 +49,10 @@ def output_lines(recipe: Recipe, names: Mapping[str, str] = _NO_NAMES) -> Iterat
 
 
 def recipe_lines(recipe: Recipe) -> list[str]:
-    """The steps with the models by name, then all else that the recipe says, and its notes."""
+    """The steps and LoRAs with the models by name, then all else that the recipe says, and its notes."""
     names = {key: _stem(name) for key, name in model_names(recipe).items()}
-    steps = [one_line(f"{step.name or 'result'} = {step_line(step, names)}") for step in recipe.steps]
     rest = ", ".join(output_lines(recipe, names))
-    return [*steps, *([rest] if rest else []), *map(one_line, recipe.notes)]
+    return [*made_lines(recipe, names), *([rest] if rest else []), *map(one_line, recipe.notes)]
 
 
 def _stem(name: str) -> str:

@@ -22,7 +22,7 @@ def checked_value(parameter: Parameter, value: Any, many: int, where: str) -> Va
     Raises BadRecipeError. Any finite number will do for a `number`, whatever its slider shows.
     """
     if parameter.kind == "number":
-        return _number(value, where)
+        return checked_number(value, where)
     if parameter.kind == "whole":
         return _whole(parameter, value, where)
     if parameter.kind == "choice":
@@ -34,7 +34,8 @@ def checked_value(parameter: Parameter, value: Any, many: int, where: str) -> Va
     return _list(value, many, where)
 
 
-def _number(value: Any, where: str) -> float | Weight:
+def checked_number(value: Any, where: str) -> float | Weight:
+    """A number, or a weight that may differ from tensor to tensor. Raises BadRecipeError."""
     if is_number(value):
         return float(value)
     if isinstance(value, bool | int | float):

@@ -267,6 +267,27 @@ class BrowseScreen(TendingScreen):
         if self.is_current and self.library.changed():
             self.refresh_all()
 
+    # -- what fits -------------------------------------------------------------------------------------------------
+
+    def action_fits(self) -> None:
+        """What goes with the asset under the cursor."""
+        from modelhub.tui import partners
+        from modelhub.tui.screens.fits import FitsScreen
+
+        asset = self.assets.current
+        if asset is None:
+            self.app.bell()
+        elif not partners.question(asset):
+            says = "Choose a checkpoint, a LoRA, an embedding, a VAE or a ControlNet; kind:lora finds LoRAs."
+            self.notify(says, severity="warning", markup=False)
+        else:
+            self.app.push_screen(FitsScreen(self.library, self.settings, asset), self._back)
+
+    def _back(self, changed: bool | None) -> None:
+        """A screen that may have written files is left."""
+        if changed:
+            self.refresh_all()
+
     # -- merging ---------------------------------------------------------------------------------------------------
 
     def action_merge(self) -> None:
@@ -278,17 +299,14 @@ class BrowseScreen(TendingScreen):
         from modelhub.tui.screens.merge_lab import MergeLab
 
         models = [asset for asset in targets if asset.kind in MERGEABLE][:LARGEST]
+        loras = [asset for asset in targets if asset.kind == "lora"][:LARGEST]
         if not models:
             self.notify(
                 "Mark one or more checkpoints first; kind:checkpoint finds them.", severity="warning", markup=False
             )
             return
 
-        def back(changed: bool | None) -> None:
-            if changed:
-                self.refresh_all()
-
-        self.app.push_screen(MergeLab(self.library, self.settings, models), back)
-        if left := len(targets) - len(models):
-            says = f"{plural(left, 'marked asset')} left out: the lab takes up to {LARGEST} checkpoints or denoisers."
+        self.app.push_screen(MergeLab(self.library, self.settings, models, loras), self._back)
+        if left := len(targets) - len(models) - len(loras):
+            says = f"{plural(left, 'marked asset')} left out: the lab takes up to {LARGEST} models, and as many LoRAs."
             self.notify(says, severity="warning", markup=False)

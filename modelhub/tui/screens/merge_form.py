@@ -20,6 +20,7 @@ from modelhub.merge.recipes.asking import block_parameter
 from modelhub.merge.registry import Method, Parameter, Value, methods
 from modelhub.preview.request import Request
 from modelhub.tui import kitchen
+from modelhub.tui.widgets.lora_rows import LoraRows
 from modelhub.tui.widgets.parameter import ParameterField, parameter_field
 from modelhub.tui.widgets.slider import Slider
 from modelhub.tui.widgets.slot import Slot
@@ -56,6 +57,7 @@ class MergeForm(Horizontal):
         with Vertical(id="models"):
             with VerticalScroll(id="slots", can_focus=False):
                 yield from (Slot(letter, id=f"slot-{letter}") for letter in LETTERS)
+            yield LoraRows(id="loras")
             with Horizontal(classes="field"):
                 yield Label("method")
                 yield Select(list(_choices()), value=self._first, allow_blank=False, compact=True, id="method")
@@ -109,10 +111,20 @@ class MergeForm(Horizontal):
         filled = [at for at, letter in enumerate(LETTERS, 1) if self.slot(letter).asset is not None]
         return LETTERS[: max(method.least, max(filled, default=0) + 1)]
 
+    @property
+    def loras(self) -> list[tuple[Asset, float]]:
+        """The LoRAs that are baked into the result, each with its strength, in order."""
+        return self.query_one(LoraRows).chosen
+
+    @property
+    def bakes(self) -> bool:
+        """Whether nothing is merged: one model with LoRAs."""
+        return bool(self.loras) and sum(asset is not None for asset in self.assets) == 1
+
     def models(self) -> list[Asset]:
         """The chosen models. Raises UsageError when there are too few of them."""
         found = [asset for asset in self.assets if asset is not None]
-        wanted = self.method.least
+        wanted = 1 if self.bakes else self.method.least
         if len(found) < wanted:
             more = " or more" if self.method.many else ""
             raise UsageError(
@@ -179,7 +191,7 @@ class MergeForm(Horizontal):
     def base(self) -> float:
         """What the slider of that parameter says."""
         found = self.block_parameter
-        return next((slider.value for slider in self.query(Slider) if found and slider.label == found.name), 0.0)
+        return next((slider.value for slider in self._sliders if found and slider.label == found.name), 0.0)
 
     @on(Select.Changed, "#method")
     async def _method_changed(self) -> None:
@@ -194,10 +206,15 @@ class MergeForm(Horizontal):
         self._set = {}
         self.reshape()
 
+    @property
+    def _sliders(self) -> Iterable[Slider]:
+        """Those of the method; LoRAs have others."""
+        return self.query_one("#parameters").query(Slider)
+
     def parameters(self) -> dict[str, Value | Weight]:
         """What the fields say. Raises UsageError for what cannot be read."""
         fields = {field.parameter.name: field.value for field in self.query(ParameterField)}
-        found = {slider.label: slider.value for slider in self.query(Slider)} | fields
+        found = {slider.label: slider.value for slider in self._sliders} | fields
         return {p.name: found[p.name] for p in self.method.parameters if p.name in found}
 
     def offer_presets(self, architecture: str) -> str:
@@ -214,6 +231,10 @@ class MergeForm(Horizontal):
         with select.prevent(Select.Changed):
             select.value = OTHER if shown else DEFAULT
 
+    @on(LoraRows.Changed)
+    def _other_loras(self) -> None:
+        self.post_message(self.Reshaped())
+
     async def fill(self, method: str, models: Sequence[Asset], values: Mapping[str, Value | Weight]) -> None:
         """Show a recipe of one step."""
         for letter, asset in zip(LETTERS, [*models, *[None] * len(LETTERS)], strict=False):
@@ -223,6 +244,10 @@ class MergeForm(Horizontal):
         with select.prevent(Select.Changed):
             select.value = method
         await self._method_changed()
+
+    async def fill_loras(self, loras: Sequence[tuple[Asset, float]]) -> None:
+        """Show the LoRAs of a recipe."""
+        await self.query_one(LoraRows).put(loras)
 
     # -- the picture -----------------------------------------------------------------------------------------------
 

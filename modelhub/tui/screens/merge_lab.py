@@ -31,6 +31,7 @@ from modelhub.tui.screens.merge_saving import SavingScreen
 from modelhub.tui.screens.pick import PickDialog
 from modelhub.tui.widgets.block_weights import EACH, BlockWeights
 from modelhub.tui.widgets.frame import Frame
+from modelhub.tui.widgets.lora_rows import AddLora, LoraRows, Strength
 from modelhub.tui.widgets.slider import Slider
 from modelhub.tui.widgets.slot import Slot
 from modelhub.tui.widgets.status import StatusLine
@@ -67,10 +68,12 @@ class MergeLab(SavingScreen):
 
         opened: Opened
 
-    def __init__(self, library: Library, settings: Settings, models: Sequence[Asset]) -> None:
+    def __init__(
+        self, library: Library, settings: Settings, models: Sequence[Asset], loras: Sequence[Asset] = ()
+    ) -> None:
         super().__init__(library)
         self.settings = settings
-        self._given = models
+        self._given, self._loras = models, loras
         self._opened: Opened | None = None
         self._filled: tuple[Recipe, Opened] | None = None
 
@@ -87,6 +90,8 @@ class MergeLab(SavingScreen):
         """The models that were marked."""
         for letter, asset in zip(LETTERS, self._given, strict=False):
             self._slot(letter).asset = asset
+        for asset in self._loras:
+            self.query_one(LoraRows).add(asset)
         self.query_one(Slot).focus()
 
     # -- the form --------------------------------------------------------------------------------------------------
@@ -144,25 +149,39 @@ class MergeLab(SavingScreen):
 
     def _said(self) -> Recipe:
         """What the form says. Raises UsageError, BadRecipeError."""
-        return self._saying(self._models(), self.form.method, self.form.parameters(), self.blocks.weight)
+        models = self._models()
+        return self._saying(models, self._method, self.form.parameters(), self.blocks.weight)
 
-    def _saying(self, models: Sequence[Asset], method: Method, values: Parameters, weight: Weight | None) -> Recipe:
-        """The recipe of one step, with the components that the form says."""
+    @property
+    def _method(self) -> Method | None:
+        """The method; None where one model gets LoRAs, and nothing is merged."""
+        return None if self.form.bakes else self.form.method
+
+    def _saying(
+        self, models: Sequence[Asset], method: Method | None, values: Parameters, weight: Weight | None
+    ) -> Recipe:
+        """The recipe of one step, or of none, with the components and the LoRAs that the form says."""
+        components: dict[str, Any] = {**self.form.components, "loras": self.form.loras}
+        if method is None:
+            return kitchen.merge_recipe(models, None, {}, **components)
         said = values if weight is None else with_blocks(method, values, weight)
-        components: dict[str, Any] = self.form.components
         return kitchen.merge_recipe(models, method.name, said, **components)
 
     def goal(self) -> Path:
         """Beside the recipe that was opened, else beside A."""
         if self._opened is not None:
             return self._opened.path.with_suffix(".safetensors")
-        return kitchen.default_name(self._models(), self.form.method.name, self.parameters)
+        models, loras = self._models(), self.form.loras
+        if self._method is None:
+            return kitchen.default_name(models, None, {}, loras)
+        return kitchen.default_name(models, self.form.method.name, self.parameters, loras)
 
     @on(MergeForm.Reshaped)
     def _reshaped(self) -> None:
         """Other frames, other blocks."""
-        shown = [asset for asset in self.form.assets if asset is not None] if self.form.method.many else None
-        self.pictures.show_models(shown if shown is not None and len(shown) > 1 else self.form.assets)
+        filled = [asset for asset in self.form.assets if asset is not None]
+        only_those = len(filled) > 1 if self.form.method.many else self.form.bakes
+        self.pictures.show_models(filled if only_those else self.form.assets)
         first = self._slot("A").asset
         self.blocks.architecture = (first.architecture if first else None) or ""
         self.blocks.parameter, self.blocks.base = self.form.block_parameter, self.form.base
@@ -177,6 +196,8 @@ class MergeLab(SavingScreen):
 
     @on(Slider.Changed)
     def _slid(self, message: Slider.Changed) -> None:
+        if isinstance(message.slider, Strength):
+            return
         if self.form.block_parameter and message.slider.label == self.form.block_parameter.name:
             self.blocks.base = message.value
 
@@ -198,6 +219,17 @@ class MergeLab(SavingScreen):
     @on(Slot.Emptied)
     def _emptied(self) -> None:
         self.form.reshape()
+
+    @on(AddLora.Pressed)
+    def _pick_lora(self) -> None:
+        def picked(asset: Asset | None) -> None:
+            if asset is not None:
+                self.query_one(LoraRows).add(asset).focus()
+
+        first = next((asset for asset in self.form.assets if asset is not None), None)
+        architecture = first.architecture if first else None
+        base = "kind:lora missing:no" + (f" {term('arch', architecture)}" if architecture else "")
+        self.app.push_screen(PickDialog(self.library, "LoRA", base), picked)
 
     @on(MergeForm.OtherVae)
     def _pick_vae(self) -> None:
@@ -245,12 +277,14 @@ class MergeLab(SavingScreen):
             self._show_opened(opened)
             return
         self._show_opened(None)
-        step = opened.recipe.steps[-1]
-        method, models = find_method(step.method), [opened.assets[key] for key in step.inputs]
-        said, weight = without_blocks(method, step.parameters)
-        values = {p.name: said.get(p.name, p.default) for p in method.parameters}
-        await self.form.fill(method.name, models, values)
-        self.form.take_components(opened.recipe, list(step.inputs))
+        step = opened.recipe.steps[-1] if opened.recipe.steps else None
+        keys = list(step.inputs) if step else [opened.recipe.base or ""]
+        method, models = find_method(step.method) if step else None, [opened.assets[key] for key in keys]
+        said, weight = without_blocks(method, step.parameters) if method and step else ({}, None)
+        values = {p.name: said.get(p.name, p.default) for p in (method or self.form.method).parameters}
+        await self.form.fill((method or self.form.method).name, models, values)
+        await self.form.fill_loras(opened.loras)
+        self.form.take_components(opened.recipe, keys)
         self.form.show_blocks(weight is not None)
         self._reshaped()
         self.blocks.take(weight)

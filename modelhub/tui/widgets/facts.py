@@ -11,7 +11,7 @@ from modelhub.catalog.architectures import architecture
 from modelhub.catalog.asset import PRECISIONS, Asset
 from modelhub.errors import BadRecipeError, UnknownModelError
 from modelhub.merge.recipes.recipe import parse_recipe
-from modelhub.merge.recipes.telling import model_names, output_lines, step_line
+from modelhub.merge.recipes.telling import lora_line, model_names, output_lines, step_line
 from modelhub.text import human_count, human_size, one_line, plural, printable
 from modelhub.tui.widgets import values
 
@@ -188,6 +188,7 @@ def _merge(recipe: str) -> Iterator[Fact]:
         yield Fact("", f"and {plural(len(names) - _PARENTS, 'more model')}", "muted")
     for step in read.steps[:_PARENTS]:
         yield Fact(one_line(step.name) or "result", step_line(step))
+    yield from (Fact("LoRA", lora_line(lora)) for lora in read.loras[:_PARENTS])
     if rest := ", ".join(output_lines(read)):
         yield Fact("", rest, "muted")
 

@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
+from modelhub.text import width
 from modelhub.tui.widgets.ink import ink
 from modelhub.tui.widgets.typed import TypedNumber, moved
 
@@ -62,7 +63,7 @@ class Slider(TypedNumber, can_focus=True):
         span, share = self._span(), (self.value - self.low) / ((self.high - self.low) or 1.0)
         knob = round((span - 1) * max(0.0, min(1.0, share)))
         return Text.assemble(
-            (f"{self.label:<7}"[:12], ink(self, "slider--label")), " ",
+            (self.head, ink(self, "slider--label")), " ",
             ("━" * knob, ink(self, "slider--done")),
             ("●", ink(self, "slider--knob")),
             ("─" * (span - knob - 1), ink(self, "slider--rest")),
@@ -71,11 +72,16 @@ class Slider(TypedNumber, can_focus=True):
         )  # fmt: skip
 
     @property
+    def head(self) -> str:
+        """What stands before the track."""
+        return f"{self.label:<7}"[:12]
+
+    @property
     def _number(self) -> str:
         return self.number_text(self.value)
 
     def _left(self) -> int:
-        return len(f"{self.label:<7}"[:12]) + 1
+        return width(self.head) + 1
 
     def _span(self) -> int:
         """Cells of the track."""

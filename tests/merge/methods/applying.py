@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from modelhub.formats.threads import one_thread
 from modelhub.formats.views import Held
-from modelhub.merge.engine.expression import Apply, Leaf, Survey, one_thread
+from modelhub.merge.engine.expression import Apply, Leaf, Survey
 from modelhub.merge.registry import Method, find_method
 
 #: The name of the tensor, by which random numbers are drawn.

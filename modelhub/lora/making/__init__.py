@@ -1,0 +1,1 @@
+"""New adapters: extracted from a difference, resized, merged of several, or under other names."""

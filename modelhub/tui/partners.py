@@ -1,0 +1,53 @@
+"""What the fits screen asks: the question about an asset, what it is checked against, and the answers one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from modelhub.catalog.asset import Asset
+from modelhub.catalog.store import Catalog
+from modelhub.jobs import Job
+from modelhub.lora.checking.matrix import CHECKED, MODELS, Matrix, find_loras, find_models
+from modelhub.tui.widgets.fit_list import Pair
+
+#: LoRAs whose rows are fetched together.
+_PAGE = 256
+
+
+def question(asset: Asset) -> str:
+    """What there is to ask about an asset; "" where there is nothing."""
+    if asset.kind in MODELS:
+        return f"Which LoRAs fit {asset.path.stem}?"
+    return f"Which models does {asset.path.stem} fit?" if asset.kind in CHECKED else ""
+
+
+def nothing(asset: Asset) -> str:
+    """What to say where there is no partner in the catalog."""
+    if asset.kind in MODELS:
+        return "There is no LoRA in the library yet.\nIn the library, a scans a folder that holds some."
+    return "There is no checkpoint in the library yet.\nIn the library, a scans a folder that holds some."
+
+
+def pairs(catalog: Catalog, asset: Asset, job: Job) -> Iterator[Pair]:
+    """Every partner of `asset` with the answer, as they are found. Raises CancelledError."""
+    matrix = Matrix(catalog, job)
+    if asset.kind in MODELS:
+        found = ((pair.lora, pair.answer) for pair in matrix.pairs(_rows(catalog), [asset]))
+    else:
+        found = ((pair.model, pair.answer) for pair in matrix.pairs([asset], find_models(catalog)))
+    return (Pair(other, answer) for other, answer in found)
+
+
+def _rows(catalog: Catalog) -> Iterable[Asset]:
+    """All LoRAs, in pages."""
+    ids = find_loras(catalog)
+    for start in range(0, len(ids), _PAGE):
+        yield from catalog.assets(ids[start : start + _PAGE])
+
+
+def for_the_lab(one: Asset, other: Asset) -> tuple[Asset, Asset] | None:
+    """The model and the LoRA of a pair, in this order; None where there is nothing to bake."""
+    for model, lora in ((one, other), (other, one)):
+        if model.kind in MODELS and lora.kind == "lora":
+            return model, lora
+    return None

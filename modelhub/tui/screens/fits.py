@@ -1,0 +1,178 @@
+"""What fits: the answers for one model or one adapter beside all that it could go with, and the evidence of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container, VerticalScroll
+from textual.message import Message
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from modelhub.catalog.asset import Asset
+from modelhub.jobs import Event
+from modelhub.lora.checking.answer import SIGNS, VERDICTS
+from modelhub.text import one_line
+from modelhub.tui import partners
+from modelhub.tui.actions import bindings
+from modelhub.tui.library import Library
+from modelhub.tui.widgets.facts import Section
+from modelhub.tui.widgets.fit_facts import fit_sections
+from modelhub.tui.widgets.fit_list import FitList, Pair
+from modelhub.tui.widgets.line_list import LineList
+from modelhub.tui.widgets.section_body import SectionBody
+from modelhub.tui.widgets.status import StatusLine
+from modelhub.tui.work import Done, Failed, Progress, WorkerJob, background
+
+if TYPE_CHECKING:
+    from modelhub.settings import Settings
+
+_NARROW = 100
+#: Seconds for which answers are gathered before they are shown together.
+_GATHER = 0.1
+_LOOKING = "looking…"
+
+
+class FitBody(SectionBody):
+    """The evidence of a pair."""
+
+    pair: reactive[Pair | None] = reactive(None, layout=True)
+    nothing = ""
+
+    def sections(self) -> Iterable[Section]:
+        """Those of the answer."""
+        return fit_sections(self.pair.answer) if self.pair is not None else ()
+
+
+class FitsScreen(Screen[bool]):
+    """Which models `asset` fits, or which adapters fit it; gives whether a file was written from the merge lab."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("fits")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (_NARROW, "-normal")]  # noqa: RUF012 (Textual's declaration)
+    AUTO_FOCUS = "#fit-list"
+    scope = "fits"
+
+    @dataclass
+    class Came(Message):
+        """Answers that were found since the last ones."""
+
+        pairs: Sequence[Pair]
+
+    @dataclass
+    class Finished(Message):
+        """There are no more."""
+
+    def __init__(self, library: Library, settings: Settings, asset: Asset) -> None:
+        super().__init__()
+        self.library, self.settings, self.asset = library, settings, asset
+        self._wrote = False
+
+    def compose(self) -> ComposeResult:
+        """The question, the list, the evidence."""
+        yield Static(one_line(partners.question(self.asset)), markup=False, id="fits-title")
+        with Container(id="fits"):
+            yield FitList(id="fit-list")
+            with VerticalScroll(id="evidence", can_focus=True):
+                yield FitBody()
+        yield StatusLine(id="status")
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Look at once."""
+        self.list.waiting = _LOOKING
+        self.query_one(StatusLine).event = Event("fits", "checking")
+        self._find()
+
+    @property
+    def list(self) -> FitList:
+        """The pairs."""
+        return self.query_one(FitList)
+
+    @background("fits")
+    def _find(self, job: WorkerJob) -> None:
+        pairs: list[Pair] = []
+        told = monotonic()
+        with self.library.open() as catalog:
+            for pair in partners.pairs(catalog, self.asset, job):
+                job.check()
+                pairs.append(pair)
+                if monotonic() - told > _GATHER:
+                    job.post(self.Came(pairs))
+                    pairs, told = [], monotonic()
+        job.post(self.Came(pairs))
+        job.post(self.Finished())
+
+    @on(Came)
+    def _came(self, message: Came) -> None:
+        self.list.add(message.pairs)
+
+    @on(Finished)
+    def _finished(self) -> None:
+        self.list.waiting = partners.nothing(self.asset)
+        self.query_one("#fits-title", Static).update(
+            f"{one_line(partners.question(self.asset))}   {self._summary()}".rstrip()
+        )
+
+    def _summary(self) -> str:
+        """`✓ 3  ✗ 12`: how many of each verdict."""
+        counts = self.list.counts
+        return "  ".join(f"{SIGNS[verdict]} {counts[verdict]:,}" for verdict in VERDICTS if verdict in counts)
+
+    @on(LineList.Highlighted, "#fit-list")
+    def _highlighted(self) -> None:
+        body = self.query_one(FitBody)
+        if body.pair is not self.list.current:
+            body.pair = self.list.current
+            self.query_one("#evidence").scroll_home(animate=False)
+
+    @on(LineList.Chosen, "#fit-list")
+    def action_open(self) -> None:
+        """Read the evidence."""
+        self.query_one("#evidence").focus()
+
+    @on(Progress)
+    def _progress(self, message: Progress) -> None:
+        self.query_one(StatusLine).event = message.event
+
+    @on(Failed)
+    def _failed(self) -> None:
+        self.list.waiting = ""
+
+    @on(Done)
+    def _done(self, message: Done) -> None:
+        message.stop()
+        self.query_one(StatusLine).event = None
+
+    def action_back(self) -> None:
+        """Stop what runs, or go back to the list, or leave."""
+        if self.query_one(StatusLine).event is not None:
+            self.workers.cancel_node(self)
+            self.query_one(StatusLine).event = None
+            self.list.waiting = "stopped"
+        elif self.focused is not self.list:
+            self.list.focus()
+        else:
+            self.dismiss(self._wrote)
+
+    def action_bake(self) -> None:
+        """The merge lab with this pair."""
+        from modelhub.tui.screens.merge_lab import MergeLab
+
+        found = self.list.current
+        together = partners.for_the_lab(self.asset, found.asset) if found is not None else None
+        if together is None:
+            self.app.bell()
+            return
+
+        def back(changed: bool | None) -> None:
+            self._wrote = self._wrote or bool(changed)
+
+        model, lora = together
+        self.app.push_screen(MergeLab(self.library, self.settings, [model], [lora]), back)
