@@ -13,6 +13,8 @@ from modelhub.cli.console import main as command_line
 
 #: Objects that may come to be before Python looks for cycles among them: a list of 10,000 files has none.
 _MANY_OBJECTS = 100_000
+#: The same for the TUI, where a look through more objects than these is seen as a freeze (milliseconds).
+_OBJECTS_OF_TUI = 10_000
 #: The exit code of what was stopped.
 _STOPPED = 130
 
@@ -20,6 +22,8 @@ _STOPPED = 130
 def _tui() -> int:
     from modelhub.tui.app import run
 
+    gc.set_threshold(_OBJECTS_OF_TUI)
+    gc.freeze()  # what was imported stays: every look through it would stop the interface for 50 ms
     return run()
 
 

@@ -241,11 +241,20 @@ def _glora(parts: Parts) -> Size:
 
 
 def glora_is_new(parts: Parts) -> bool:
-    """Whether `a1` [in, rank] and `b1` [out, rank] are the factors at the output; in older files they are a2 and b2."""
-    one, two = parts.get("a1", (0, 1)), parts.get("b2", (1, 1))
-    if len(one) < 2 or len(two) < 2:
+    """Whether `a1` [in, rank] and `b1` [out, rank] are the factors at the output; in older files they are a2 and b2.
+
+    Of a layer with as many inputs as outputs both would do: the rank is then the smaller side.
+    """
+    a1, a2, b1, b2 = (parts.get(name, ())[:2] for name in ("a1", "a2", "b1", "b2"))
+    if min(map(len, (a1, a2, b1, b2))) < 2:
         return False
-    return one[0] > one[1] or (one[0] == one[1] and two[0] == two[1])
+    is_new, is_old = _glora_fits(a1, a2, b1, b2), _glora_fits(a2, a1, b2, b1)
+    return a1[0] >= a1[1] if is_new == is_old else is_new
+
+
+def _glora_fits(a_up: Shape, a_down: Shape, b_up: Shape, b_down: Shape) -> bool:
+    """Whether two products are those of a square of the inputs, and of a layer with as many."""
+    return a_up[1] == a_down[0] and b_up[1] == b_down[0] and a_up[0] == a_down[1] == b_down[1]
 
 
 def _ia3(parts: Parts) -> Size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,6 +86,12 @@ class Asset:
     def sha256(self) -> str | None:
         """SHA256 of the file if it is known."""
         return self.hashes["sha256"]
+
+    @property
+    def base_hash(self) -> str:
+        """The digits that the trainer of an adapter wrote down of the model it began with; "" for none of 8 to 64."""
+        digest = str((self.facts.get("training") or {}).get("base_hash", "")).lower()
+        return digest if re.fullmatch(r"[0-9a-f]{8,64}", digest) else ""
 
     def as_dict(self) -> dict[str, Any]:
         """The asset as the command line's contract has it; unknown values are None."""

@@ -55,7 +55,7 @@ class Fits:
             return
         here = "SELECT fingerprint FROM assets WHERE fingerprint IS NOT NULL"
         sql = (
-            f"DELETE FROM fits WHERE made_by <> ? OR adapter NOT IN ({here}) "  # noqa: S608
+            f"DELETE FROM fits WHERE made_by <> ? OR substr(adapter, 1, {_DIGITS}) NOT IN ({here}) "  # noqa: S608
             f"OR substr(model, 1, {_DIGITS}) NOT IN ({here})"
         )
         with suppress(FileError), self._hurried(), self._catalog.atomic():

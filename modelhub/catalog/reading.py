@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -126,10 +125,8 @@ class CatalogReader(CatalogFile):
 
     def trained_on(self, asset: Asset) -> Asset | None:
         """The asset that an adapter was trained on, by the hash that its trainer wrote down."""
-        digest = str((asset.facts.get("training") or {}).get("base_hash", "")).lower()
-        if not re.fullmatch(r"[0-9a-f]{8,64}", digest):
-            return None
-        return next((found for found in self.hashed(digest) if found.id != asset.id), None)
+        alike = self.hashed(asset.base_hash) if asset.base_hash else ()
+        return next((found for found in alike if found.id != asset.id), None)
 
     def merges_of(self, asset: Asset) -> list[tuple[int, Asset]]:
         """The merges that an asset went into, with their depths: 1 as a parent, 2 farther away; nearest first.

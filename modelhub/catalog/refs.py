@@ -22,7 +22,7 @@ def resolve(catalog: CatalogReader, ref: str, *, strict: bool = False) -> Asset:
     """
     found = _candidates(catalog, ref) if is_utf8(ref) else []
     if not found:
-        raise _not_found(ref)
+        raise _weighed(catalog, ref) or _not_found(ref)
     present = [asset for asset in found if not asset.missing] or found
     if len(present) > 1 and (strict or not _same_content(present)):
         lines = "\n".join(f"  #{asset.id}  {asset.path}" for asset in present[:10])
@@ -70,6 +70,18 @@ def _candidates(catalog: CatalogReader, ref: str) -> list[Asset]:
     if named or not re.fullmatch(r"[0-9a-fA-F]{6,64}", ref):
         return named
     return catalog.hashed(ref.lower())
+
+
+def _weighed(catalog: CatalogReader, ref: str) -> NotFoundError | None:
+    """What to say where a REF is fine up to a colon: that what follows, as a weight of a LoRA does, is none here."""
+    names = [ref[: mark.start()] for mark in re.finditer(":", ref)] if is_utf8(ref) else []
+    name = next((name for name in names if name and (os.path.isfile(name) or _candidates(catalog, name))), None)  # noqa: PTH113
+    if name is None:
+        return None
+    return NotFoundError(
+        f"Nothing is named '{ref}', but '{name}' is there.",
+        "Where LoRAs are baked in or merged, a weight may follow the colon: 0.8, or te=0.5,IN04-IN08=0, or a preset.",
+    )
 
 
 def _not_found(ref: str) -> NotFoundError:

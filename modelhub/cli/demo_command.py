@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -157,7 +158,7 @@ class _Walk:
         items = plan_batch(self.catalog.find("format:pickle", sort="path"), None, Wish(), job)
         seen = [inspect(item.asset.path) for item in items]
         done = [*run_batch(make_library(self.catalog, job), items, Wish(), job)]
-        self._tell("2. The old pickles, converted without running them", [*map(_converted, done, seen)])
+        self._tell("2. The old pickles, converted without running them", [*chain(*map(_converted, done, seen))])
         return [
             {**item.as_dict(), "verdict": one.verdict, "globals": len(one.globals)}
             for item, one in zip(done, seen, strict=True)
@@ -270,10 +271,11 @@ class _Walk:
         ]
 
 
-def _converted(item: Item, seen: Inspection) -> str:
+def _converted(item: Item, seen: Inspection) -> Iterator[str]:
     words = {"converted": item.goal.name, "already": f"{item.goal.name}, which was there already"}
     became = words.get(item.status, f"{item.status}: {item.message}")
-    return one_line(f"{seen.verdict}, {plural(len(seen.globals), 'name')} in it: {item.asset.name}  →  {became}")
+    told = f"{seen.verdict}, {plural(len(seen.globals), 'name')} in it: {item.asset.name}  →  {became}"
+    return wrapped(one_line(told), 2)
 
 
 def _recipe(method: str, refs: Sequence[str], alpha: float) -> Recipe:

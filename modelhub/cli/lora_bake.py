@@ -22,8 +22,8 @@ LORA is a REF, and after a colon how much of it:
   style:0.8,IN04-IN08=0       by block; 17 numbers (SD 1), 12 (SDXL), 26, 20 or 61 (Flux) name all
   style:MIDD, style:0.7:MIDD  a preset, and one that is multiplied
   style:1,*attn2*=0           by names of tensors
-LoRA, LoCon, LoHa, LoKr, DoRA, IA3, OFT, BOFT, GLoRA, norms and full differences are added in the order that
-they are given in, all in fp32, and rounded once."""
+LoRA, LoCon, LoHa, LoKr, DoRA, IA3, OFT, BOFT, GLoRA, norms and full differences are added \
+in the order that they are given in, all in fp32, and rounded once."""
 
 
 def add(commands: Commands) -> None:

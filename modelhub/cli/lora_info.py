@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from modelhub.cli.context import Bold, Context
 from modelhub.cli.identity_words import adapter_words, fact_rows
 from modelhub.cli.options import REF_HELP, command
-from modelhub.cli.table import facts, table
+from modelhub.cli.table import facts, table, wrapped
 from modelhub.text import human_count, human_size, one_line, plural
 
 if TYPE_CHECKING:
@@ -147,6 +147,6 @@ def _weight_lines(weights: Mapping[str, Any]) -> Iterator[str]:
     if rows:
         yield from table(("block", "modules", "mean |ΔW|", "rms"), rows, right=(1, 2, 3))
     for one in weights["largest"][:3]:
-        yield one_line(f"largest: {one['module']} ({one['rms']:.3g})")
+        yield from wrapped(one_line(f"largest: {one['module']} ({one['rms']:.3g})"), 9)
     for reason, count in weights["left"].items():
         yield f"{plural(count, 'module')} not measured: {reason}"

@@ -61,7 +61,7 @@ def made_lines(report: Report, number: int) -> Iterator[str]:
         [
             ("size", human_size(written.size)),
             ("sha256", written.sha256 or ""),
-            ("modules", f"{len(report.rows):,}"),
+            ("modules", f"{report.modules:,}"),
             ("ranks", _ranks({str(rank): count for rank, count in report.ranks.items()})),
             ("energy kept", f"{report.share:.2%}, error {report.error:.2%} of the norm" if measured else ""),
             ("least kept", f"{worst.share:.2%} of {brief(worst.module)}" if measured and worst else ""),
@@ -87,7 +87,8 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 def _stays(reasons: Mapping[str, int]) -> Iterator[str]:
     for why, count in reasons.items():
-        yield from wrapped(one_line(f"as it was: {plural(count, 'module')}, which {why}"), 2)
+        which = "which" if count == 1 else "each of which"
+        yield from wrapped(one_line(f"as it was: {plural(count, 'module')}, {which} {why}"), 2)
 
 
 def _warnings(warnings: list[str]) -> Iterator[str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from modelhub.cli.context import Context
+from modelhub.cli.context import Bold, Context
 from modelhub.cli.options import REF_HELP, command, path_word
-from modelhub.text import human_size, one_line, plural
+from modelhub.cli.table import facts
+from modelhub.errors import UsageError
+from modelhub.text import human_size, one_line
 
 if TYPE_CHECKING:
     from modelhub.catalog.opener import Opener
@@ -21,9 +23,9 @@ _ABOUT = """\
 kohya: the names of kohya's trainer (lora_unet_…, lora_te_…), which A1111, Forge and ComfyUI read; any algorithm.
 peft:  those of diffusers and PEFT (unet.….lora_A.weight); LoRA, LoCon and DoRA.
 
-Values stay as they are where they can. Query, key and value that are one matrix in kohya's Flux and three in diffusers
-are cut, or joined, exactly. Files of PEFT have no alpha: where it is not the rank, it is multiplied into the factor at
-the output, which is then stored in fp32."""
+Values stay as they are where they can. Query, key and value that are one matrix in kohya's Flux and three in \
+diffusers are cut, or joined, exactly. Files of PEFT have no alpha: where it is not the rank, it is multiplied into \
+the factor at the output, which is then stored in fp32."""
 
 
 def add(commands: Commands) -> None:
@@ -82,7 +84,7 @@ def _rename(context: Context) -> int:
             job = watched(context.job, parent.stats)
             written = write(renaming.view, args.output, force=args.force, hashes=args.hash, job=job)
             number = add_written(catalog, written)
-    context.answer(_json(renaming, written, number), lambda: _lines(context, renaming, written))
+    context.answer(_json(renaming, written, number), lambda: _lines(context, renaming, written, number))
     return 0
 
 
@@ -93,7 +95,10 @@ def _layers(context: Context, opener: Opener, network: Network) -> Layers:
     from modelhub.lora.reference import reference_for
 
     if context.args.checkpoint is not None:
-        reading = read(opener(context.args.checkpoint))
+        parent = opener(context.args.checkpoint)
+        reading = read(parent)
+        if reading.identity.kind == "lora":
+            raise UsageError(f"{parent.path} is a LoRA, no model.", "Name a checkpoint after --for.")
         return Layers(reading.source.header, reading.identity)
     return reference_for(network.adapter, network.name, context.args.base)
 
@@ -111,6 +116,8 @@ def _json(renaming: Renaming, written: Written | None, number: int | None) -> di
     }
 
 
+#: Modules that are left out and named.
+_SHOWN = 10
 _MADE = {
     "kept": "{} as before",
     "folded": "{} with the scale in its factors",
@@ -119,16 +126,17 @@ _MADE = {
 }
 
 
-def _lines(context: Context, renaming: Renaming, written: Written | None) -> Iterator[str]:
+def _lines(context: Context, renaming: Renaming, written: Written | None, number: int | None) -> Iterator[str]:
     """What became of the modules, and where they are."""
-    goal = one_line(str(context.args.output))
-    size = human_size(renaming.view.header.file_size)
-    yield f"{goal}  ({size})" if written else f"would write {goal}  ({size})"
-    for what, count in renaming.made.items():
-        yield "  " + _MADE[what].format(plural(count, "module"))
-    for name, reason in list(renaming.left.items())[:10]:
-        yield f"  left out: {one_line(name)}: {reason}"
-    if len(renaming.left) > 10:
-        yield f"  and {len(renaming.left) - 10} more left out"
-    if written and written.sha256:
-        yield f"  SHA256 {written.sha256}"
+    goal, size = one_line(str(context.args.output)), human_size(renaming.view.header.file_size)
+    yield Bold(f"{goal}  #{number}" if written else f"would write {goal}: {size}")
+    left = [f"{one_line(name)}: {reason}" for name, reason in renaming.left.items()]
+    more = [f"and {len(left) - _SHOWN} more"] if len(left) > _SHOWN else []
+    yield from facts(
+        [
+            ("size", size if written else ""),
+            ("sha256", (written.sha256 if written else "") or ""),
+            ("modules", ", ".join(_MADE[what].format(f"{count:,}") for what, count in renaming.made.items())),
+            ("left out", "\n".join(left[:_SHOWN] + more)),
+        ]
+    )

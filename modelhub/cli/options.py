@@ -41,17 +41,29 @@ def add_precisions(parser: argparse.ArgumentParser) -> None:
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Help with its lines as they are written; only those that are too long for the terminal are broken."""
+    """Help with its lines as they are written; those that are too long for the terminal go on below their last column.
+
+    Lines are broken at spaces only, so that an example can be copied.
+    """
 
     def __init__(self, prog: str) -> None:
         # argparse makes one for every option, and would ask shutil, which loads all its compressors, for the width
         super().__init__(prog, width=columns(sys.stdout) - 2)
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        import textwrap
-
-        lines = (textwrap.wrap(line, width) if len(line) > width else [line] for line in text.splitlines())
+        lines = (_broken(line, width) if len(line) > width else [line] for line in text.splitlines())
         return "".join(f"{indent}{line}\n" for broken in lines for line in broken)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return _broken(" ".join(text.split()), width)
+
+
+def _broken(line: str, width: int) -> list[str]:
+    """A line in several, which stand below the column that begins after its last wide gap."""
+    import textwrap
+
+    left = line.rfind("  ", 0, width // 2) + 2 if "  " in line[: width // 2] else 0
+    return textwrap.wrap(line, width, subsequent_indent=" " * left, break_on_hyphens=False)
 
 
 def command(

@@ -42,20 +42,16 @@ class Configured:
             found = _beside(path)
         return cls(found)
 
-    def alpha(self, module: Module) -> float | None:
-        """The alpha of a module such that alpha / rank is its scale; None where no configuration says one."""
-        rank, scale = module.size.rank, self._scale(module)
-        return None if scale is None or not rank else scale * rank
-
     def settings(self, module: Module) -> dict[str, object]:
-        """What algorithms want to know of it that no tensor tells: see `Given.settings`."""
+        """What algorithms want to know of a module that no tensor tells: see `Given.settings`."""
         table, _ = self._of(module)
-        found = {name: table[name] for name in _SETTINGS if name in table}
-        scale = None if "extra.alpha" in module.parts else self._scale(module)
-        return found if scale is None else {**found, "scale": scale}
+        return {name: table[name] for name in _SETTINGS if name in table}
 
-    def _scale(self, module: Module) -> float | None:
-        """alpha / rank; with `use_rslora` alpha by the root of the rank (Kalajdzievski 2023, arXiv:2312.03732)."""
+    def scale(self, module: Module) -> float | None:
+        """alpha / rank, None where no configuration says it; with `use_rslora` alpha by the root of the rank.
+
+        (Kalajdzievski 2023, arXiv:2312.03732.)
+        """
         table, name = self._of(module)
         if module.algorithm not in _SCALED:
             return None

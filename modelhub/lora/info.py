@@ -94,7 +94,7 @@ def _number(value: float) -> str:
 def alpha_of(network: Network, patch: Patch) -> float | None:
     """The alpha of a module, of the file or of PEFT's configuration; NaN for what is not one number, None for none."""
     name = patch.tensors.get(ALPHA)
-    return network.configured.alpha(patch.module) if name is None else number_of(network, name)
+    return network.outer(patch).get(ALPHA) if name is None else number_of(network, name)
 
 
 def number_of(network: Network, name: str) -> float:

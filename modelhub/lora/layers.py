@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from modelhub.catalog.adapter_names import Place
 from modelhub.catalog.canonical import Layout, Section
@@ -19,9 +18,9 @@ from modelhub.catalog.weighing.weight import Spot
 from modelhub.formats.header import Header
 from modelhub.lora.spelling import Spelling, Tensor, spelling
 
-#: Components that adapters change, as sections are labelled, by what their own names can mean.
-_LABELS = {"denoiser": ("unet",), "te": ("te1", "te2"), "te1": ("te1",), "te2": ("te2", "t5"), "te3": ("t5",)}
-_CHANGED = frozenset(label for labels in _LABELS.values() for label in labels)
+#: Components that adapters change, as sections are labelled, by what their own names can mean: the likeliest first.
+LABELS = {"denoiser": ("unet",), "te": ("te1", "te2"), "te1": ("te1",), "te2": ("te2", "t5"), "te3": ("t5",)}
+_CHANGED = frozenset(label for labels in LABELS.values() for label in labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +66,12 @@ class Layers:
         self.sections: Mapping[str, Section] = {
             label: section for label, section in self._layout.sections.items() if label in _CHANGED
         }
-
-    def labels(self, place: Place) -> list[str]:
-        """The components of this checkpoint that a module can mean; none where it lacks them."""
-        return self.present(place.components)
+        self._found: dict[_Key, Layer | None] = {}
+        self._spellings: dict[tuple[str, str], Spelling] = {}
 
     def present(self, components: Iterable[str]) -> list[str]:
         """The labels of this checkpoint that components of an adapter ("denoiser", "te", "te1", …) can mean."""
-        wanted = (label for component in components for label in _LABELS[component])
+        wanted = (label for component in components for label in LABELS[component])
         return [label for label in dict.fromkeys(wanted) if label in self.sections]
 
     def find(self, place: Place) -> Layer | None:
@@ -87,7 +84,7 @@ class Layers:
 
     def _keys(self, place: Place) -> Iterator[_Key]:
         for component, flat in (place.first, *place.others):
-            for label in _LABELS[component]:
+            for label in LABELS[component]:
                 if label in self.sections:
                     yield label, flat
 
@@ -96,19 +93,11 @@ class Layers:
             self._found[key] = self._made(key)
         return self._found[key]
 
-    @cached_property
-    def _found(self) -> dict[_Key, Layer | None]:
-        return {}
-
     def spelling(self, label: str, kind: str = "weight") -> Spelling:
         """The names of the layers of a component, or of their biases."""
         if (label, kind) not in self._spellings:
             self._spellings[label, kind] = spelling(self.sections[label], kind)
         return self._spellings[label, kind]
-
-    @cached_property
-    def _spellings(self) -> dict[tuple[str, str], Spelling]:
-        return {}
 
     def _made(self, key: _Key) -> Layer | None:
         label = key[0]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isqrt, prod
 from typing import NamedTuple
 
+from modelhub.catalog.adapter_shapes import glora_is_new
 from modelhub.catalog.match import Shape
 
 Parts = Mapping[str, Shape]
@@ -97,12 +98,12 @@ def _glora(parts: Parts) -> Claim | None:
 
     LyCORIS has A = a1 · a2 and B = b1 · b2, older files A = a2 · a1 and B = b2 · b1.
     """
-    a1, a2, b1, b2 = (parts.get(name) for name in ("a1", "a2", "b1", "b2"))
-    for (a_up, a_down), (b_up, b_down) in (((a2, a1), (b2, b1)), ((a1, a2), (b1, b2))):
-        of, plus = _low_rank(a_down, a_up), _low_rank(b_down, b_up, parts.get("bm"))
-        if of is not None and plus is not None and of.outputs == of.inputs == plus.inputs and not of.kernel:
-            return plus
-    return None
+    first, second = ("1", "2") if glora_is_new(parts) else ("2", "1")
+    of = _low_rank(parts.get("a" + second), parts.get("a" + first))
+    plus = _low_rank(parts.get("b" + second), parts.get("b" + first), parts.get("bm"))
+    if of is None or plus is None or not of.outputs == of.inputs == plus.inputs or of.kernel:
+        return None
+    return plus
 
 
 def _oft(parts: Parts) -> Claim | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from modelhub.catalog.rules import rules_version
 from modelhub.catalog.store import Catalog
-from modelhub.errors import VanishedError
+from modelhub.errors import FileError, VanishedError
 from modelhub.formats.hashes import Hashes
 from modelhub.formats.naming import check_name
 from modelhub.formats.opening import stat_of
@@ -34,5 +34,12 @@ def add_file(catalog: Catalog, path: Path, hashes: Hashes | None = None) -> int:
 
 
 def add_written(catalog: Catalog, written: Written) -> int:
-    """Put a file that was just written into the catalog, with the hashes made on the way; returns its id."""
-    return add_file(catalog, written.path, written.hashes)
+    """Put a file that was just written into the catalog, with the hashes made on the way; returns its id.
+
+    Raises FileError that says that the file is there all the same.
+    """
+    try:
+        return add_file(catalog, written.path, written.hashes)
+    except FileError as error:
+        said = f"{written.path} is written, but not in the catalog: {error.message}"
+        raise type(error)(said, error.hint) from error

@@ -46,7 +46,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("browse", "mark", "space", "Mark", "Mark or unmark the asset under the cursor.", footer=True),
     Action("browse", "tag", "t", "Tag", "Edit the tags of what is marked, or under the cursor.", footer=True),
     Action("browse", "sort", "s", "Sort", "Sort by the next column; a click on a heading does it too."),
-    Action("browse", "merge", "m", "Merge", "Open the merge lab with the marked checkpoints.", footer=True),
+    Action("browse", "merge", "m", "Merge", "Open the merge lab with the marked models and LoRAs.", footer=True),
     Action("browse", "fits", "f", "Fits?", "Which models a LoRA or VAE fits, or which LoRAs fit a model.", footer=True),
     Action("browse", "detail", "d", "Detail", "Show or hide the detail pane.", footer=True),
     Action("browse", "open", "enter", "Open", "Go to the detail of the asset under the cursor.", run="open"),

@@ -45,6 +45,11 @@ def _rows(catalog: Catalog) -> Iterable[Asset]:
         yield from catalog.assets(ids[start : start + _PAGE])
 
 
+def bakes(asset: Asset) -> bool:
+    """Whether the merge lab takes an asset together with what it fits."""
+    return asset.kind in MODELS or asset.kind == "lora"
+
+
 def for_the_lab(one: Asset, other: Asset) -> tuple[Asset, Asset] | None:
     """The model and the LoRA of a pair, in this order; None where there is nothing to bake."""
     for model, lora in ((one, other), (other, one)):

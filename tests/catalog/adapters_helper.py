@@ -160,6 +160,10 @@ def parts(algorithm: str, out_size: int, in_size: int, kernel: tuple[int, ...] =
             ".a1.weight": (rank, in_size, *ones), ".a2.weight": (in_size, rank, *ones),
             ".b1.weight": (rank, in_size, *kernel), ".b2.weight": (out_size, rank, *ones), ".alpha": (),
         },
+        "glora-new": {
+            ".a1.weight": (in_size, rank, *ones), ".a2.weight": (rank, in_size, *ones),
+            ".b1.weight": (out_size, rank, *ones), ".b2.weight": (rank, in_size, *kernel), ".alpha": (),
+        },
         "diff": {".diff": (out_size, in_size, *kernel), ".diff_b": (out_size,)},
         "set": {".set_weight": (out_size, in_size, *kernel)},
     }[algorithm]  # fmt: skip

@@ -17,7 +17,7 @@ ALGORITHMS = {
     "lokr": ("lokr", 4), "lokr-full": ("lokr", None), "lokr-both": ("lokr", 4), "lokr-tucker": ("lokr", 4),
     "ia3-out": ("ia3", None), "ia3-in": ("ia3", None),
     "oft": ("oft", 4), "oft-old": ("oft", 4), "boft": ("oft", 4), "oft-peft": ("oft", 4), "oft-peft-square": ("oft", 4),
-    "glora": ("glora", 4), "diff": ("diff", None), "set": ("diff", None),
+    "glora": ("glora", 4), "glora-new": ("glora", 4), "diff": ("diff", None), "set": ("diff", None),
 }  # fmt: skip
 #: What only convolutions have.
 CORES = {"lora-cp", "loha-cp", "lokr-tucker"}

@@ -25,6 +25,8 @@ def module(**endings):
         ({"set_weight": (8, 12)}, ("diff", 8, 12, None)),
         ({"a1__weight": (2, 12), "a2__weight": (12, 2), "b1__weight": (2, 12), "b2__weight": (8, 2)}, ("glora", 8, 12, 2)),
         ({"a1__weight": (12, 2), "a2__weight": (2, 12), "b1__weight": (8, 2), "b2__weight": (2, 12)}, ("glora", 8, 12, 2)),
+        ({"a1__weight": (4, 8), "a2__weight": (8, 4), "b1__weight": (32, 8), "b2__weight": (8, 4)}, ("glora", 32, 4, 8)),
+        ({"a1__weight": (8, 4), "a2__weight": (4, 8), "b1__weight": (8, 4), "b2__weight": (32, 8)}, ("glora", 32, 4, 8)),
         ({"a1__weight": (4, 4), "a2__weight": (4, 4), "b1__weight": (4, 4), "b2__weight": (8, 4)}, ("glora", 8, 4, 4)),
     ],
 )  # fmt: skip

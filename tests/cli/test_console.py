@@ -220,6 +220,20 @@ def test_every_command_and_option_has_a_help_and_an_example_that_can_be_parsed(
             assert "e.g." in action.help or "default" in action.help or '"' in action.help, action.option_strings
 
 
+def test_help_is_broken_at_spaces_and_goes_on_below_its_column(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(["lora", "bake", "--help"])
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80 and not re.search(r"[a-z]-\n", text)
+    row = re.search(r"^( +\S+ {2,})by block;.*\n( +)\S", text, re.MULTILINE)
+    assert row and len(row[1]) == len(row[2]), "the second line stands below the text of the first"
+    prose = text[text.index("LoRA, LoCon") :].partition("\n\n")[0].splitlines()
+    assert len(prose) > 1 and all(len(line) > 60 for line in prose[:-1]), prose
+
+
 def test_a_group_of_commands_tells_its_verbs(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     verbs = [name.split()[1] for name in COMMANDS if name.startswith("lora ")]
     assert {"check", "info", "bake", "extract", "resize", "merge", "rename"} <= set(verbs)

@@ -80,6 +80,9 @@ def test_a_dry_run_writes_nothing_and_shows_the_recipe(run: Run, home: Path, tmp
         ((BASE, f"{LORA}:D03=1"), 2, "D03"),
         ((BASE, BASE), 4, "and no LoRA"),
         ((LORA, BASE), 4, ""),
+        ((BASE, f"{LORA}:abc"), 2, f"but '{LORA}' is there"),
+        ((BASE, f"{LORA}:nan"), 2, f"but '{LORA}' is there"),
+        ((BASE, f"{LORA}:0.8:NOPE"), 2, f"but '{LORA}' is there"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_written(
@@ -90,6 +93,22 @@ def test_what_cannot_be_is_said_before_anything_is_written(
     assert (found.code, goal.exists()) == (code, False), found
     assert said in found.error["message"]
     assert not list(tmp_path.glob("*.part*"))
+
+
+def test_a_wrong_weight_and_a_swapped_order_say_what_to_write(run: Run, library: Library, tmp_path: Path) -> None:
+    goal = tmp_path / "out.safetensors"
+    typo = run("lora", "bake", "tiny-shapes-base", "tiny-shapes-framed-lora:MIDDD", "-o", goal, "--json").error
+    assert "but 'tiny-shapes-framed-lora' is there" in typo["message"] and "te=0.5" in typo["hint"]
+    swapped = run("lora", "bake", "tiny-shapes-framed-lora", "tiny-shapes-base", "-o", goal, "--json").error
+    assert "name a checkpoint here" in swapped["hint"]
+
+
+def test_a_pattern_that_fits_nothing_is_told(run: Run, home: Path, tmp_path: Path) -> None:
+    goal = tmp_path / "out.safetensors"
+    found = run("lora", "bake", BASE, f"{LORA}:1,*nosuch*=0,*attn2*=0.5", "-o", goal, "--dry-run")
+    told = [line for line in (found.out + found.err).splitlines() if "is named like" in line]
+    assert len(told) == 1 and "'*nosuch*'" in told[0], found
+    assert "nothing changes it" in found.out and "no steps" not in found.out
 
 
 def test_a_lora_of_another_width_is_refused_from_headers(run: Run, home: Path, tmp_path: Path) -> None:

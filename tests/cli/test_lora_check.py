@@ -181,3 +181,11 @@ def test_it_starts_with_neither_torch_nor_numpy(models, home):
     done = subprocess.run([sys.executable, "-c", code, *words], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == ""
+
+
+def test_nothing_is_said_twice(run, models):
+    out = run("lora", "check", data_path("demo", "sundisc.safetensors"), models / "sdxl.safetensors").out
+    lines = [line.partition("  ")[2].strip() for line in out.splitlines()[1:]]
+    assert not [line for line in lines if len(line) > 30 and out.count(line) > 1]
+    vae = run("lora", "check", models / "vae-sd.safetensors", models / "sdxl.safetensors").out
+    assert "worst" not in vae

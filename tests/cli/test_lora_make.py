@@ -140,6 +140,19 @@ def test_words_that_say_nothing_are_refused(run: Run, tmp_path: Path, words: tup
     assert run("lora", *words, "-o", tmp_path / "none.safetensors").code == 2
 
 
+def test_what_would_be_refused_is_refused_when_it_is_only_tried(run: Run, library: Library, tmp_path: Path) -> None:
+    goal = tmp_path / "none.safetensors"
+    same = run("lora", "resize", LORA, "-o", goal, "--rank", "4", "--dry-run", "--json")
+    assert same.code == 2 and "192 modules, each of which has no more ranks" in same.error["message"]
+    none = run("lora", "merge", f"{LORA}:0", "-o", goal, "--dry-run", "--json")
+    assert none.code == 4 and "weight other than 0" in none.error["hint"]
+
+
+def test_modules_that_are_copied_count_too(run: Run, library: Library, tmp_path: Path) -> None:
+    found = run("lora", "merge", LORA, "-o", tmp_path / "one.safetensors", "--json").json
+    assert found["modules"] == 192 == sum(found["as_it_was"].values())
+
+
 def test_a_file_that_exists_is_not_replaced(run: Run, library: Library, tmp_path: Path) -> None:
     goal = tmp_path / "mine.safetensors"
     goal.write_bytes(b"mine")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import Run
 
 from modelhub.cli.streams import columns
 from modelhub.demo.library import Library
@@ -17,6 +18,7 @@ from modelhub.text import width
 sys.path.append(str(Path(__file__).parents[1] / "catalog"))
 from layouts_helper import header, layout
 
+Run = Callable[..., Any]
 FRAMED = "tiny-shapes-framed-lora"
 BASE = "tiny-shapes-base"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,18 @@ def test_names_are_looked_up_in_a_checkpoint(run: Any, tmp_path: Path, library: 
     save_file(state, path)
     assert run("lora", "rename", path, "-o", goal, "--names", "peft", "--for", "tiny-shapes-base").code == 0
     assert set(load_file(goal)) == {"unet.conv_in.lora_A.weight", "unet.conv_in.lora_B.weight"}
+
+
+def test_names_are_not_looked_up_in_another_lora(run: Any, tmp_path: Path) -> None:
+    path, goal = _lora(tmp_path / "a.safetensors"), tmp_path / "b.safetensors"
+    found = run("lora", "rename", path, "-o", goal, "--names", "peft", "--for", path, "--json")
+    assert found.code == 2 and "is a LoRA, no model" in found.error["message"] and not goal.exists()
+
+
+def test_a_renamed_file_is_told_with_its_number(run: Any, tmp_path: Path) -> None:
+    path, goal = _lora(tmp_path / "a.safetensors"), tmp_path / "b.safetensors"
+    text = run("lora", "rename", path, "-o", goal, "--names", "peft").out
+    assert re.search(rf"^{re.escape(str(goal))}  #\d+$", text, re.MULTILINE) and "modules  2 as before" in text
 
 
 def test_what_has_no_name_is_refused(run: Any, tmp_path: Path) -> None:

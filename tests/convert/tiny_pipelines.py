@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,20 @@ def sd3(**wishes: Any) -> Any:
         "joint_attention_dim": 32, "caption_projection_dim": 16, "pooled_projection_dim": 32, "out_channels": 4,
         "pos_embed_max_size": 8, "qk_norm": "rms_norm", "dual_attention_layers": (0,), **wishes,
     })  # fmt: skip
+
+
+#: Widths of a second text encoder that could be told from the first.
+BIG = {"hidden_size": 24, "num_attention_heads": 3, "projection_dim": 24}
+#: Folders of pipelines: what makes each of their networks.
+PIPELINES: dict[str, dict[str, Callable[[], Any]]] = {
+    "sd1": {"unet": unet, "vae": vae, "text_encoder": clip},
+    "sd2": {"unet": partial(unet, use_linear_projection=True), "vae": vae, "text_encoder": partial(clip, **BIG)},
+    "sdxl": {
+        "unet": xl_unet, "vae": vae, "text_encoder": clip, "text_encoder_2": partial(clip, projection=True, **BIG),
+    },
+    "flux": {"transformer": flux, "text_encoder": clip, "text_encoder_2": t5},
+    "sd3": {"transformer": sd3, "text_encoder": partial(clip, projection=True), "text_encoder_3": t5},
+}  # fmt: skip
 
 
 def randomise(module: Any, seed: int) -> Any:

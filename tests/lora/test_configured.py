@@ -49,7 +49,7 @@ def test_a_tensor_goes_before_the_metadata(tmp_path: Path) -> None:
     found = Network(open_source(tmp_path / "a.safetensors"), "a")
     (patch,) = found.patches
     assert float(found.values(patch)[ALPHA]) == 1.5
-    assert "scale" not in found.configured.settings(patch.module)
+    assert found.outer(patch) == {}
 
 
 def test_the_file_beside_counts_only_for_the_name_that_peft_gives(tmp_path: Path) -> None:

@@ -194,4 +194,4 @@ def test_a_layer_that_is_not_there_is_none() -> None:
     names = ("down_blocks_9_resnets_0_conv1", "x", "")
     for name in (*(f"lora_unet_{name}" for name in names), "lora_te2_text_model_encoder_layers_32_mlp_fc1"):
         assert layers("sdxl").find(place_new(name)) is None
-    assert layers("sdxl").labels(place_new("lora_te3_encoder_block_0_layer_0_SelfAttention_q")) == []
+    assert layers("sdxl").present(place_new("lora_te3_encoder_block_0_layer_0_SelfAttention_q").components) == []

@@ -19,36 +19,19 @@ from modelhub.formats.source import TensorSource
 from modelhub.lora.layers import Layers, Stretch
 from modelhub.lora.names import named_layers
 
-BIG = {"hidden_size": 24, "num_attention_heads": 3, "projection_dim": 24}
 ONE_LEVEL_LESS = {
     "block_out_channels": (8, 16), "layers_per_block": 1, "mid_block_type": None,
     "down_block_types": ("CrossAttnDownBlock2D",) * 2, "up_block_types": ("CrossAttnUpBlock2D",) * 2,
 }  # fmt: skip
 CASES: dict[str, dict[str, Callable[[], Any]]] = {
-    "sd1": {"unet": tiny.unet, "vae": tiny.vae, "text_encoder": tiny.clip},
-    "sd1-distilled": {"unet": partial(tiny.unet, **ONE_LEVEL_LESS), "vae": tiny.vae, "text_encoder": tiny.clip},
-    "sd2": {
-        "unet": partial(tiny.unet, use_linear_projection=True), "vae": tiny.vae,
-        "text_encoder": partial(tiny.clip, **BIG),
-    },
-    "sdxl": {
-        "unet": tiny.xl_unet, "vae": tiny.vae, "text_encoder": tiny.clip,
-        "text_encoder_2": partial(tiny.clip, projection=True, **BIG),
-    },
-    "sdxl-three-deep": {
-        "unet": partial(tiny.xl_unet, layers_per_block=3), "vae": tiny.vae, "text_encoder": tiny.clip,
-        "text_encoder_2": partial(tiny.clip, projection=True, **BIG),
-    },
+    **tiny.PIPELINES,
+    "sd1-distilled": {**tiny.PIPELINES["sd1"], "unet": partial(tiny.unet, **ONE_LEVEL_LESS)},
+    "sdxl-three-deep": {**tiny.PIPELINES["sdxl"], "unet": partial(tiny.xl_unet, layers_per_block=3)},
     "refiner": {
-        "unet": tiny.refiner_unet, "vae": tiny.vae, "text_encoder_2": partial(tiny.clip, projection=True, **BIG)
+        "unet": tiny.refiner_unet, "vae": tiny.vae, "text_encoder_2": partial(tiny.clip, projection=True, **tiny.BIG)
     },
-    "flux": {"transformer": tiny.flux, "text_encoder": tiny.clip, "text_encoder_2": tiny.t5},
     "flux-wide": {
         "transformer": partial(tiny.flux, attention_head_dim=12, num_attention_heads=3, axes_dims_rope=(4, 4, 4)),
-    },
-    # two text encoders of so few channels would not be told apart
-    "sd3": {
-        "transformer": tiny.sd3, "text_encoder": partial(tiny.clip, projection=True), "text_encoder_3": tiny.t5,
     },
 }  # fmt: skip
 #: Adapters of text encoders, by the folders of each case.

@@ -122,7 +122,10 @@ async def test_an_embedding_on_every_terminal(mixed, app, until, text, size):
         assert all(len(line) == size[0] for line in text(it).splitlines())
         assert all(child.region.right <= size[0] for child in screen.query("#fits *"))
         first = screen.list.current.answer
+        says = [fact.text for section in fit_sections(first) for fact in section.facts]
+        assert len(says) == len(set(says)), "nothing is said twice"
         await until(pilot, lambda: f"{SIGNS[first.verdict]} " in text(it))
+        assert "Merge lab" not in text(it)
         await pilot.press("m")
         assert it.screen is screen, "there is nothing to bake"
 
@@ -196,6 +199,7 @@ async def test_answers_are_shown_as_they_come_and_escape_stops(mixed, app, until
         await pilot.press("escape")
         await until(pilot, lambda: stopped and idle(screen))
         assert it.screen is screen and screen.list.count >= 40
+        await until(pilot, lambda: f"stopped; so far ✓ {screen.list.counts['compatible']}  " in text(it))
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(it.screen, BrowseScreen))
 

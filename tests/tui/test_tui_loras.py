@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from textual.widgets import Input
+from safetensors.numpy import load_file, save_file
+from textual.widgets import Input, Select
 
 from modelhub.catalog.store import Catalog
 from modelhub.demo.style import LEAST_FRAME, frame_score
 from modelhub.merge.recipes.recipe import parse_recipe
+from modelhub.scan.run import scan
+from modelhub.settings import Settings
 from modelhub.tui.screens.browse import BrowseScreen
 from modelhub.tui.screens.dialogs import AskDialog, ErrorDialog
+from modelhub.tui.screens.merge_form import MERGED, OTHER
 from modelhub.tui.screens.merge_lab import MergeLab
 from modelhub.tui.screens.pick import PickDialog
 from modelhub.tui.widgets.asset_list import AssetList
@@ -137,8 +141,6 @@ async def test_a_merge_takes_loras_too_and_its_recipe_opens_as_it_was(tiny, mode
 async def test_a_lora_that_is_called_like_a_setting_is_not_taken_for_it(tiny, models, app, until):
     (models / FRAMED).rename(models / "alpha.safetensors")
     with Catalog.open(tiny.folder) as catalog:
-        from modelhub.scan.run import scan
-
         scan(catalog, [models])
     async with app(tiny).run_test(size=SIZE) as pilot:
         screen = await lab(pilot, until, BASE, PASTEL, "alpha.safetensors")
@@ -147,6 +149,48 @@ async def test_a_lora_that_is_called_like_a_setting_is_not_taken_for_it(tiny, mo
         await pilot.pause()
         assert screen._recipe().steps[0].parameters == {"alpha": 0.5}
         assert screen.blocks.base == 0.5
+
+
+async def test_without_a_second_model_what_a_merge_is_set_to_is_not_asked(tiny, app, until, text):
+    async with (it := app(tiny)).run_test(size=SIZE) as pilot:
+        screen = await lab(pilot, until, BASE, PASTEL, FRAMED)
+        await until(pilot, lambda: screen.query(Strength) and "(1 − α)·A + α·B" in text(it))
+        screen.query_one("#preset", Select).value = OTHER
+        screen.query_one("#vae", Select).value = MERGED
+        await until(pilot, lambda: screen.blocks.has_class("-shown"))
+        screen._slot("B").focus()
+        await pilot.press("delete")
+        await until(pilot, lambda: screen.form.bakes and "LoRAs alone are added" in text(it))
+        assert "alpha" not in text(it) and "blocks" not in text(it) and not screen.blocks.has_class("-shown")
+        recipe = screen._recipe()
+        assert recipe.steps == () and recipe.vae is None and set(recipe.models) == {"A", "L1"}
+        screen.query_one(Strength).focus()
+        await pilot.press("delete")
+        await until(pilot, lambda: not screen.form.bakes and "(1 − α)·A + α·B" in text(it) and "alpha" in text(it))
+
+
+async def test_loras_of_unknown_architecture_are_offered_too(tiny, models, app, until, text):
+    strange = {name.replace("lora_unet_", "lora_unet_zz_"): value for name, value in load_file(models / FRAMED).items()}
+    save_file(strange, models / "strange.safetensors")
+    with Catalog.open(tiny.folder) as catalog:
+        scan(catalog, [models])
+        assert catalog.named("strange.safetensors")[0].architecture is None
+        base = catalog.named(BASE)[0]
+    async with (it := app(tiny)).run_test(size=SIZE) as pilot:
+        it.push_screen(MergeLab(tiny, Settings(), [base]))
+        await until(pilot, lambda: isinstance(it.screen, MergeLab) and it.screen.query(Slider))
+        screen = it.screen
+        screen.query_one(AddLora).focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(it.screen, PickDialog) and it.screen.query_one(AssetList).count == 2)
+        for name in ("strange.safetensors", FRAMED):
+            (models / name).unlink()
+        with Catalog.open(tiny.folder) as catalog:
+            scan(catalog, [models])
+        await pilot.press("escape")
+        await until(pilot, lambda: it.screen is screen)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(it.screen, PickDialog) and "There is no LoRA" in text(it))
 
 
 async def test_the_lab_with_loras_fits_a_small_terminal(tiny, app, until, text):

@@ -19,7 +19,7 @@ class Kronecker(Change):
 
     Each is whole or a product: w1_a @ w1_b, w2_a @ w2_b, and with the core t2 [r, r, kernel] w2_a [r, o2] and w2_b
     [r, i2]. Where both are whole there is no rank and alpha is left out. (PEFT writes that too, but scales by its
-    configuration: `Given.settings["scale"]`. LyCORIS 4.1 scales twice where it merges, but once where it trains.)
+    configuration: see `Network.outer`. LyCORIS 4.1 scales twice where it merges, but once where it trains.)
     """
 
     known = frozenset({"w1", "w1_a", "w1_b", "w2", "w2_a", "w2_b", "t2"})

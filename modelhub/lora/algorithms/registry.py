@@ -41,8 +41,7 @@ class Given:
     `parts` are fp32 tensors by their names, without the algorithm, as `fits.own` picks them ("a", "b", "w1_a"; "alpha",
     "scalar", "dora", "magnitude", "bias" are those of `extra`). `shape` is that of the layer: [out, in],
     [out, in, h, w], or [d] for norms. `settings` are words of PEFT's configuration that no tensor tells:
-    `use_cayley_neumann`, `num_cayley_neumann_terms`, and `scale`, which then stands for alpha / rank. `name` is the
-    module's, for messages.
+    `use_cayley_neumann`, `num_cayley_neumann_terms`. `name` is the module's, for messages.
     """
 
     parts: Mapping[str, torch.Tensor]
@@ -56,14 +55,13 @@ class Given:
         return self.shape[0], prod(self.shape[1:])
 
     def scale(self, rank: int) -> float:
-        """alpha / rank, times the scalar that some LyCORIS files have beside it; 1 where the file has neither.
+        """alpha / rank, times the scalar that some LyCORIS files have beside it; 1 where there is neither.
 
         An alpha of 0 is taken by its word and adds nothing, as the UIs do (trainers mean "equal to the rank" by it, but
         write that). Raises CorruptFileError for an alpha or scalar that is no number.
         """
         alpha, scalar = self.number("alpha"), self.number("scalar")
-        told = self.settings.get("scale")
-        scale = float(told) if isinstance(told, int | float) else 1.0 if alpha is None or not rank else alpha / rank
+        scale = 1.0 if alpha is None or not rank else alpha / rank
         return scale if scalar is None else scale * scalar
 
     def number(self, part: str) -> float | None:

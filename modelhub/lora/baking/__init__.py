@@ -1,1 +1,1 @@
-"""Adapters baked into a model: as a view that nothing of is written, or as a file."""
+"""Adapters baked into a model: what they make of its rows, which merges compute where they are read."""

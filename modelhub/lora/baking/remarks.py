@@ -6,11 +6,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from modelhub.catalog.identify import identify
+from modelhub.catalog.weighing.key_rules import key_rule
 from modelhub.errors import IncompatibleError
+from modelhub.lora.checking.fit import fit
+from modelhub.lora.checking.known import Known
+from modelhub.lora.checking.shapes import Pair, shape_reasons
 from modelhub.text import brief, few, plural
 
 if TYPE_CHECKING:
     from modelhub.lora.baking.stack import Left, Stack, Tally
+    from modelhub.lora.layers import Layers
 
 #: Components as they are called, by what modules say they are of.
 _WORDS = {
@@ -27,6 +33,8 @@ _WRONG = {
     "dim-mismatch": ("has another size than the layer of this model", "have other sizes than the layers of this model"),
     "incomplete": ("is not whole", "are not whole"),
 }
+#: Rules of a check that are looked at here module by module.
+_OWN = frozenset({"sizes-differ", "input-differs", "incomplete"})
 _OUT = "leave them out with a weight of 0, as in REF:1,*attn2.to_k*=0"
 
 
@@ -41,6 +49,22 @@ def check(stack: Stack) -> None:
             raise IncompatibleError(
                 f"Nothing of {name} fits this model: {_left_words(tally.left)}.",
                 "`modelhub lora check LORA CHECKPOINT` tells what it is for.",
+            )
+        if not tally.silent:  # of an adapter that is used in part its user knows what is wanted
+            _check_kind(name, tally, stack.layers)
+
+
+def _check_kind(name: str, tally: Tally, layers: Layers) -> None:
+    """Raise IncompatibleError for an adapter that a check of the pair calls incompatible though its sizes fit."""
+    network = tally.applied.network
+    lora = Known.of_identity(identify(network.source.header, name=network.name), network.name)
+    pair = Pair(fit(network.adapter, layers), lora, Known.of_identity(layers.identity, "the model"))
+    for reason in shape_reasons(pair):
+        if reason.severity == "incompatible" and reason.id not in _OWN:
+            raise IncompatibleError(
+                f"{name} does not fit this model: {reason.say}",
+                "`modelhub lora check LORA CHECKPOINT` tells more; weights that leave out a part bake in the rest: "
+                "REF:unet=1,te=0.",
             )
 
 
@@ -92,11 +116,14 @@ def remarks(stack: Stack) -> list[str]:
     """Sentences about what of the adapters is not baked in, or in another way than usual."""
     names = Counter(tally.applied.network.name for tally in stack.tallies)
     twice = [f"{brief(name)} is baked in {count} times." for name, count in names.items() if count > 1]
-    return [*(f"{brief(t.applied.network.name)}: {say}" for t in stack.tallies for say in _of_one(t)), *twice]
+    said = [(t.applied.network.name, say) for t in stack.tallies for say in _of_one(t, stack.layers)]
+    return [*(f"{brief(name)}: {say}" for name, say in said), *twice]
 
 
-def _of_one(tally: Tally) -> Iterator[str]:
+def _of_one(tally: Tally, layers: Layers) -> Iterator[str]:
     total = len(tally.applied.network.patches)
+    for pattern in _idle(tally, layers):
+        yield f"no layer that it changes is named like '{brief(pattern)}'."
     if total and tally.silent == total:
         yield "its weight is 0 everywhere, and nothing of it is baked in."
     yield from _missing(tally.left, total)
@@ -110,6 +137,14 @@ def _of_one(tally: Tally) -> Iterator[str]:
         names = few([patch.module.name for patch in tally.biasless])
         yield f"biases that it changes are left out where the model has none: {names}."
     yield from _beside(tally)
+
+
+def _idle(tally: Tally, layers: Layers) -> list[str]:
+    """The patterns of its weight that none of its layers has a name for."""
+    patterns = [pattern for pattern, _ in tally.applied.weight.keys]
+    found = [layers.find(patch.module.place) for patch in tally.applied.network.patches] if patterns else []
+    spots = [layer.spot for layer in found if layer is not None]
+    return [pattern for pattern in patterns if not any(key_rule(pattern).fits(*spot) for spot in spots)]
 
 
 def _missing(left: Iterable[Left], total: int) -> Iterator[str]:

@@ -68,7 +68,7 @@ class Stack:
 
     Headers are read here, adapters' weights where rows are asked for, and only those of the tensors that were asked for
     last are kept. `tallies` tell what does not fit, one for each adapter. Raises BadRecipeError for a weight that names
-    blocks of another architecture.
+    blocks of another architecture, IncompatibleError for weights that are no floating-point numbers.
     """
 
     def __init__(self, layers: Layers, header: Header, adapters: Sequence[Applied], read: Read) -> None:
@@ -78,6 +78,11 @@ class Stack:
         self.tallies = [self._tally(applied) for applied in adapters]
         deepest = max((len(chain.steps) for chain in self._chains.values()), default=0)
         self._recent.most = 3 * deepest + 6  # of two tensors that are made at a time, and some that are small
+
+    @property
+    def layers(self) -> Layers:
+        """The layers of the checkpoint."""
+        return self._layers
 
     @property
     def changed(self) -> set[str]:
@@ -133,6 +138,7 @@ class Stack:
     def _add(self, patch: Patch, found: Suited, strength: float, tally: Tally) -> None:
         layer = found.fate.layer
         assert layer is not None
+        tally.applied.network.check_floats(patch)
         bias = self._gathered(layer.bias) if found.bias and layer.bias else None
         link = Link(tally.applied.network, patch, found.shape, self._seen(layer, found), bias, self._recent)
         if found.weight:

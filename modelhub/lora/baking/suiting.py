@@ -11,11 +11,12 @@ from modelhub.lora.algorithms.applying import unsupported
 from modelhub.lora.algorithms.registry import Change, algorithms
 from modelhub.lora.fitting import Fate, fate
 from modelhub.lora.layers import Layer, Layers
+from modelhub.lora.network import ALPHA, SCALAR
 
 #: Parts that are about nothing but the bias of a layer.
 _BIASES = frozenset({"diff.diff_b", "norm.b", "extra.bias", "extra.a_bias"})
 #: What every part of a module may be when it does not change the weight.
-_BESIDE = _BIASES | {"extra.alpha", "extra.scalar"}
+_BESIDE = _BIASES | {ALPHA, SCALAR}
 #: Algorithms that scale what a layer puts out may do so to its bias; parts do not tell.
 _SCALING = frozenset({"ia3", "oft"})
 #: Those whose change can be made for fewer channels than the layer takes in.

@@ -16,7 +16,7 @@ from dataclasses import replace
 from modelhub.catalog.blocks import block_lists, block_names
 from modelhub.catalog.weighing.key_rules import scope_of
 from modelhub.catalog.weighing.weight import Weight
-from modelhub.catalog.weighing.words import read_weight, weight_text
+from modelhub.catalog.weighing.words import read_weight
 from modelhub.errors import BadRecipeError, UsageError
 from modelhub.text import brief
 
@@ -46,11 +46,6 @@ def read_lora(text: str) -> tuple[str, Weight]:
         return ref, weight
     _refuse_wrong(text)
     return text, Weight(1.0)
-
-
-def lora_text(ref: str, weight: Weight) -> str:
-    """A LoRA in one word, as `read_lora` takes it; of a number it is that one alone."""
-    return ref if weight == Weight(1.0) else f"{ref}:{weight_text(weight)}"
 
 
 def _readings(text: str) -> Iterator[tuple[str, Weight]]:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from modelhub.lora.checking.answer import Answer, Reason
 from modelhub.lora.checking.companions import encoders, size, table
 from modelhub.lora.checking.known import Known
-from modelhub.lora.checking.telling import Finding, finding, told
-from modelhub.text import few, plural
+from modelhub.lora.checking.shapes import titles
+from modelhub.lora.checking.telling import ENCODERS, Finding, finding, told
+from modelhub.text import plural
 
 #: Tokens that a text encoder of CLIP reads at once, without those that begin and end it.
 _ROOM = 75
@@ -18,7 +19,7 @@ def check_embedding(one: Known, model: Known) -> Answer:
     """Whether an embedding can be used with a model; the encoder itself may be in the model's file or not."""
     takes = encoders(model)
     states = _states(_widths(one), takes, model)
-    findings = [*_of_encoders(states, takes, one, model), *_vectors(one)] if takes else []
+    findings = [*_of_encoders(states, takes, one, model), *_vectors(one, states)] if takes else []
     counts = {encoder: {state: 1} for encoder, (state, _) in states.items()}
     return told(one, model, findings, checked=("widths of the vectors",), counts=counts)
 
@@ -62,12 +63,14 @@ def _of_encoders(states: _States, takes: Mapping[str, int], one: Known, model: K
     wrong = {encoder: width for encoder, (state, width) in states.items() if state == "dim-mismatch"}
     for encoder, width in wrong.items():
         wanted = takes.get(encoder) or size(model, "context") or 0
-        say = f"A token of the embedding is {width} wide, {encoder} of the model takes {wanted}."
-        yield Finding(Reason("other-width", say, "incompatible"), encoder, f"width {width}", f"{encoder} {wanted}")
+        name = _and([encoder])
+        say = f"A token of the embedding is {width} wide, {name} of the model takes {wanted}."
+        yield Finding(Reason("other-width", say, "incompatible"), encoder, f"width {width}", f"{name} {wanted}")
     fitting = [encoder for encoder, (state, _) in states.items() if state == "ok"]
     if wrong or not fitting:
         return
-    yield finding("same-width", f"Its vectors have the width that {_and(fitting)} of the model takes.")
+    take = "take" if len(fitting) > 1 else "takes"
+    yield finding("same-width", f"Its vectors have the width that {_and(fitting)} of the model {take}.")
     yield from _left_out(fitting, takes, model)
     yield from _other_family(one, model)
 
@@ -77,7 +80,8 @@ def _left_out(fitting: list[str], takes: Mapping[str, int], model: Known) -> Ite
     pooled = table()["pooled"].get(model.architecture, [])
     without = [encoder for encoder in takes if encoder not in fitting]
     if without and set(fitting) <= set(pooled):
-        say = f"Of {_and(fitting)} the model takes only a summary, and {_and(without)} gets nothing: it may do little."
+        get = "get" if len(without) > 1 else "gets"
+        say = f"Of {_and(fitting)} the model takes only a summary, and {_and(without)} {get} nothing: it may do little."
         yield finding("pooled-only", say, "caution")
     elif clip := [encoder for encoder in without if not encoder.startswith("t5")]:
         say = f"It has nothing for {_and(clip)} of the model: it may do less, and some programs skip it."
@@ -89,13 +93,16 @@ def _left_out(fitting: list[str], takes: Mapping[str, int], model: Known) -> Ite
 def _other_family(one: Known, model: Known) -> Iterator[Finding]:
     """A width alone proves no family: CLIP-L is in several, and was trained further in some."""
     if one.architecture and model.architecture and one.architecture != model.architecture:
-        say = f"It looks like one for {one.architecture}, the model is of {model.architecture}: only the width agrees."
+        mine, theirs = titles((one.architecture,)), titles((model.architecture,))
+        say = f"It looks like one for {mine}, the model is {theirs}: only the width agrees."
         yield finding("other-family", say, "caution")
 
 
-def _vectors(one: Known) -> Iterator[Finding]:
+def _vectors(one: Known, states: _States) -> Iterator[Finding]:
+    """How much of a prompt it takes, where CLIP reads it: T5 reads longer ones."""
     count = one.facts.get("vectors")
-    if type(count) is not int:
+    read = [encoder for encoder, (state, _) in states.items() if state == "ok"]
+    if type(count) is not int or (read and all(encoder.startswith("t5") for encoder in read)):
         return
     if count > _ROOM:
         say = f"It is {plural(count, 'token')} long; {_ROOM} are read at once: the rest of the prompt is read apart."
@@ -105,4 +112,5 @@ def _vectors(one: Known) -> Iterator[Finding]:
 
 
 def _and(names: list[str]) -> str:
-    return few(names) if len(names) < 2 else f"{', '.join(names[:-1])} and {names[-1]}"
+    *first, last = (ENCODERS.get(one, one) for one in names)
+    return f"{', '.join(first)} and {last}" if first else last

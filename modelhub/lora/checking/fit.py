@@ -12,12 +12,12 @@ from modelhub.catalog.adapters import Module
 from modelhub.lora.checking.answer import Mismatch
 from modelhub.lora.checking.relations import marks
 from modelhub.lora.fitting import APPLIED, Fate, fate, meant
+from modelhub.lora.layers import LABELS, Layer, Layers
 from modelhub.lora.vocabulary import pattern
 from modelhub.text import brief
 
 if TYPE_CHECKING:
     from modelhub.catalog.adapters import Adapter
-    from modelhub.lora.layers import Layer, Layers
 
 #: Kinds of failures that are kept, each with one module as its example.
 _MOST = 12
@@ -25,7 +25,6 @@ _MOST = 12
 _NAME = 160
 #: What is worst comes first.
 _WORST = ("dim-mismatch", "missing-module", "incomplete", "unknown-name", "reshape", "missing-component")
-_LABELS = {"denoiser": "unet", "te": "te1", "te1": "te1", "te2": "te2", "te3": "t5"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def _label(place: Place, layer: Layer | None, layers: Layers) -> str:
     if layer is not None:
         return layer.label
     components = meant(place)
-    return next(iter(layers.present(components)), _LABELS[components[0]])
+    return next(iter(layers.present(components)), LABELS[components[0]][0])
 
 
 def _marks(module: Module, label: str) -> Iterator[str]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from functools import cached_property
 
 from modelhub.catalog.asset import Asset
 from modelhub.catalog.columns import HASH_NAMES
 from modelhub.catalog.reading import CatalogReader
-
-_HEX = re.compile(r"[0-9a-f]{8,64}")
 
 
 class Library:
@@ -24,8 +21,8 @@ class Library:
 
         As `CatalogReader.trained_on`, which asks the catalog each time.
         """
-        digest = str((asset.facts.get("training") or {}).get("base_hash", "")).lower()
-        if not _HEX.fullmatch(digest):
+        digest = asset.base_hash
+        if not digest:
             return ""
         at = bisect_left(self._hashes, (digest,))
         for found, name, number in self._hashes[at : at + 2]:

@@ -5,14 +5,15 @@ Everything comes from what `identify` measured, so a row of the catalog is enoug
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from modelhub.lora.checking.answer import Answer, Reason
 from modelhub.lora.checking.companions import encoders, is_pruned, size, table
 from modelhub.lora.checking.embeddings import check_embedding
 from modelhub.lora.checking.known import Known
-from modelhub.lora.checking.telling import Finding, finding, same_family, same_size, told
+from modelhub.lora.checking.shapes import titles
+from modelhub.lora.checking.telling import ENCODERS, Finding, finding, same_family, same_size, told
 from modelhub.lora.checking.vaes import check_vae
 
 #: Kinds that `check_other` says something about; others it calls unknown.
@@ -43,9 +44,7 @@ def _asks(one: Known) -> Iterator[Finding]:
 
 def _pruned(one: Known, model: Known) -> Iterator[Finding]:
     if is_pruned(model):
-        say = (
-            f"The model ({model.variant}) has fewer blocks than {model.architecture}: it may meet others than its own."
-        )
+        say = f"The model ({model.variant}) has fewer blocks than {_title(model)}: it may meet others than its own."
         yield finding("pruned-model", say, "caution")
 
 
@@ -118,20 +117,30 @@ def _text_encoder(one: Known, model: Known) -> Iterator[Finding]:
     if not takes or not mine:
         return
     used = [encoder for encoder in mine if encoder in takes]
-    listed = ", ".join(takes)
+    listed, held = _named(takes), _named(mine)
     if not used:
-        say = f"The file is {', '.join(mine)}; a model of {model.architecture} takes {listed}."
-        yield Finding(Reason("other-encoder", say, "incompatible"), "text_encoder", ", ".join(mine), listed)
+        say = f"The file is {held}; {_title(model)} takes {listed}."
+        yield Finding(Reason("other-encoder", say, "incompatible"), "text_encoder", held, listed)
         return
     width, wanted = size(one, "width"), takes[used[0]]
     if len(mine) == 1 and width and wanted and width != wanted:
-        say = f"{used[0]} is {width} wide, the model takes {wanted}."
+        say = f"{_named(used[:1])} is {width} wide, the model takes {wanted}."
         yield Finding(Reason("other-width", say, "incompatible"), used[0], f"width {width}", f"width {wanted}")
         return
     if one.variant == "umt5":
         yield finding("other-encoder", "It is UMT5, which has the shapes of T5 and other words.", "incompatible")
         return
-    yield finding("same-encoder", f"It goes in the place of {', '.join(used)} of the model.")
+    yield finding("same-encoder", f"It goes in the place of {_named(used)} of the model.")
+
+
+def _title(model: Known) -> str:
+    """What people call the architecture of a model."""
+    return titles((model.architecture or "such a model",))
+
+
+def _named(encoders: Iterable[str]) -> str:
+    """What people call text encoders."""
+    return ", ".join(ENCODERS.get(one, one) for one in encoders)
 
 
 def _bundled(one: Known) -> list[str]:
@@ -152,7 +161,10 @@ def _image_encoder(one: Known, model: Known) -> Iterator[Finding]:
 
 
 def _nobody(one: Known, model: Known) -> Iterator[Finding]:
-    yield finding("unknown-kind", f"How a file of kind {one.kind} fits a model is not known.", "unknown")
+    if one.kind == "unknown":
+        yield finding("unknown-kind", "What this file is nobody knows: it looks like no LoRA, nor its kin.", "unknown")
+    else:
+        yield finding("unknown-kind", f"How a file of kind {one.kind} fits a model is not known.", "unknown")
 
 
 _Check = tuple[tuple[str, ...], Callable[[Known, Known], Iterator[Finding]]]

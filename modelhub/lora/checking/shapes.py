@@ -120,9 +120,9 @@ def _ignorance(pair: Pair) -> Reason | None:
 
 
 def _is_lost(pair: Pair) -> bool:
-    """Whether no module finds a layer, and none is meant for a component that is not there."""
+    """Whether of the modules whose component is there none finds a layer."""
     fit = pair.fit
-    whole = fit.total() - fit.total("incomplete")
+    whole = fit.total() - fit.total("incomplete", "missing-component")
     return whole > 0 and fit.total(*_ABSENT) == whole
 
 
@@ -137,12 +137,22 @@ def _share(count: int, pair: Pair) -> str:
 
 def _sizes(pair: Pair) -> Iterator[Reason]:
     wrong = pair.fit.total("dim-mismatch")
-    if wrong:
+    if wrong and wrong == pair.fit.marked("input", "dim-mismatch"):
+        say = f"{_share(wrong, pair)} have other channels than the model's input: most programs refuse or skip them."
+        rows = of_variant(pair.model.architecture, pair.model.variant)
+        more = " `modelhub lora bake` changes the first channels of more." if any(map(_may_be_baked, rows)) else ""
+        yield Reason("input-differs", say + more, "incompatible")
+    elif wrong:
         say = f"{_share(wrong, pair)} have other sizes than their layers: what is left would be a broken patch."
         yield Reason("sizes-differ", say, "incompatible")
     if pair.fit.total("reshape"):
         say = "The LoRA widens the model's input: only programs that know such files apply it; it cannot be baked in."
         yield Reason("widens-input", say)
+
+
+def _may_be_baked(row: Relation) -> bool:
+    """Whether a row is about models whose additional channels stand behind those that adapters know."""
+    return row.id == "inpaint-input"
 
 
 def _layers(pair: Pair) -> Iterator[Reason]:
@@ -234,7 +244,7 @@ def _claimed(pair: Pair) -> Reason:
 
 
 def _of_relation(pair: Pair) -> list[Reason]:
-    row = pair.relation
+    row = pair.relation if pair.fit.total(component="unet") else None  # it is about blocks of the denoiser
     return [Reason(row.id, row.say, row.verdict)] if row else []
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from modelhub.lora.checking.answer import WORDS, Answer, Mismatch, Reason, Verdict, rank, worst
 from modelhub.lora.checking.companions import size, table, vae_users
 from modelhub.lora.checking.known import Known
+from modelhub.lora.checking.shapes import titles
 from modelhub.text import brief
 
 #: What people call the kinds.
@@ -23,8 +24,8 @@ NAMES = {
     "clip-vision": "image encoder",
     "upscaler": "upscaler",
 }
-#: What people call the text encoders that an embedding is counted by.
-_ENCODERS = {"clip-l": "CLIP-L", "clip-g": "CLIP-G", "openclip-h": "OpenCLIP-H", "t5xxl": "T5-XXL"}
+#: What people call text encoders.
+ENCODERS = {"clip-l": "CLIP-L", "clip-g": "CLIP-G", "openclip-h": "OpenCLIP-H", "t5xxl": "T5-XXL"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,9 @@ def same_family(one: Known, model: Known) -> Iterator[Finding]:
     if mine is None or theirs is None:
         return
     if mine == theirs:
-        yield finding("same-family", f"Both are of {mine}.")
+        yield finding("same-family", f"Both are of {titles((mine,))}.")
     else:
-        say = f"The {name_of(one)} is for {mine}, the model is of {theirs}."
+        say = f"The {name_of(one)} is for {titles((mine,))}, the model is {titles((theirs,))}."
         yield Finding(Reason("other-family", say, "incompatible"), "family", mine, theirs)
 
 
@@ -94,7 +95,7 @@ def told(
         headline=f"{WORDS[verdict]}: {_first(reasons, verdict)}",
         base=base_of(one),
         counts=counts or {},
-        names=_ENCODERS,
+        names=ENCODERS,
         mismatches=tuple(map(_mismatch, (each for each in found if each.mine))),
         reasons=reasons,
         checked=checked,
@@ -108,7 +109,7 @@ def base_of(one: Known) -> tuple[str, ...]:
         return tuple(sorted(vae_users(one.architecture)))
     if one.kind == "text-encoder":
         return tuple(model for model, takes in table()["encoders"].items() if one.architecture in takes)
-    return (one.architecture,) if one.architecture else ()
+    return (one.architecture,) if one.architecture and one.kind != "upscaler" else ()
 
 
 _NOTHING = "Nothing that is known of the two files tells whether they go together."

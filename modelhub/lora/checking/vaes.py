@@ -13,6 +13,7 @@ from modelhub.catalog.architectures import Architecture, architectures
 from modelhub.lora.checking.answer import Answer, Reason, Verdict
 from modelhub.lora.checking.companions import Latents, latents, size, table, vae_users
 from modelhub.lora.checking.known import Known
+from modelhub.lora.checking.shapes import titles
 from modelhub.lora.checking.telling import Finding, finding, quoted, told
 
 #: A hint: which latents, by what evidence, and whether that is proof.
@@ -49,11 +50,11 @@ def _family(one: Known, model: Known, sha256: str | None) -> Iterator[Finding]:
     if model.architecture is None or kind is None:
         return
     if one.variant == "x4-upscaler" or (users and model.architecture not in users):
-        whose = "the x4 upscaler" if one.variant == "x4-upscaler" else ", ".join(sorted(users))
-        say = f"The VAE is one of {whose}, the model is of {model.architecture}."
+        whose = "the x4 upscaler" if one.variant == "x4-upscaler" else titles(tuple(sorted(users)))
+        say = f"The VAE is that of {whose}; the model is {titles((model.architecture,))}."
         yield Finding(Reason("other-vae", say, "incompatible"), "family", whose, model.architecture)
     elif users:
-        yield finding("same-vae", f"It is a VAE as {model.architecture} has.")
+        yield finding("same-vae", f"It is a VAE as {titles((model.architecture,))} has.")
         yield from _latents(one, model, kind, sha256)
 
 
@@ -82,11 +83,11 @@ def _latents(one: Known, model: Known, kind: str, sha256: str | None) -> Iterato
     yield _of_hints(for_it, against, own, [each.title for each in known])
 
 
-def _of_hints(for_it: list[_Hint], against: list[_Hint], own: Latents, titles: list[str]) -> Finding:
+def _of_hints(for_it: list[_Hint], against: list[_Hint], own: Latents, kinds: list[str]) -> Finding:
     if for_it and not against:
         return finding("same-latents", f"{for_it[0][1]}: its latents are those of {own.title}.")
     if not against:
-        say = f"VAEs of {' and '.join(titles)} have the same shapes, and nothing tells whose this is"
+        say = f"VAEs of {' and '.join(kinds)} have the same shapes, and nothing tells whose this is"
         return finding("latents-unknown", f"{say}: of the other kind, colours are wrong.", "caution")
     other, why, proved = against[0]
     if for_it:

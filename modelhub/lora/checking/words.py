@@ -41,11 +41,14 @@ def answer_rows(answer: Answer) -> Iterator[Row]:
     against = (one for one in answer.reasons if one.severity != "compatible" and one.say not in answer.headline)
     yield from map(_reason, against)
     yield "modules", count_words(answer.counts, answer.names)
-    worst = [one for one in answer.mismatches if one.state != "missing-component"]
+    said = {one.say for one in answer.reasons}
+    worst = [one for one in answer.mismatches if one.state != "missing-component" and one.say not in said]
     yield "worst", "\n".join(map(_mismatch, worst[:_SHOWN]))
     yield "base", _base(answer)
     yield "lineage", "\n".join(answer.lineage.evidence)
-    yield from (("note", one.say) for one in answer.reasons if one.severity == "compatible")
+    yield from (
+        ("note", one.say) for one in answer.reasons if one.severity == "compatible" and one.say not in answer.headline
+    )
     yield "checked", ", ".join(answer.checked)
     yield "not checked", ", ".join(answer.unchecked)
 

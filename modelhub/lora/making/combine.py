@@ -19,7 +19,7 @@ from modelhub.jobs import QUIET, Job
 from modelhub.lora.making.abreast import abreast
 from modelhub.lora.making.combining import Combining, Group, Share
 from modelhub.lora.making.metadata import combined_metadata
-from modelhub.lora.making.products import Product, check_finite, decomposed, product_of, scale_of
+from modelhub.lora.making.products import Product, check_finite, decomposed, formed, product_of, scale_of
 from modelhub.lora.making.ranks import Ranks
 from modelhub.lora.making.report import Report, Row
 from modelhub.lora.making.resizing import layer_shape, stored_dtype
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 #: Bits of a mantissa are lost in neither where both go.
 _WIDTHS = ("F8_E5M2", "F8_E4M3", "BF16", "F16", "F32", "F64")
 _MIXED = {"BF16", "F16"}
+#: By so much may factors grow: those that are trained are below 1, fp16 ends at 65,504.
+_SPREAD = 1000.0
 
 
 def combine(
@@ -133,7 +135,10 @@ def _product_of(share: Share, parts: Mapping[str, torch.Tensor]) -> Product:
 
 
 def _joined(module: str, products: Sequence[Product], strengths: Sequence[float]) -> Product:
-    """Products side by side. The scale is that of the first, so that the bits of its factors stay as they are."""
+    """Products side by side. The scale is that of the first, so that the bits of its factors stay as they are.
+
+    If that is so small that the factors of another would not fit their precision, it is the largest.
+    """
     import torch
 
     if len({(len(one.up), one.down.shape[1]) for one in products}) > 1:
@@ -142,7 +147,9 @@ def _joined(module: str, products: Sequence[Product], strengths: Sequence[float]
             f"{brief(module)} has different sizes in these LoRAs: {sizes}.", "Merge those of one base."
         )
     scales = [one.scale * strength for one, strength in zip(products, strengths, strict=True)]
-    scale = abs(next(filter(None, scales), 1.0))
+    scale, largest = abs(next(filter(None, scales), 1.0)), max(map(abs, scales))
+    if largest > scale * _SPREAD:
+        scale = largest
     up = torch.cat([one.up * (by / scale) for one, by in zip(products, scales, strict=True)], dim=1)
     down = torch.cat([one.down for one in products])
     return Product(up, down, max((one.kernel for one in products), key=len), scale)
@@ -152,11 +159,12 @@ def _bias(shares: Sequence[Share], values: Sequence[Mapping[str, torch.Tensor]])
     """What all add to the bias of their layer; None for nothing."""
     found: torch.Tensor | None = None
     for share, parts in zip(shares, values, strict=True):
-        scale = scale_of(parts, parts["a"].shape[0]) if "a" in parts else 1.0
+        name = share.patch.module.name
+        scale = scale_of(name, parts, parts["a"].shape[0]) if "a" in parts else 1.0
         for part, by in (("bias", scale), ("diff_b", 1.0)):
             if part in parts:
                 added = parts[part].reshape(-1) * (by * share.strength)
-                check_finite(share.patch.module.name, added)
+                check_finite(name, added)
                 found = added if found is None else _plus(share, found, added)
     return found
 
@@ -178,9 +186,9 @@ def _whole(share: Share, parts: Mapping[str, torch.Tensor]) -> dict[str, torch.T
     if algorithm == "norm":
         return {f".{part}_norm": parts[part] for part in ("w", "b") if part in parts}
     if algorithm == "diff":
-        return {".diff": parts["diff"] * scale_of(parts, 0)} if "diff" in parts else {}
+        return {".diff": parts["diff"] * scale_of(share.patch.module.name, parts, 0)} if "diff" in parts else {}
     one = _product_of(share, parts)
-    return {".diff": (one.up @ one.down * one.scale).reshape(len(one.up), -1, *one.kernel)}
+    return {".diff": formed(share.patch.module.name, one).reshape(len(one.up), -1, *one.kernel)}
 
 
 def _plus(share: Share, one: torch.Tensor, two: torch.Tensor) -> torch.Tensor:
@@ -213,4 +221,5 @@ def _elements(group: Group) -> int:
         return 0
     stored = sum(prod(shape) for share in group.shares for shape in share.patch.module.parts.values())
     shape = layer_shape(group.shares[0].network, group.shares[0].patch)
-    return stored if group.how == "product" else stored + prod(shape or ())
+    is_thin = group.how == "product" and all(share.patch.module.algorithm == "lora" for share in group.shares)
+    return stored if is_thin else stored + prod(shape or ())

@@ -14,11 +14,9 @@ from modelhub.catalog.opener import Parent
 from modelhub.catalog.weighing.weight import Spot, Weight
 from modelhub.errors import IncompatibleError, UsageError
 from modelhub.formats.stat import FileStat
-from modelhub.lora.configured import Configured
-from modelhub.lora.layers import Layer, Layers
+from modelhub.lora.layers import LABELS, Layer, Layers
 from modelhub.lora.making.ranks import Ranks
 from modelhub.lora.making.rename import rename
-from modelhub.lora.making.workbench import outer_alpha
 from modelhub.lora.names import Dialect
 from modelhub.lora.network import Network, Patch
 from modelhub.lora.reference import reference, referred
@@ -105,6 +103,8 @@ def plan_combine(ingredients: Sequence[Ingredient], wish: Wish) -> Combining:
         one.weight.check(base)
     named = tuple(_renamed(networks, layers, wish.names))
     groups = _groups(ingredients, named, layers, wish)
+    if not groups:
+        raise IncompatibleError("With these weights nothing is left to merge.", "Give a LoRA a weight other than 0.")
     stats = {path: stat for one in ingredients for path, stat in one.parent.stats.items()}
     return Combining(wish, tuple(ingredients), named, tuple(groups), base, stats)
 
@@ -144,9 +144,7 @@ def _renamed(networks: Sequence[Network], layers: Layers | None, wanted: Dialect
                 "Give all of them one kind of names with `modelhub lora rename --for CHECKPOINT`.",
             )
         else:
-            found = Network(rename(network, layers, goal).view, network.name)
-            found.configured = Configured({})  # what it says, also beside the file, is in the tensors now
-            yield found
+            yield rename(network, layers, goal).network(network.name)
 
 
 def _overlap(networks: Sequence[Network], layers: Layers | None) -> bool:
@@ -194,8 +192,7 @@ def _spot(patch: Patch, layer: Layer | None) -> Spot:
     if layer is not None:
         return layer.spot
     place = patch.module.place
-    component = {"denoiser": "unet", "te": "te1", "te3": "t5"}.get(place.components[0], place.components[0])
-    return Spot(component, None, place.flat, patch.module.name)
+    return Spot(LABELS[place.components[0]][0], None, place.flat, patch.module.name)
 
 
 def _how(shares: Sequence[Share], wish: Wish) -> str:
@@ -205,7 +202,7 @@ def _how(shares: Sequence[Share], wish: Wish) -> str:
     algorithms = {patch.module.algorithm for patch in patches}
     is_alone = len(shares) == 1 and shares[0].strength == 1 and not patches[0].module.incomplete
     is_kept = is_alone and wish.ranks is None and wish.dtype is None
-    is_kept = is_kept and (algorithms != {"lora"} or outer_alpha(shares[0].network, patches[0]) is None)
+    is_kept = is_kept and (algorithms != {"lora"} or not shares[0].network.outer(patches[0]))
     if linear and algorithms <= _PRODUCTS and not is_kept:
         return "product"
     if is_alone:

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from modelhub.lora.layers import Layer
 from modelhub.lora.making.renamed import Entry
-from modelhub.lora.network import ALPHA, Network, Patch
+from modelhub.lora.network import ALPHA, SCALAR, Network, Patch
 
 if TYPE_CHECKING:
     import torch
 
 _DOWN, _UP, _MID = "lora.a", "lora.b", "lora.mid"
-_SCALAR, _DORA, _MAGNITUDE, BIAS = "extra.scalar", "extra.dora", "extra.magnitude", "extra.bias"
+_DORA, _MAGNITUDE, BIAS = "extra.dora", "extra.magnitude", "extra.bias"
 #: What a module may have for its factors to be cut, joined, or told without an alpha.
-_KNOWN = frozenset({_DOWN, _UP, _MID, ALPHA, _SCALAR, _DORA, _MAGNITUDE, BIAS})
+_KNOWN = frozenset({_DOWN, _UP, _MID, ALPHA, SCALAR, _DORA, _MAGNITUDE, BIAS})
 
 
 class Span(NamedTuple):
@@ -63,8 +63,7 @@ class Share:
         """That of the file or of PEFT's configuration; the rank, where there is none."""
         if self.has(ALPHA):
             return float(self.read(ALPHA).double().sum()) if self.shape(ALPHA) in ((), (1,)) else float("nan")
-        found = self.network.configured.alpha(self.patch.module)
-        return float(self.rank) if found is None else found
+        return self.network.outer(self.patch).get(ALPHA, float(self.rank))
 
     @property
     def rank(self) -> int:
@@ -74,7 +73,7 @@ class Share:
     @cached_property
     def scale(self) -> float:
         """What the product of the factors is multiplied by."""
-        scalar = float(self.read(_SCALAR).double().sum()) if self.has(_SCALAR) else 1.0
+        scalar = float(self.read(SCALAR).double().sum()) if self.has(SCALAR) else 1.0
         return self.alpha / self.rank * scalar if self.rank else float("nan")
 
     @property

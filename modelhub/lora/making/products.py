@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from modelhub.errors import CorruptFileError, ModelError
+from modelhub.lora.algorithms.registry import Given
 from modelhub.lora.making.svd import Decomposed, of_matrix, of_product
 from modelhub.text import brief
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     import torch
 
     Parts = Mapping[str, torch.Tensor]
+
+
+#: Elements of the largest layers that there are, and some more.
+_LARGEST = 1 << 30
 
 
 class Product(NamedTuple):
@@ -45,11 +50,10 @@ def product_of(module: str, algorithm: str, parts: Parts) -> Product | None:
     if maker is None:
         return None
     try:
-        found = maker(parts)
+        found = maker(Given(parts, (), name=module))
     except (RuntimeError, IndexError, KeyError, ValueError) as error:
         raise CorruptFileError(f"The parts of {brief(module)} do not fit together: {brief(str(error))}.") from error
-    if found is not None:
-        _check(module, found)
+    _check(module, found)
     return found
 
 
@@ -64,18 +68,32 @@ def _check(module: str, found: Product) -> None:
         check_finite(module, one)
 
 
-def scale_of(parts: Parts, rank: int) -> float:
-    """alpha / rank, 1 without alpha; times what LyCORIS has as `scalar`."""
-    alpha, scalar = parts.get("alpha"), parts.get("scalar")
-    by = 1.0 if alpha is None or not rank else float(alpha) / rank
-    return by if scalar is None else by * float(scalar)
+def formed(module: str, product: Product) -> torch.Tensor:
+    """scale · up @ down, [out, in · kernel]. Raises CorruptFileError for sizes that no layer has."""
+    _check_layer(module, len(product.up), product.down.shape[1])
+    return product.up @ product.down * product.scale
+
+
+def _check_layer(module: str, rows: int, columns: int) -> None:
+    """A file of a few kB can claim a layer of terabytes."""
+    if rows * columns > _LARGEST:
+        raise CorruptFileError(
+            f"{brief(module)} is for a layer of {rows:,} x {columns:,}, which no model has.",
+            "Fetch the file again, or leave it out.",
+        )
+
+
+def scale_of(module: str, parts: Parts, rank: int) -> float:
+    """alpha / rank, 1 without alpha; times what LyCORIS has as `scalar`: see `Given.scale`."""
+    return Given(parts, (), name=module).scale(rank)
 
 
 def _matrix(part: torch.Tensor) -> torch.Tensor:
     return part.reshape(part.shape[0], -1) if part.numel() else part.reshape(part.shape[0], 0)
 
 
-def _lora(parts: Parts) -> Product:
+def _lora(given: Given) -> Product:
+    parts = given.parts
     down, up = parts["a"], _matrix(parts["b"])
     rank = down.shape[0]
     kernel = tuple(down.shape[2:])
@@ -83,7 +101,7 @@ def _lora(parts: Parts) -> Product:
         mid = parts["mid"]
         kernel = tuple(mid.shape[2:])
         down = _cored(mid, _matrix(down))
-    return Product(up, _matrix(down), kernel, scale_of(parts, rank))
+    return Product(up, _matrix(down), kernel, given.scale(rank))
 
 
 def _cored(core: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
@@ -93,14 +111,19 @@ def _cored(core: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     return torch.einsum("rskl,si->rikl", core, factor)
 
 
-def _loha(parts: Parts) -> Product:
+def _loha(given: Given) -> Product:
+    """Of r² ranks where the layer has as many; else it is formed, so that memory is that of the layer."""
     import torch
 
-    rank = parts["w1_b"].shape[0]
-    (left, first, kernel), (right, second, _) = _half(parts, "1"), _half(parts, "2")
-    up = torch.einsum("mr,ms->mrs", left, right).reshape(len(left), -1)
-    down = torch.einsum("rn,sn->rsn", first, second).reshape(-1, first.shape[1])
-    return Product(up, down, kernel, scale_of(parts, rank))
+    rank = given.parts["w1_b"].shape[0]
+    (left, first, kernel), (right, second, _) = _half(given.parts, "1"), _half(given.parts, "2")
+    if len(first) * len(second) > min(len(left), first.shape[1]):
+        _check_layer(given.name, len(left), first.shape[1])
+        up, down = _whole((left @ first) * (right @ second))
+    else:
+        up = torch.einsum("mr,ms->mrs", left, right).reshape(len(left), -1)
+        down = torch.einsum("rn,sn->rsn", first, second).reshape(-1, first.shape[1])
+    return Product(up, down, kernel, given.scale(rank))
 
 
 def _half(parts: Parts, which: str) -> tuple[torch.Tensor, torch.Tensor, tuple[int, ...]]:
@@ -111,34 +134,37 @@ def _half(parts: Parts, which: str) -> tuple[torch.Tensor, torch.Tensor, tuple[i
     return left.T, _matrix(_cored(core, right)), tuple(core.shape[2:])
 
 
-def _lokr(parts: Parts) -> Product:
+def _lokr(given: Given) -> Product:
     import torch
 
+    parts = given.parts
     first, second = _factor(parts, "1"), _factor(parts, "2")
     rank = next((parts[name].shape[0] for name in ("w1_b", "w2_b") if name in parts), 0)
-    kernel = tuple((parts["t2"] if "t2" in parts else parts.get("w2", second.up)).shape[2:])
-    down = torch.kron(first.down, second.down)
-    return Product(torch.kron(first.up, second.up), down, kernel, scale_of(parts, rank))
+    kernel = tuple((parts["t2"] if "t2" in parts else parts.get("w2", second[0])).shape[2:])
+    _check_layer(given.name, len(first[0]) * len(second[0]), first[1].shape[1] * second[1].shape[1])
+    up, down = (torch.kron(one, two) for one, two in zip(first, second, strict=True))
+    return Product(up, down, kernel, given.scale(rank))
 
 
-def _factor(parts: Parts, which: str) -> Product:
-    """One of the two factors of a LoKr, as a product: of a whole one that is itself times ones, on its shorter side."""
+def _factor(parts: Parts, which: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """One of the two factors of a LoKr, as a product; one of more ranks than it has rows or columns is formed."""
+    whole = parts.get(f"w{which}")
+    if whole is not None:
+        return _whole(_matrix(whole))
+    left, right, core = parts[f"w{which}_a"], parts[f"w{which}_b"], parts.get(f"t{which}")
+    up, down = (left, _matrix(right)) if core is None else (left.T, _matrix(_cored(core, right)))
+    return _whole(up @ down) if len(down) > min(len(up), down.shape[1]) else (up.contiguous(), down.contiguous())
+
+
+def _whole(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """A matrix as a product: itself times ones, on its shorter side."""
     import torch
 
-    whole = parts.get(f"w{which}")
-    if whole is None:
-        left, right, core = parts[f"w{which}_a"], parts[f"w{which}_b"], parts.get(f"t{which}")
-        if core is None:
-            return Product(left, _matrix(right), (), 1.0)
-        return Product(left.T.contiguous(), _matrix(_cored(core, right)).contiguous(), (), 1.0)
-    matrix = _matrix(whole)
     rows, columns = matrix.shape
-    if rows < columns:
-        return Product(torch.eye(rows), matrix, (), 1.0)
-    return Product(matrix, torch.eye(columns), (), 1.0)
+    return (torch.eye(rows), matrix) if rows < columns else (matrix, torch.eye(columns))
 
 
-_MAKERS: Mapping[str, Callable[[Parts], Product | None]] = {"lora": _lora, "loha": _loha, "lokr": _lokr}
+_MAKERS: Mapping[str, Callable[[Given], Product]] = {"lora": _lora, "loha": _loha, "lokr": _lokr}
 
 
 def decomposed(product: Product) -> Decomposed:

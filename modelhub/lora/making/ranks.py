@@ -89,7 +89,7 @@ class Ranks:
             raise UsageError(f"'{self.rule}' is no rule for ranks.", f"Choose one of: {', '.join(RULES)}.")
         if not rule.least < self.share <= rule.most or self.share == float("inf"):
             between = f"more than {rule.least:g}" + (f" and at most {rule.most:g}" if rule.most <= 1 else "")
-            raise UsageError(f"{self.rule} of {self.share:g} is no choice.", f"Its number is {between}.")
+            raise UsageError(f"The rule {self.rule} cannot have {self.share:g}.", f"Its number is {between}.")
 
     @property
     def needs_all(self) -> bool:

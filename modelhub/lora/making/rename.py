@@ -10,17 +10,22 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
+from typing import TYPE_CHECKING
 
 from modelhub.catalog.keymaps import adapter_table
 from modelhub.errors import IncompatibleError
 from modelhub.formats.source import TensorSource
+from modelhub.lora.configured import Configured
 from modelhub.lora.layers import Layer, Layers
 from modelhub.lora.making.factors import BIAS, Joint, Share, Span, factors_reason
 from modelhub.lora.making.metadata import changed_metadata
 from modelhub.lora.making.renamed import Entry, Renamed
 from modelhub.lora.names import Dialect, Named, named_layers
-from modelhub.lora.network import ALPHA, Network, Patch
+from modelhub.lora.network import ALPHA, SCALAR, Network, Patch
 from modelhub.text import brief, few, plural
+
+if TYPE_CHECKING:
+    import torch
 
 _STRANGE = "no layer of this name is known"
 
@@ -37,6 +42,10 @@ class Renaming:
     modules: int
     made: Mapping[str, int]
     left: Mapping[str, str] = field(default_factory=dict)
+
+    def network(self, name: str) -> Network:
+        """The adapter in the view; what a configuration said of it, also beside its file, is in the tensors now."""
+        return Network(self.view, name, Configured({}))
 
 
 def rename(network: Network, layers: Layers, dialect: Dialect, *, skip: bool = False) -> Renaming:
@@ -141,7 +150,7 @@ class _Plan:
         return has_alpha and not self._unnamed(share)
 
     def _unnamed(self, share: Share) -> list[str]:
-        known = self._endings.keys() | (set() if ALPHA in self._endings else {ALPHA, "extra.scalar"})
+        known = self._endings.keys() | (set() if ALPHA in self._endings else {ALPHA, SCALAR})
         return [part for part in share.patch.tensors if part not in known]
 
     def entries(self, index: int) -> tuple[list[Entry], str]:
@@ -166,13 +175,15 @@ class _Plan:
         return list(self._joint(goal, joint)), what
 
     def _kept(self, goal: Named, share: Share) -> Iterator[Entry]:
-        """All parts as they are, and the alpha that only PEFT's configuration has."""
+        """All parts as they are, and the scale that only PEFT's configuration has."""
         for part, tensor in share.patch.tensors.items():
             if part in self._endings:
                 info = self._network.source.info(tensor)
                 yield Entry(goal.module + self._endings[part], info.dtype, info.shape, tensor)
+        outer = self._network.outer(share.patch)
         if ALPHA in self._endings and not share.has(ALPHA) and share.patch.module.algorithm == "lora":
-            yield self._alpha(goal, share.alpha)
+            outer[ALPHA] = share.alpha
+        yield from (_number(goal.module + self._endings[part], value) for part, value in outer.items())
 
     def _joint(self, goal: Named, joint: Joint) -> Iterator[Entry]:
         first = joint.shares[0]
@@ -183,7 +194,7 @@ class _Plan:
         if first.has(BIAS):
             yield joint.bias(goal.module + self._endings[BIAS])
         if ALPHA in self._endings:
-            yield self._alpha(goal, joint.alpha)
+            yield _number(goal.module + self._endings[ALPHA], joint.alpha)
 
     def _dora(self, goal: Named, joint: Joint) -> Entry:
         """Lengths are a column for kohya, for PEFT a row, or channels of a picture."""
@@ -194,13 +205,16 @@ class _Plan:
             return joint.dora(goal.module + self._endings["extra.dora"], (rows, 1, *ones))
         return joint.dora(goal.module + self._endings["extra.magnitude"], (1, rows, *ones) if ones else (rows,))
 
-    def _alpha(self, goal: Named, alpha: float) -> Entry:
-        def make() -> object:
-            import torch
 
-            return torch.tensor(alpha, dtype=torch.float64)
+def _number(name: str, value: float) -> Entry:
+    """A tensor of one number."""
 
-        return Entry(goal.module + self._endings[ALPHA], "F32", (), make=make)  # type: ignore[arg-type]
+    def make() -> torch.Tensor:
+        import torch
+
+        return torch.tensor(value, dtype=torch.float64)
+
+    return Entry(name, "F32", (), make=make)
 
 
 def _as_layer(shape: tuple[int, ...], layer: tuple[int, ...], *, inner: bool) -> tuple[int, ...]:

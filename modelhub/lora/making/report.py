@@ -46,6 +46,11 @@ class Report:
     seconds: float = 0.0
 
     @property
+    def modules(self) -> int:
+        """How many modules the adapter has."""
+        return len(self.rows) + sum(map(len, self.as_it_was.values()))
+
+    @property
     def ranks(self) -> dict[int, int]:
         """How many layers have which rank, the most frequent first."""
         return dict(Counter(row.rank for row in self.rows).most_common())
@@ -78,7 +83,7 @@ class Report:
         shares = [row.share for row in self.rows]
         return {
             "path": str(written.path), "size": written.size, "sha256": written.sha256, "autov3": written.autov3,
-            "tensors": written.tensors, "modules": len(self.rows),
+            "tensors": written.tensors, "modules": self.modules,
             "ranks": {str(rank): count for rank, count in self.ranks.items()},
             "energy_kept": self.share, "energy_left_out": self.left_out, "relative_error": self.error,
             "energy_kept_of_layers": {

@@ -6,13 +6,11 @@ approximation of the product that their rank allows.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from modelhub.errors import UsageError
 from modelhub.jobs import QUIET, Job
 from modelhub.lora.making.abreast import abreast
 from modelhub.lora.making.metadata import changed_metadata
@@ -21,14 +19,14 @@ from modelhub.lora.making.report import Report, Row
 from modelhub.lora.making.resizing import Resizing, Step, stored_dtype
 from modelhub.lora.making.svd import Decomposed, of_matrix, seed_of
 from modelhub.lora.making.workbench import Factors, Names, Workbench, check_goal, halves
-from modelhub.text import plural
+from modelhub.lora.network import ALPHA, SCALAR
 
 if TYPE_CHECKING:
     import torch
 
 #: Parts of the algorithms that factors replace, and of what a scale is made; all others stay beside them.
 _REPLACED = {"lora": ("lora.a", "lora.b", "lora.mid"), "diff": ("diff.diff",)}
-_SCALE = ("extra.alpha", "extra.scalar")
+_SCALE = (ALPHA, SCALAR)
 #: A part that stays and is multiplied by the scale.
 _BIAS = "extra.bias"
 
@@ -41,10 +39,6 @@ def resize(
     Raises UsageError when `goal` is the adapter itself, ModelError and CorruptFileError by the module's name for
     numbers that are NaN and parts that do not fit together, and as `modelhub.formats.writer.write`.
     """
-    if all(step.why for step in plan.steps):
-        counts = Counter(step.why for step in plan.steps)
-        reasons = ", ".join(f"{plural(count, 'module')} {why}" for why, count in counts.items())
-        raise UsageError(f"Nothing of {plan.network.name} would be resized: {reasons}.", "Name a smaller rank.")
     check_goal(goal, plan.stats, force=force, size=plan.size)
     with Workbench(goal, plan.stats, force=force, job=job) as bench:
         return _Resizing(plan, bench).run(title, hashes)
@@ -95,7 +89,7 @@ class _Resizing:
             matrix = parts["diff"].reshape(step.shape[0], -1).float()
             check_finite(module.name, matrix)
             whole, limit = ranks.needs_all, ranks.limit(step.shape)
-            return of_matrix(matrix, limit, seed_of(module.name), whole=whole), scale_of(parts, 0)
+            return of_matrix(matrix, limit, seed_of(module.name), whole=whole), scale_of(module.name, parts, 0)
         return decomposed(product), product.scale
 
     def _beside(self, step: Step, values: Mapping[str, torch.Tensor], scale: float) -> dict[str, torch.Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
@@ -9,12 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from modelhub.catalog.opener import Parent
+from modelhub.errors import UsageError
 from modelhub.formats.header import FLOAT_DTYPES, nbytes
 from modelhub.formats.stat import FileStat
 from modelhub.lora.making.ranks import Ranks
 from modelhub.lora.making.targets import kernel_of
-from modelhub.lora.making.workbench import outer_alpha
 from modelhub.lora.network import Network, Patch
+from modelhub.text import plural
 
 #: Kinds of modules that can become low rank, and what is said of the others.
 _CONVERTED = ("loha", "lokr", "diff")
@@ -89,9 +91,19 @@ class Resizing:
 
 
 def plan_resize(parent: Parent, wish: Wish) -> Resizing:
-    """What becomes of each module. Raises IncompatibleError for a file that is no adapter."""
+    """What becomes of each module.
+
+    Raises IncompatibleError for a file that is no adapter, UsageError where all modules would stay as they are.
+    """
     network = Network(parent.source, parent.name)
-    return Resizing(wish, network, tuple(_step(patch, network, wish) for patch in network.patches), parent.stats)
+    steps = tuple(_step(patch, network, wish) for patch in network.patches)
+    if all(step.why for step in steps):
+        counts = Counter(step.why for step in steps)
+        each = ((plural(count, "module") + ", each of which" * (count > 1), why) for why, count in counts.items())
+        reasons = "; ".join(f"{what} {why}" for what, why in each)
+        hint = "Name a smaller rank." if _ALREADY in counts else "`modelhub lora info` tells what it is made of."
+        raise UsageError(f"Nothing of {network.name} would be resized: {reasons}.", hint)
+    return Resizing(wish, network, steps, parent.stats)
 
 
 def _step(patch: Patch, network: Network, wish: Wish) -> Step:
@@ -109,7 +121,7 @@ def _step(patch: Patch, network: Network, wish: Wish) -> Step:
         return Step(patch, "does not tell the shape of its layer", ())
     rank = module.size.rank or 0
     small = module.algorithm == "lora" and rank <= wish.ranks.limit(shape) and not wish.ranks.rule
-    same = wish.dtype in (None, stored_dtype(network, patch)) and outer_alpha(network, patch) is None
+    same = wish.dtype in (None, stored_dtype(network, patch)) and not network.outer(patch)
     if small and same and "lora.mid" not in patch.tensors:
         return Step(patch, _ALREADY, shape)
     return Step(patch, "", shape)

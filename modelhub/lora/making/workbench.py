@@ -19,7 +19,7 @@ from modelhub.jobs import Job
 from modelhub.lora.making.metadata import with_ranks
 from modelhub.lora.making.report import Report, Row
 from modelhub.lora.making.spool import Spool
-from modelhub.lora.network import ALPHA, Network, Patch
+from modelhub.lora.network import Network, Patch
 from modelhub.text import brief, plural
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Workbench(Closing):
             up = up * scale
         self.add(row.module, {names.down: down, names.up: up}, dtype)
         if names.alpha is not None:
-            self._alpha(names.alpha, scale * row.rank, dtype)
+            self._number(names.alpha, scale * row.rank, dtype)
         self._scales.add(scale if names.alpha is not None else 1.0)
         self._rows.append(row)
         self.ranked(row.shape, row.rank)
@@ -107,7 +107,7 @@ class Workbench(Closing):
             if self._spool.add(name, value, dtype).not_finite:
                 self._overflowed.append(module)
 
-    def _alpha(self, name: str, value: float, dtype: str) -> None:
+    def _number(self, name: str, value: float, dtype: str) -> None:
         """In fp32 where fewer bits would change it: it multiplies everything."""
         import torch
 
@@ -126,12 +126,11 @@ class Workbench(Closing):
             self._as_it_was[why].append(module)
 
     def leave(self, network: Network, patch: Patch, why: str) -> None:
-        """A module as it is, for a reason; a scale that its configuration says goes into an alpha of its own."""
+        """A module as it is, for a reason; a scale that its configuration says becomes a tensor of its own."""
         module = patch.module
         self.copy(network.source, patch.tensors.values(), module.name, why)
-        alpha = outer_alpha(network, patch)
-        if alpha is not None:
-            self._alpha(f"{module.name}.alpha", alpha, "F32")
+        for part, value in network.outer(patch).items():
+            self._number(f"{module.name}.{part.removeprefix('extra.')}", value, "F32")
         if module.algorithm == "lora":
             self.ranked((1, 1, *module.parts.get("lora.a", ())[2:]), module.size.rank or 0)
 
@@ -164,11 +163,6 @@ class Workbench(Closing):
     def close(self) -> None:
         """Let go of what waits on disk."""
         self._spool.close()
-
-
-def outer_alpha(network: Network, patch: Patch) -> float | None:
-    """The alpha that no tensor of a module holds, but a configuration of PEFT; None if there is none."""
-    return None if ALPHA in patch.tensors else network.configured.alpha(patch.module)
 
 
 def check_goal(goal: Path, files: Iterable[Path], *, force: bool, size: int = 0) -> None:

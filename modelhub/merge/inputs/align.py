@@ -20,7 +20,8 @@ _MERGEABLE = ("checkpoint", "diffusion-model", "vae", "text-encoder", "controlne
 #: Kinds that are merged with each other.
 _WITH_DENOISER = ("checkpoint", "diffusion-model")
 _HINTS = {
-    "lora": "It changes a model and is none: bake it in with `--lora REF:0.8`, or load it beside any model.",
+    "lora": "It changes a model and is none: name a checkpoint here, and the LoRA after it in `modelhub lora bake`, "
+    "or with `--lora REF:0.8`.",
     "embedding": "It is a word for a text encoder: programs load it beside any model.",
     "hypernetwork": "Programs load it beside a model.",
 }

@@ -48,9 +48,10 @@ def baked(
         return nodes
     loras = [(parents[lora.model], _weight(lora)) for lora in recipe.loras]
     changes = bake(header, identify(header), loras, Rows(nodes))
-    report.bake([name for name in nodes if name in changes.changed])
+    changed = changes.changed
+    report.bake([name for name in nodes if name in changed])
     report.warnings += changes.warnings()
-    return {name: Baked(node, name, changes) if name in changes.changed else node for name, node in nodes.items()}
+    return {name: Baked(node, name, changes) if name in changed else node for name, node in nodes.items()}
 
 
 def _weight(lora: Lora) -> Weight:

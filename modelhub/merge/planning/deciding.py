@@ -88,7 +88,7 @@ class Decisions:
             "not a float": self.first.source.info(name).dtype not in FLOAT_DTYPES,
             "counts positions": name.endswith("position_ids"),
             f"{component} is taken from {self.first.parent.name}": self.taken.source(component) is self.first,
-            "there are no steps": not self.recipe.steps,
+            "nothing changes it": not self.recipe.steps,
             "a VAE is copied, not merged": role == "vae" and not self._vae,
         }
         return next((reason for reason, holds in reasons.items() if holds), None)

@@ -116,9 +116,11 @@ class FitsScreen(Screen[bool]):
     @on(Finished)
     def _finished(self) -> None:
         self.list.waiting = partners.nothing(self.asset)
-        self.query_one("#fits-title", Static).update(
-            f"{one_line(partners.question(self.asset))}   {self._summary()}".rstrip()
-        )
+        self._tell(self._summary())
+
+    def _tell(self, more: str) -> None:
+        """Something behind the question."""
+        self.query_one("#fits-title", Static).update(f"{one_line(partners.question(self.asset))}   {more}".rstrip())
 
     def _summary(self) -> str:
         """`✓ 3  ✗ 12`: how many of each verdict."""
@@ -156,10 +158,15 @@ class FitsScreen(Screen[bool]):
             self.workers.cancel_node(self)
             self.query_one(StatusLine).event = None
             self.list.waiting = "stopped"
+            self._tell(f"stopped; so far {self._summary()}" if self.list.count else "stopped")
         elif self.focused is not self.list:
             self.list.focus()
         else:
             self.dismiss(self._wrote)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What is no LoRA is not baked into a model."""
+        return action != "bake" or partners.bakes(self.asset)
 
     def action_bake(self) -> None:
         """The merge lab with this pair."""

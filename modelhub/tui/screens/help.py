@@ -33,8 +33,8 @@ QUERIES = (
 #: Keys of what stands in the merge lab, where the focus is.
 FIELDS = (
     ("tab", "From field to field; shift-tab goes back."),
-    ("enter", "Choose a model for a slot, open a list, press a button, take a typed number."),
-    ("delete", "Empty a slot."),
+    ("enter", "Choose a model for a slot, add a LoRA, open a list, press a button, take a typed number."),
+    ("delete", "Empty a slot, or take a LoRA out."),
     ("left right", "Less or more on a slider; the next of the bars of block weights. With shift a little."),
     ("up down", "More or less on a bar; with shift a little."),
     ("home end", "The lowest or the highest."),

@@ -34,6 +34,8 @@ _CFG = 7.0
 _PROMPT = "a red circle on a blue background"
 #: What the component selects mean when they name no model.
 DEFAULT, MERGED, OTHER = "", "merge", "…"
+#: What stands in place of the formula while nothing is merged.
+_UNUSED = "not used: LoRAs alone are added"
 _BLOCKS = (("one weight for all", DEFAULT), ("each block…", OTHER))
 
 
@@ -141,11 +143,15 @@ class MergeForm(Horizontal):
             slot = self.slot(letter)
             slot.display = letter in letters
             slot.role = names[at] if at < len(names) and len(names[at]) > 1 else ""
+        bakes = self.bakes
+        self.set_class(bakes, "-bakes")
+        self.query_one("#formula", Static).update(_UNUSED if bakes else self.method.formula)
         filled = [letter for letter in letters if self.slot(letter).asset is not None]
-        others = [(f"{letter}'s", letter) for letter in filled if letter != "A"]
+        others = [] if bakes else [(f"{letter}'s", letter) for letter in filled if letter != "A"]
         merged = [("merged", MERGED)]
         vae = [(f"{self._vae.path.stem}'s", str(self._vae.path))] if self._vae else []
-        _offer(self.query_one("#vae", Select), [("A's", DEFAULT), *others, *merged, *vae, ("other…", OTHER)])
+        mixed = [] if bakes else merged
+        _offer(self.query_one("#vae", Select), [("A's", DEFAULT), *others, *mixed, *vae, ("other…", OTHER)])
         _offer(self.query_one("#text", Select), [*merged, ("A's", "A"), *others])
         self.post_message(self.Reshaped())
 
@@ -197,9 +203,7 @@ class MergeForm(Horizontal):
     async def _method_changed(self) -> None:
         """Other sliders, other slots."""
         method = self.method
-        formula = self.query_one("#formula", Static)
-        formula.update(method.formula)
-        formula.tooltip = method.help
+        self.query_one("#formula", Static).tooltip = method.help
         fields = self.query_one("#parameters", VerticalScroll)
         await fields.remove_children()
         await fields.mount_all(parameter_field(p, self._set.get(p.name)) for p in method.parameters)
@@ -233,7 +237,7 @@ class MergeForm(Horizontal):
 
     @on(LoraRows.Changed)
     def _other_loras(self) -> None:
-        self.post_message(self.Reshaped())
+        self.reshape()
 
     async def fill(self, method: str, models: Sequence[Asset], values: Mapping[str, Value | Weight]) -> None:
         """Show a recipe of one step."""

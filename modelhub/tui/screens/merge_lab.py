@@ -149,8 +149,8 @@ class MergeLab(SavingScreen):
 
     def _said(self) -> Recipe:
         """What the form says. Raises UsageError, BadRecipeError."""
-        models = self._models()
-        return self._saying(models, self._method, self.form.parameters(), self.blocks.weight)
+        models, method = self._models(), self._method
+        return self._saying(models, method, self.form.parameters() if method else {}, self.blocks.weight)
 
     @property
     def _method(self) -> Method | None:
@@ -184,7 +184,8 @@ class MergeLab(SavingScreen):
         self.pictures.show_models(filled if only_those else self.form.assets)
         first = self._slot("A").asset
         self.blocks.architecture = (first.architecture if first else None) or ""
-        self.blocks.parameter, self.blocks.base = self.form.block_parameter, self.form.base
+        self.blocks.parameter = None if self.form.bakes else self.form.block_parameter
+        self.blocks.base = self.form.base
         self.blocks.choice = self.form.offer_presets(self.blocks.architecture)
 
     @on(Select.Changed, "#preset")
@@ -214,7 +215,8 @@ class MergeLab(SavingScreen):
                 slot.asset = asset
                 self.form.reshape()
 
-        self.app.push_screen(PickDialog(self.library, f"Model {slot.letter}", base), picked)
+        nothing = "There is no other model of this architecture in the catalog."
+        self.app.push_screen(PickDialog(self.library, f"Model {slot.letter}", base, nothing), picked)
 
     @on(Slot.Emptied)
     def _emptied(self) -> None:
@@ -228,8 +230,9 @@ class MergeLab(SavingScreen):
 
         first = next((asset for asset in self.form.assets if asset is not None), None)
         architecture = first.architecture if first else None
-        base = "kind:lora missing:no" + (f" {term('arch', architecture)}" if architecture else "")
-        self.app.push_screen(PickDialog(self.library, "LoRA", base), picked)
+        fitting = f" ({term('arch', architecture)} OR arch:none)" if architecture else ""
+        nothing = "There is no LoRA of this architecture in the catalog."
+        self.app.push_screen(PickDialog(self.library, "LoRA", f"kind:lora missing:no{fitting}", nothing), picked)
 
     @on(MergeForm.OtherVae)
     def _pick_vae(self) -> None:
@@ -238,7 +241,8 @@ class MergeLab(SavingScreen):
                 self.form.take_vae(asset)
 
         base = "(kind:vae OR kind:checkpoint) missing:no"
-        self.app.push_screen(PickDialog(self.library, "Whose VAE", base), picked)
+        nothing = "There is no VAE and no checkpoint in the catalog."
+        self.app.push_screen(PickDialog(self.library, "Whose VAE", base, nothing), picked)
 
     def action_swap(self) -> None:
         """A for B."""

@@ -19,7 +19,7 @@ from modelhub.tui.widgets.line_list import LineList
 
 
 class PickDialog(ModalScreen[Asset | None]):
-    """`base` is the query of what may be chosen; gives the asset, or None."""
+    """`base` is the query of what may be chosen, `empty` what to say where it finds nothing; gives the asset."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Cancel", show=False, priority=True, id="pick.cancel"),
@@ -27,17 +27,15 @@ class PickDialog(ModalScreen[Asset | None]):
         Binding("slash", "filter", "Filter", show=False, id="pick.filter"),
     ]
 
-    def __init__(self, library: Library, title: str, base: str) -> None:
+    def __init__(self, library: Library, title: str, base: str, empty: str) -> None:
         super().__init__()
-        self._library, self._title, self._base = library, title, base
+        self._library, self._title, self._base, self._empty = library, title, base, empty
 
     def compose(self) -> ComposeResult:
         """A finder in a box."""
         with Vertical(classes="dialog -tall") as box:
             box.border_title = self._title
-            yield Finder(
-                self._library, base=self._base, empty="There is no other model of this architecture in the catalog."
-            )
+            yield Finder(self._library, base=self._base, empty=self._empty)
             yield Static("type to filter · arrows move · enter chooses · escape leaves", markup=False, classes="keys")
 
     def on_mount(self) -> None:

@@ -45,12 +45,6 @@ def test_the_scalar_beside_alpha():
     assert np.allclose(delta("lora", parts, values(3, *LINEAR)), 0.5 * parts["b"] @ parts["a"], **CLOSE)
 
 
-def test_a_scale_of_the_settings_stands_for_alpha():
-    parts = {"a": values(1, 2, 12), "b": values(2, 8, 2), "alpha": np.array(4.0)}
-    wanted = 0.125 * parts["b"] @ parts["a"]
-    assert np.allclose(delta("lora", parts, values(3, *LINEAR), {"scale": 0.125}), wanted, **CLOSE)
-
-
 def test_an_embedding_has_factors_of_its_transpose():
     parts = {"embedding_a": values(1, 3, 20), "embedding_b": values(2, 6, 3), "alpha": np.array(1.0)}
     wanted = (parts["embedding_b"] @ parts["embedding_a"]).T / 3

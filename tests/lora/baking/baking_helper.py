@@ -8,13 +8,6 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from modelhub.catalog.weighing.weight import Weight
-from modelhub.catalog.weighing.words import read_weight
-from modelhub.formats.opening import open_source
-from modelhub.lora.baking.baked import Baked
-from modelhub.lora.baking.stack import Applied
-from modelhub.lora.network import Network
-
 Arrays = dict[str, np.ndarray]
 ROOT = Path(__file__).parents[3]
 BASE = ROOT / "catalog" / "demo" / "tiny-shapes-base.safetensors"
@@ -65,15 +58,3 @@ def write_modules(path: Path, modules: Mapping[str, Arrays]) -> Path:
     tensors = {f"{module}.{part}": np.ascontiguousarray(v) for module, p in modules.items() for part, v in p.items()}
     save_file(tensors, path)
     return path
-
-
-def baked(path: Path, *loras: tuple[Path, str | Weight]) -> Baked:
-    """A checkpoint with adapters, each with the words of its weight."""
-    from modelhub.catalog.identify import identify
-
-    source = open_source(path)
-    adapters = [
-        Applied(Network(open_source(one), one.stem), read_weight(weight) if isinstance(weight, str) else weight)
-        for one, weight in loras
-    ]
-    return Baked(source, identify(source.header), adapters)

@@ -6,41 +6,21 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny_pipelines as tiny
 import torch
+from bakes import Baked, baked, plain
 from safetensors.torch import save_file
 
 from modelhub.catalog.identify import identify
-from modelhub.catalog.opener import Parent
-from modelhub.catalog.weighing.weight import Weight
-from modelhub.formats.opening import open_source
 from modelhub.formats.source import TensorSource
 from modelhub.formats.writer import write
-from modelhub.lora.baking.baked import Baked, bake
-from modelhub.lora.baking.stack import Applied
 from modelhub.lora.layers import Layers
 from modelhub.lora.names import named_layers
-from modelhub.lora.network import Network
 
-BIG = {"hidden_size": 24, "num_attention_heads": 3, "projection_dim": 24}
-PIPELINES: dict[str, dict[str, Callable[[], Any]]] = {
-    "sd1": {"unet": tiny.unet, "vae": tiny.vae, "text_encoder": tiny.clip},
-    "sd2": {
-        "unet": partial(tiny.unet, use_linear_projection=True), "vae": tiny.vae,
-        "text_encoder": partial(tiny.clip, **BIG),
-    },
-    "sdxl": {
-        "unet": tiny.xl_unet, "vae": tiny.vae, "text_encoder": tiny.clip,
-        "text_encoder_2": partial(tiny.clip, projection=True, **BIG),
-    },
-    "flux": {"transformer": tiny.flux, "text_encoder": tiny.clip, "text_encoder_2": tiny.t5},
-    "sd3": {"transformer": tiny.sd3, "text_encoder": partial(tiny.clip, projection=True), "text_encoder_3": tiny.t5},
-}  # fmt: skip
 #: What trainers change: every matrix and convolution, or those of attention.
 CHANGED = {
     "unet": ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2", "conv1", "conv2",
@@ -63,21 +43,8 @@ class Folder:
         self.modules = {name: tiny.randomise(make(), seed + at).eval() for at, (name, make) in enumerate(parts.items())}
         tiny.save(path, self.modules)
 
-    def bake(self, *loras: tuple[Path, Weight | float]) -> Baked:
+    def bake(self, *loras: tuple[Path, float]) -> Baked:
         return baked(self.path, *loras)
-
-
-def parent(path: Path) -> Parent:
-    return Parent(open_source(path), path, path.stem, None)
-
-
-def baked(path: Path, *loras: tuple[Path, Weight | float]) -> Baked:
-    """`path` with LoRAs baked in, in whatever layout it is read."""
-    adapters = [
-        Applied(Network(open_source(lora), lora.stem), weight if isinstance(weight, Weight) else Weight(weight))
-        for lora, weight in loras
-    ]
-    return bake(parent(path), adapters)
 
 
 def targets(name: str, module: Any) -> list[str]:
@@ -113,7 +80,7 @@ def difference(ours: TensorSource, wanted: TensorSource) -> float:
 
 def trained(folder: Path, pipeline: str, **wishes: Any) -> tuple[Folder, Path, Path]:
     """A pipeline, the LoRA for all its networks in one file of diffusers, and the pipeline with it merged by PEFT."""
-    base = Folder(folder / "base", PIPELINES[pipeline])
+    base = Folder(folder / "base", tiny.PIPELINES[pipeline])
     tensors: dict[str, torch.Tensor] = {}
     alphas: dict[str, Any] = {}
     for at, (name, module) in enumerate(base.modules.items()):
@@ -126,14 +93,14 @@ def trained(folder: Path, pipeline: str, **wishes: Any) -> tuple[Folder, Path, P
     return base, folder / "lora.safetensors", folder / "merged"
 
 
-@pytest.mark.parametrize("pipeline", PIPELINES)
+@pytest.mark.parametrize("pipeline", tiny.PIPELINES)
 @pytest.mark.parametrize("wishes", [{}, {"use_dora": True}, {"use_rslora": True}], ids=["lora", "dora", "rslora"])
 def test_a_file_of_peft_gives_what_peft_merges(tmp_path: Path, pipeline: str, wishes: dict[str, Any]) -> None:
     base, lora, merged = trained(tmp_path, pipeline, **wishes)
     ours = base.bake((lora, 1.0))
     assert ours.stack.warnings() == []
-    assert difference(ours, baked(merged)) < 1e-5
-    assert difference(ours, baked(base.path)) > 0.1
+    assert difference(ours.plan, plain(merged)) < 1e-5
+    assert difference(ours.plan, plain(base.path)) > 0.1
 
 
 # -- files of kohya's trainer, as diffusers loads them ------------------------------------------------------------------
@@ -194,14 +161,14 @@ READ = {
 @pytest.mark.parametrize("pipeline", READ)
 def test_a_file_of_kohya_gives_what_diffusers_loads(tmp_path: Path, pipeline: str) -> None:
     mixin, wanted = READ[pipeline]
-    parts = {name: make for name, make in PIPELINES[pipeline].items() if make is not tiny.t5}
+    parts = {name: make for name, make in tiny.PIPELINES[pipeline].items() if make is not tiny.t5}
     base = Folder(tmp_path / "base", parts)
-    lora = kohya(baked(base.path), tmp_path / "lora.safetensors", wanted)
+    lora = kohya(plain(base.path), tmp_path / "lora.safetensors", wanted)
     merged = loaded_by_diffusers(base, lora, mixin, tmp_path / "merged")
     ours = base.bake((lora, 1.0))
     assert ours.stack.warnings() == []
-    assert difference(ours, baked(merged)) < 1e-5
-    assert difference(ours, baked(base.path)) > 0.1
+    assert difference(ours.plan, plain(merged)) < 1e-5
+    assert difference(ours.plan, plain(base.path)) > 0.1
 
 
 # -- one LoRA, checkpoints in other layouts -----------------------------------------------------------------------------
@@ -210,17 +177,17 @@ def test_a_file_of_kohya_gives_what_diffusers_loads(tmp_path: Path, pipeline: st
 @pytest.mark.parametrize("pipeline", ["sd1", "sd2", "sdxl", "flux", "sd3"])
 def test_the_denoiser_in_the_layout_of_diffusers_becomes_the_same(tmp_path: Path, pipeline: str) -> None:
     """Layers that are fused in one layout are several in the other; matrices lie turned, halves swapped."""
-    base = Folder(tmp_path / "base", PIPELINES[pipeline])
-    lora = kohya(baked(base.path), tmp_path / "lora.safetensors", "^lora_unet_")
+    base = Folder(tmp_path / "base", tiny.PIPELINES[pipeline])
+    lora = kohya(plain(base.path), tmp_path / "lora.safetensors", "^lora_unet_")
     name = "unet" if "unet" in base.modules else "transformer"
     alone = baked(base.path / name, (lora, 0.7))
     assert alone.stack.warnings() == []
     shutil.copytree(base.path, tmp_path / "merged")
     (file,) = (tmp_path / "merged" / name).glob("*.safetensors")
-    write(alone, file, force=True, hashes=False)
+    write(alone.plan, file, force=True, hashes=False)
     ours = base.bake((lora, 0.7))
-    assert difference(ours, baked(tmp_path / "merged")) < 1e-6
-    assert difference(ours, baked(base.path)) > 0.1
+    assert difference(ours.plan, plain(tmp_path / "merged")) < 1e-6
+    assert difference(ours.plan, plain(base.path)) > 0.1
 
 
 # -- folders of PEFT, with the configuration beside the weights ---------------------------------------------------------
@@ -239,7 +206,7 @@ ADAPTERS: dict[str, dict[str, Any]] = {
 def test_a_folder_of_peft_gives_what_peft_merges(tmp_path: Path, kind: str) -> None:
     import peft
 
-    base = Folder(tmp_path / "base", PIPELINES["sd1"])
+    base = Folder(tmp_path / "base", tiny.PIPELINES["sd1"])
     config = getattr(peft, kind)(target_modules=["to_q", "to_k", "to_v", "to_out.0"], **ADAPTERS[kind])
     model = peft.get_peft_model(base.modules["unet"], config)
     generator = torch.Generator().manual_seed(3)
@@ -253,5 +220,5 @@ def test_a_folder_of_peft_gives_what_peft_merges(tmp_path: Path, kind: str) -> N
     tiny.save(tmp_path / "merged", base.modules)
     ours = base.bake((tmp_path / "adapter" / "adapter_model.safetensors", 1.0))
     assert ours.stack.warnings() == []
-    assert difference(ours, baked(tmp_path / "merged")) < 1e-5
-    assert difference(ours, baked(base.path)) > 0.05
+    assert difference(ours.plan, plain(tmp_path / "merged")) < 1e-5
+    assert difference(ours.plan, plain(base.path)) > 0.05

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from baking_helper import LAYERS, Arrays, baked, base, lora, product, write_modules
+from bakes import Baked, baked
+from baking_helper import LAYERS, Arrays, base, lora, product, write_modules
 from safetensors.torch import load_file, save_file
 
-from modelhub.formats.opening import open_source
 from modelhub.formats.writer import write
-from modelhub.lora.baking.baked import Baked
 from modelhub.lora.network import Network, Patch
 
 KINDS = ("lora", "dora", "dora-in", "oft", "ia3")
@@ -53,31 +52,31 @@ def test_the_file_is_the_view_whatever_the_block_and_however_many_write(view: Ba
     written = set()
     for workers, block in ((1, 512 * 1024), (2, 512 * 1024), (3, 1000), (2, 4096 + 2)):
         goal = tmp_path / f"{workers}-{block}.safetensors"
-        write(view, goal, workers=workers, block=block, hashes=False)
+        write(view.plan, goal, workers=workers, block=block, hashes=False)
         written.add(goal.read_bytes())
     assert len(written) == 1
     (file,) = written
-    assert view.read_range(0, len(file) + 5) == file
+    assert view.plan.read_range(0, len(file) + 5) == file
 
 
 def test_any_stretch_is_that_of_the_whole(view: Baked) -> None:
     chance = random.Random(1)
-    whole = {name: view.read_bytes(name) for name in view.stack.changed}
+    whole = {name: view.plan.read_bytes(name) for name in view.stack.changed}
     for _ in range(200):
         name = chance.choice(sorted(whole))
         start = chance.randrange(len(whole[name]))
         size = min(chance.choice((1, 3, 100, 70_000)), len(whole[name]) - start)
         buffer = bytearray(size)
-        view.read_into(name, start, memoryview(buffer))
+        view.plan.read_into(name, start, memoryview(buffer))
         assert bytes(buffer) == whole[name][start : start + size], (name, start, size)
 
 
 def test_many_threads_read_the_same(view: Baked) -> None:
     names = sorted(view.stack.changed) * 8
     random.Random(2).shuffle(names)
-    whole = {name: view.read_bytes(name) for name in view.stack.changed}
+    whole = {name: view.plan.read_bytes(name) for name in view.stack.changed}
     with ThreadPoolExecutor(6) as pool:
-        for name, data in zip(names, pool.map(view.read_bytes, names), strict=True):
+        for name, data in zip(names, pool.map(view.plan.read_bytes, names), strict=True):
             assert data == whole[name]
 
 
@@ -102,7 +101,7 @@ def test_a_module_is_read_once_and_few_are_kept(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Network, "values", counted)
     view = baked(path, (write_modules(tmp_path / "one.safetensors", modules), "1"))
     assert view.stack.warnings() == [] and not read, "headers tell what fits"
-    write(view, tmp_path / "out.safetensors", hashes=False, block=4096, workers=1)
+    write(view.plan, tmp_path / "out.safetensors", hashes=False, block=4096, workers=1)
     assert sorted(read) == sorted(modules)
     links = [step.link for name in names for step in view.stack._chains[name].steps]
     assert sum(link._read is not None for link in links) <= 9
@@ -120,7 +119,7 @@ def test_the_sum_is_rounded_once(tmp_path: Path, dtype: torch.dtype) -> None:
     save_file(arrays, path)
     modules = {module: lora(tuple(arrays[name].shape), 4, rank=1) for module, (name, _) in LAYERS.items()}
     view = baked(path, (write_modules(tmp_path / "one.safetensors", modules), "0.5"))
-    write(view, tmp_path / "out.safetensors", hashes=False)
+    write(view.plan, tmp_path / "out.safetensors", hashes=False)
     found = load_file(tmp_path / "out.safetensors")
     for module, (name, _) in LAYERS.items():
         shape = tuple(arrays[name].shape)
@@ -143,17 +142,7 @@ def test_what_is_not_finite_is_counted(tmp_path: Path) -> None:
     parts["lora_up.weight"][3] = np.nan
     parts["lora_up.weight"][5] = 1e9
     view = baked(path, (write_modules(tmp_path / "one.safetensors", {module: parts}), "1"))
-    view.read_bytes(name)
-    found = view.findings[name]
+    view.plan.read_bytes(name)
+    found = view.plan.findings[name]
     width = arrays[name].shape[1]
     assert (found.not_finite, found.overflowed) == (2 * width, width)
-
-
-def test_the_adapter_is_not_closed_with_the_view(tmp_path: Path) -> None:
-    path, arrays = base(tmp_path)
-    (module, (name, _)), *_ = LAYERS.items()
-    file = write_modules(tmp_path / "one.safetensors", {module: lora(arrays[name].shape, 1)})
-    view = baked(path, (file, "1"))
-    network = view.stack.tallies[0].applied.network
-    view.close()
-    assert network.source.read_bytes(f"{module}.alpha") == open_source(file).read_bytes(f"{module}.alpha")

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelhub.catalog.weighing.weight import Spot, Weight
-from modelhub.catalog.weighing.words import read_weight
+from modelhub.catalog.weighing.words import read_weight, weight_text
 from modelhub.errors import BadRecipeError, UsageError
-from modelhub.lora.baking.words import lora_text, read_lora
+from modelhub.lora.baking.words import read_lora
 
 SEVENTEEN = [
     "BASE",
@@ -115,5 +115,5 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 @given(st.sampled_from(["style", r"C:\a.safetensors", "urn:air:sdxl:lora:civitai:1@2", "#7"]), st.floats(-4, 4))
 def test_a_word_is_read_back(ref: str, number: float) -> None:
     for weight in (Weight(number), Weight(1.0, {"te": number}), Weight(None, {}, {"IN01": number, "M00": 0.5})):
-        found, again = read_lora(lora_text(ref, weight))
+        found, again = read_lora(f"{ref}:{weight_text(weight)}")
         assert (found, again) == (ref, weight)

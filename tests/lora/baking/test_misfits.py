@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from baking_helper import LAYERS, MODULE, Arrays, baked, base, lora, write_modules
+from bakes import baked
+from baking_helper import LAYERS, MODULE, Arrays, base, lora, write_modules
 
 from modelhub.errors import IncompatibleError
 
@@ -111,6 +112,16 @@ def test_a_rank_of_nothing_is_no_module(bake: Bake, modules: Modules) -> None:
     modules[Q] = {"lora_down.weight": np.ones((0, 64), np.float32), "lora_up.weight": np.ones((64, 0), np.float32)}
     with pytest.raises(IncompatibleError, match=f"1 of its 5 modules is not whole, the first is {Q}"):
         bake(modules)
+
+
+@pytest.mark.parametrize(("dtype", "word"), [("int8", "I8"), ("uint16", "U16"), ("complex64", "C64"), ("bool", "BOOL")])
+def test_weights_that_are_no_floats_are_refused_before_anything_is_made(
+    bake: Bake, modules: Modules, dtype: str, word: str
+) -> None:
+    modules[Q] = {name: value.astype(dtype) for name, value in modules[Q].items()}
+    with pytest.raises(IncompatibleError, match=f"attn1_to_q of style is {word}, and no"):
+        bake(modules)
+    assert bake(modules, "1,*attn1.to_q*=0") == []
 
 
 def test_a_checkpoint_is_no_lora(model: tuple[Path, Arrays]) -> None:

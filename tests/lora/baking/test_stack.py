@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from baking_helper import BLOCK, LAYERS, MODULE, Arrays, baked, base, lora, product, write_modules
+from bakes import baked
+from baking_helper import BLOCK, LAYERS, MODULE, Arrays, base, lora, product, write_modules
 
 from modelhub.errors import BadRecipeError
 
@@ -29,9 +30,9 @@ def test_every_layer_has_its_product_added_and_all_others_stay(tmp_path: Path, m
     assert view.stack.changed == {name for name, _ in LAYERS.values()} and view.stack.warnings() == []
     for module, (name, _) in LAYERS.items():
         wanted = arrays[name].astype(np.float64) + 0.8 * product(modules[module], arrays[name].shape)
-        np.testing.assert_allclose(view.tensor(name).numpy(), wanted, **CLOSE)
+        np.testing.assert_allclose(view.plan.tensor(name).numpy(), wanted, **CLOSE)
     for name in set(arrays) - view.stack.changed:
-        assert view.read_bytes(name) == arrays[name].tobytes() and view.place(name) is not None
+        assert view.plan.read_bytes(name) == arrays[name].tobytes() and view.plan.place(name) is not None
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_strengths_differ_by_block(
     for module, (name, block) in LAYERS.items():
         strength = 1 if ".ff." in words and ".ff." in name else strengths.get(block, 1)
         wanted = arrays[name].astype(np.float64) + strength * product(modules[module], arrays[name].shape)
-        np.testing.assert_allclose(view.tensor(name).numpy(), wanted, **CLOSE)
+        np.testing.assert_allclose(view.plan.tensor(name).numpy(), wanted, **CLOSE)
         assert (name in view.stack.changed) == bool(strength)
 
 
@@ -71,7 +72,7 @@ def test_several_add_up_and_one_may_be_taken_off_again(tmp_path: Path, model: tu
     view = baked(path, (files[0], "0.8"), (files[1], "-0.4"), (files[0], "-0.8"))
     for module, (name, _) in LAYERS.items():
         wanted = arrays[name].astype(np.float64) - 0.4 * product(two[module], arrays[name].shape)
-        np.testing.assert_allclose(view.tensor(name).numpy(), wanted, **CLOSE)
+        np.testing.assert_allclose(view.plan.tensor(name).numpy(), wanted, **CLOSE)
     assert view.stack.warnings() == ["0 is baked in 2 times."]
 
 
@@ -99,9 +100,9 @@ def test_dora_sees_what_those_before_it_made(tmp_path: Path, model: tuple[Path, 
         weight = dora(weight, parts, strength) if with_norms else weight + strength * product(parts, weight.shape)
         assert file.exists()
     view = baked(path, *((file, str(strength)) for file, _, strength in stack))
-    np.testing.assert_allclose(view.tensor(name).numpy(), weight, **CLOSE)
+    np.testing.assert_allclose(view.plan.tensor(name).numpy(), weight, **CLOSE)
     turned = baked(path, *((file, str(strength)) for file, _, strength in reversed(stack)))
-    assert np.abs(turned.tensor(name).numpy() - weight).max() > 1e-3, "the order means something"
+    assert np.abs(turned.plan.tensor(name).numpy() - weight).max() > 1e-3, "the order means something"
 
 
 def test_a_deep_stack_of_doras_takes_a_step_for_each(tmp_path: Path, model: tuple[Path, Arrays]) -> None:
@@ -115,7 +116,7 @@ def test_a_deep_stack_of_doras_takes_a_step_for_each(tmp_path: Path, model: tupl
     for _ in range(24):
         weight = dora(weight, parts, 0.1)
     view = baked(path, *[(file, "0.1")] * 24)
-    np.testing.assert_allclose(view.tensor(LAYERS[module][0]).numpy(), weight, **CLOSE)
+    np.testing.assert_allclose(view.plan.tensor(LAYERS[module][0]).numpy(), weight, **CLOSE)
 
 
 def test_norms_and_biases_are_changed(tmp_path: Path, model: tuple[Path, Arrays]) -> None:
@@ -143,7 +144,7 @@ def test_norms_and_biases_are_changed(tmp_path: Path, model: tuple[Path, Arrays]
     }
     assert view.stack.changed == set(wanted)
     for name, added in wanted.items():
-        np.testing.assert_allclose(view.tensor(name).numpy(), arrays[name] + 0.5 * added, **CLOSE)
+        np.testing.assert_allclose(view.plan.tensor(name).numpy(), arrays[name] + 0.5 * added, **CLOSE)
 
 
 def test_a_bias_that_is_not_there_is_left_out_and_said(tmp_path: Path, model: tuple[Path, Arrays]) -> None:
@@ -169,6 +170,6 @@ def test_a_model_for_inpainting_has_its_first_channels_changed(tmp_path: Path, m
     )
     wanted = whole.astype(np.float64)
     wanted[:, :4] += 0.5 * product(parts, (64, 4, 3, 3))
-    np.testing.assert_allclose(view.tensor(name).numpy(), wanted, **CLOSE)
+    np.testing.assert_allclose(view.plan.tensor(name).numpy(), wanted, **CLOSE)
     (warning,) = view.stack.warnings()
     assert "9 channels" in warning and "knows 4" in warning

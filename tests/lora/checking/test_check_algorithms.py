@@ -12,7 +12,7 @@ from modelhub.formats.header import Header
 
 ALGORITHMS = [
     "lora", "dora", "dora-in", "dora-peft", "loha", "lokr", "lokr-full", "lokr-both", "ia3-out", "ia3-in",
-    "oft", "oft-old", "boft", "oft-peft", "glora", "diff", "set",
+    "oft", "oft-old", "boft", "oft-peft", "glora", "glora-new", "diff", "set",
 ]  # fmt: skip
 CORES = ["lora-cp", "loha-cp", "lokr-tucker"]
 LAYOUTS = {"sd1": "sd15", "sd2": "sd21", "sdxl": "sdxl", "flux1": "flux-dev", "sd3": "sd3-medium"}
@@ -62,6 +62,7 @@ def test_algorithms_on_matrices(algorithm, architecture):
         "lokr-full",
         "lokr-tucker",
         "glora",
+        "glora-new",
         "oft",
         "diff",
         "set",

@@ -270,3 +270,14 @@ def test_packed_models_are_compared_by_the_sizes_that_they_stand_for():
     }
     answer = check(having(SD15, "^lora_unet_"), header(scaled))
     assert (answer.verdict, "quantised" in ids(answer)) == ("compatible", True)
+
+
+def test_what_is_said_of_kindred_blocks_is_not_said_of_text_encoders():
+    for part, model in (("^lora_te1_", "chroma"), ("^lora_te1_", "kolors"), ("^lora_te2_", "kolors")):
+        answer = check(having(SDXL, part), released(model))
+        assert (answer.verdict, "other-architecture" in ids(answer)) == ("incompatible", True), (part, model)
+
+
+def test_encoders_that_are_not_there_prove_nothing_of_names_that_nobody_translates():
+    answer = check(whole(SDXL), released("kolors"))
+    assert (answer.verdict, ids(answer)) == ("unknown", {"names-not-known"})

@@ -13,6 +13,7 @@ from layouts_helper import Layout, header, layout, only
 
 from modelhub.catalog.adapters import read_adapter
 from modelhub.catalog.asset import Asset
+from modelhub.catalog.fits import Fits
 from modelhub.catalog.store import Catalog
 from modelhub.errors import BadQueryError, CancelledError
 from modelhub.formats.opening import open_source, read_any_header
@@ -364,3 +365,12 @@ def test_the_file_that_a_lora_was_trained_on_is_known_by_its_hash(catalog: Catal
     for asset in catalog.find("kind:lora"):
         found = catalog.trained_on(asset)
         assert names[asset.path.stem] == (found.name if found else ""), "as the catalog says it one by one"
+
+
+def test_what_is_kept_of_a_packed_adapter_is_not_swept(catalog: Catalog) -> None:
+    """Its layout is named by its fingerprint and what it is packed as."""
+    lora, model = (next(one for one in catalog.find(query)) for query in ("kind:lora", "kind:checkpoint"))
+    fits = Fits(catalog, "rules")
+    fits.keep([(f"{lora.fingerprint} fp8", model.fingerprint, [1])])
+    fits.sweep()
+    assert [*fits.of(f"{lora.fingerprint} fp8")] == [(model.fingerprint, [1])]

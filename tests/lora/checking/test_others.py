@@ -120,7 +120,7 @@ def test_a_real_controlnet(model: str, verdict: str) -> None:
     answer = check(CONTROL, model)
     assert answer.verdict == verdict
     if verdict == "incompatible" and model != "tiny":
-        assert any("sd1" in one.say for one in answer.mismatches)
+        assert any("Stable Diffusion 1.x" in one.say for one in answer.mismatches)
 
 
 def test_a_controlnet_of_sd2_names_both_widths() -> None:
@@ -297,3 +297,22 @@ def test_a_prefix_or_a_wrapper_of_a_controlnet_changes_nothing() -> None:
     bare = {name.removeprefix("control_model."): entry for name, entry in CONTROL.items()}
     assert check(wrapped, "sd15").verdict == check(bare, "sd15").verdict == "compatible"
     assert without(bare, _TEXT).keys() != bare.keys()
+
+
+def test_sentences_have_names_that_people_use() -> None:
+    both = check(EMBEDDINGS["clip_l and clip_g"], "sdxl")
+    assert both.headline == "compatible: Its vectors have the width that CLIP-L and CLIP-G of the model take."
+    none = check(EMBEDDINGS["768"], "sd3-medium")
+    assert "CLIP-G and T5-XXL get nothing" in none.headline
+    assert "Stable Diffusion XL" in check(CONTROL, "sdxl").headline
+    assert "OpenCLIP-H" in check(layout("clip-l"), "sd21").headline
+    assert "knows" in check({"strange.weight": (3, 3)}, "sd15").headline
+
+
+def test_t5_has_more_room_than_clip() -> None:
+    answer = check({"emb_params": (100, 4096)}, "flux-dev")
+    assert not ids(answer) & {"long", "vectors"}
+
+
+def test_an_upscaler_has_no_base() -> None:
+    assert check(layout("upscaler-esrgan-old-x4"), "sdxl").base == ()

@@ -10,10 +10,6 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from modelhub.catalog.opener import Parent
-from modelhub.formats.opening import members, open_source
-from modelhub.formats.watching import stats_of
-
 DEMO = Path(__file__).parents[3] / "catalog" / "demo"
 UNET = DEMO / "tiny-shapes-pastel-unet.safetensors"
 BASE = DEMO / "tiny-shapes-base.safetensors"
@@ -25,11 +21,6 @@ CONV = "lora_unet_down_blocks_0_resnets_0_conv1"
 CONV_TENSOR = "model.diffusion_model.input_blocks.1.0.in_layers.2.weight"
 PIXEL = "lora_unet_down_blocks_0_attentions_0_proj_in"
 PIXEL_TENSOR = "model.diffusion_model.input_blocks.1.1.proj_in.weight"
-
-
-def parent(path: Path) -> Parent:
-    """A file opened as an opener would."""
-    return Parent(open_source(path), path, path.stem, None, stats_of(members(path)))
 
 
 def header_metadata(path: Path) -> dict[str, str]:

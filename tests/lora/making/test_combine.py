@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bakes import parent
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from making_helper import CONV, LINEAR, PIXEL, Arrays, header_metadata, kohya, parent, peft, products
+from making_helper import CONV, LINEAR, PIXEL, Arrays, header_metadata, kohya, peft, products
 from safetensors.numpy import load_file, save_file
 
 from modelhub.catalog.keymaps import keymap
@@ -74,6 +75,19 @@ def test_the_sum_is_exact_and_ranks_add_up(tmp_path: Path) -> None:
     assert tensors[f"{CONV}.lora_down.weight"].shape == (7, 320, 3, 3)
     assert tensors[f"{CONV}.lora_up.weight"].shape == (320, 7, 1, 1)
     assert tensors[f"{LINEAR}.alpha"] > 0
+
+
+@pytest.mark.parametrize("alpha", [1e-45, 1e-6, 3.0])
+def test_a_first_of_next_to_no_strength_does_not_blow_up_the_others(tmp_path: Path, alpha: float) -> None:
+    one, two = (
+        file(tmp_path, "one", sd1(4, alpha, dtype=np.float16)),
+        file(tmp_path, "two", sd1(4, 4.0, dtype=np.float16)),
+    )
+    goal = tmp_path / "both.safetensors"
+    assert run(goal, (one, "0.5"), (two, "0.5")).warnings == ()
+    a, b, found = products(one), products(two), products(goal)
+    for module in a:
+        assert close(found[module], 0.5 * (a[module] + b[module]), 2e-3)
 
 
 @settings(max_examples=20)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bakes import baked, parent
 from making_helper import (
     BASE,
     CONV,
@@ -18,7 +19,6 @@ from making_helper import (
     PIXEL_TENSOR,
     UNET,
     header_metadata,
-    parent,
     products,
     tuned,
 )
@@ -27,12 +27,9 @@ from safetensors.numpy import load_file, save_file
 from modelhub.errors import CancelledError, IncompatibleError, ModelError, UsageError
 from modelhub.formats.safetensors import read_header
 from modelhub.jobs import Job
-from modelhub.lora.baking.baked import bake
-from modelhub.lora.baking.stack import Applied
 from modelhub.lora.making.extract import Wish, extract, plan_extract
 from modelhub.lora.making.ranks import Ranks
 from modelhub.lora.making.report import Report
-from modelhub.lora.network import Network
 
 TENSORS = {LINEAR: LINEAR_TENSOR, CONV: CONV_TENSOR, PIXEL: PIXEL_TENSOR}
 NORM_TENSOR = "model.diffusion_model.input_blocks.1.0.in_layers.0"
@@ -78,11 +75,10 @@ def test_baked_into_the_base_it_gives_the_tuned_model(tmp_path: Path) -> None:
     tensors = {name: value.astype(np.float16) for name, value in load_file(model).items()}
     save_file(tensors, model)
     run(model, UNET, tmp_path / "lora.safetensors", Wish(FULL, "F32"))
-    lora = parent(tmp_path / "lora.safetensors")
-    view = bake(parent(UNET), [Applied(Network(lora.source, lora.name))])
+    view = baked(UNET, (tmp_path / "lora.safetensors", 1.0))
     assert view.stack.changed == set(TENSORS.values())
     for tensor in TENSORS.values():
-        made = view.tensor(tensor).numpy()
+        made = view.plan.tensor(tensor).numpy()
         assert (made == tensors[tensor]).mean() > 0.99
         apart = np.abs(made.astype(np.float64) - tensors[tensor])
         assert (apart <= np.spacing(np.abs(tensors[tensor])) + 1e-6).all(), "a step of fp16, or an error of fp32"
@@ -139,11 +135,10 @@ def test_norms_and_biases_are_counted_or_put_beside(tmp_path: Path) -> None:
     assert plain.left_out == pytest.approx(numbers * 0.25 / whole, rel=1e-3)
     full = run(model, UNET, tmp_path / "full.safetensors", Wish(FULL, "F32", full=True))
     assert full.left_out == 0
-    lora = parent(tmp_path / "full.safetensors")
-    view = bake(parent(UNET), [Applied(Network(lora.source, lora.name))])
+    view = baked(UNET, (tmp_path / "full.safetensors", 1.0))
     after = load_file(model)
     for name in more:
-        assert np.abs(view.tensor(name).numpy().astype(np.float32) - after[name]).max() < 1e-3
+        assert np.abs(view.plan.tensor(name).numpy().astype(np.float32) - after[name]).max() < 1e-3
 
 
 def test_names_of_diffusers(tmp_path: Path) -> None:

@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny_pipelines as tiny
 import torch
-from making_helper import parent
+from bakes import baked, parent, plain
 from safetensors.torch import load_file
 
-from modelhub.lora.baking.baked import bake
-from modelhub.lora.baking.stack import Applied
 from modelhub.lora.making.extract import Wish, extract, plan_extract
 from modelhub.lora.making.ranks import Ranks
 from modelhub.lora.making.report import Report
-from modelhub.lora.network import Network
 
-BIG = {"hidden_size": 24, "num_attention_heads": 3, "projection_dim": 24}
-PIPELINES: dict[str, dict[str, Callable[[], Any]]] = {
-    "sd1": {"unet": tiny.unet, "vae": tiny.vae, "text_encoder": tiny.clip},
-    "sdxl": {
-        "unet": tiny.xl_unet, "vae": tiny.vae, "text_encoder": tiny.clip,
-        "text_encoder_2": partial(tiny.clip, projection=True, **BIG),
-    },
-    "flux": {"transformer": tiny.flux, "text_encoder": tiny.clip, "text_encoder_2": tiny.t5},
-    "sd3": {"transformer": tiny.sd3, "text_encoder": partial(tiny.clip, projection=True), "text_encoder_3": tiny.t5},
-}  # fmt: skip
+WHICH = ("sd1", "sdxl", "flux", "sd3")
 Modules = Mapping[str, Any]
 #: Matrices that are looked up, and not multiplied.
 LOOKED_UP = re.compile(r"token_embedding|position_embedding|shared|embed_tokens|relative_attention_bias")
@@ -41,7 +28,9 @@ def pipelines(folder: Path, which: str) -> tuple[Modules, Modules]:
     """The networks of a base and of what it was tuned to, each pipeline in a folder: `base` and `tuned`."""
     found = []
     for name, size in (("base", 0.0), ("tuned", 0.1)):
-        modules = {part: tiny.randomise(make(), 3 + at) for at, (part, make) in enumerate(PIPELINES[which].items())}
+        modules = {
+            part: tiny.randomise(make(), 3 + at) for at, (part, make) in enumerate(tiny.PIPELINES[which].items())
+        }
         generator = torch.Generator().manual_seed(1)
         for part, module in modules.items():
             for key, value in module.named_parameters():
@@ -57,20 +46,19 @@ def run(folder: Path, wish: Wish) -> Report:
     return extract(plan, folder / "lora.safetensors")
 
 
-@pytest.mark.parametrize("which", PIPELINES)
+@pytest.mark.parametrize("which", WHICH)
 def test_baked_into_the_base_it_gives_the_tuned_pipeline(tmp_path: Path, which: str) -> None:
     pipelines(tmp_path, which)
     report = run(tmp_path, FULL)
     assert report.left_out == 0, "every layer that was tuned has a name"
-    lora, base, tuned = (parent(tmp_path / name) for name in ("lora.safetensors", "base", "tuned"))
-    ours, wanted = bake(base, [Applied(Network(lora.source, lora.name))]), bake(tuned, [])
+    ours, wanted = baked(tmp_path / "base", (tmp_path / "lora.safetensors", 1.0)), plain(tmp_path / "tuned")
     assert ours.stack.warnings() == []
     for key in wanted.header.tensors:
-        one, two = ours.tensor(key).double(), wanted.tensor(key).double()
+        one, two = ours.plan.tensor(key).double(), wanted.tensor(key).double()
         assert float((one - two).abs().max()) < 1e-5 * max(1.0, float(two.abs().max())), key
 
 
-@pytest.mark.parametrize("which", PIPELINES)
+@pytest.mark.parametrize("which", WHICH)
 def test_loaded_by_diffusers_and_peft_it_gives_the_tuned_networks(tmp_path: Path, which: str) -> None:
     base, tuned = pipelines(tmp_path, which)
     run(tmp_path, Wish(Ranks(60_000), "F32", names="peft"))

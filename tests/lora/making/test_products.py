@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from modelhub.errors import CorruptFileError, ModelError
-from modelhub.lora.making.products import decomposed, product_of
+from modelhub.lora.making.products import decomposed, formed, product_of, scale_of
 
 rng = np.random.default_rng(11)
 Parts = Mapping[str, np.ndarray]
@@ -126,9 +126,48 @@ def test_parts_that_do_not_fit_are_refused_by_name(algorithm: str, parts: Parts)
         product_of("some_module", algorithm, tensors(parts))
 
 
-@pytest.mark.parametrize("part", ["a", "b", "alpha"])
+@pytest.mark.parametrize("part", ["a", "b", "alpha", "scalar"])
 def test_nan_is_refused_by_name(part: str) -> None:
-    parts = {"a": n(2, 4), "b": n(3, 2), "alpha": np.array(1.0)}
+    parts = {"a": n(2, 4), "b": n(3, 2), "alpha": np.array(1.0), "scalar": np.array(1.0)}
     parts[part] = np.full_like(parts[part], np.nan)
-    with pytest.raises(ModelError, match="some_module"):
+    with pytest.raises((ModelError, CorruptFileError), match="some_module"):
         product_of("some_module", "lora", tensors(parts))
+
+
+@pytest.mark.parametrize("part", ["alpha", "scalar"])
+@pytest.mark.parametrize("count", [0, 3])
+def test_a_scale_of_several_numbers_is_refused_by_name(part: str, count: int) -> None:
+    parts = tensors({"a": n(2, 4), "b": n(3, 2), part: np.ones(count)})
+    with pytest.raises(CorruptFileError, match=f"{part} of some_module is {count} values"):
+        product_of("some_module", "lora", parts)
+    with pytest.raises(CorruptFileError, match=f"{part} of some_module is {count} values"):
+        scale_of("some_module", parts, 2)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "parts"),
+    [
+        ("loha", {"w1_a": n(9, 40), "w1_b": n(40, 7), "w2_a": n(9, 40), "w2_b": n(40, 7), "alpha": np.array(3.0)}),
+        ("loha", {"w1_a": n(9, 1), "w1_b": n(1, 7), "w2_a": n(9, 40), "w2_b": n(40, 7), "alpha": np.array(3.0)}),
+        ("lokr", {"w1_a": n(3, 40), "w1_b": n(40, 2), "w2_a": n(3, 50), "w2_b": n(50, 4), "alpha": np.array(3.0)}),
+    ],
+)
+def test_more_ranks_than_a_layer_has_take_no_more_memory_than_it(algorithm: str, parts: Parts) -> None:
+    product = product_of("some_module", algorithm, tensors(parts))
+    assert product is not None
+    assert product.rank <= min(len(product.up), product.down.shape[1])
+    wanted = {"loha": loha, "lokr": lokr}[algorithm](parts)
+    assert np.allclose(formed("some_module", product).numpy(), wanted, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "parts"),
+    [
+        ("lokr", {"w1": n(300, 300), "w2": n(300, 300)}),
+        ("loha", {"w1_a": n(40000, 1), "w1_b": n(1, 40000), "w2_a": n(40000, 1), "w2_b": n(1, 40000)}),
+        ("lora", {"b": n(40000, 1), "a": n(1, 40000)}),
+    ],
+)
+def test_a_small_file_cannot_ask_for_a_layer_of_terabytes(algorithm: str, parts: Parts) -> None:
+    with pytest.raises(CorruptFileError, match="some_module is for a layer of .*, which no model has"):
+        formed("some_module", product_of("some_module", algorithm, tensors(parts)))  # type: ignore[arg-type]

@@ -229,6 +229,19 @@ def test_alphas_of_a_configuration_are_written(tmp_path: Path) -> None:
     assert torch.equal(kohya[f"{module}.lora_down.weight"], state[f"{name}.lora_A.weight"])
 
 
+def test_of_other_algorithms_they_are_written_too(tmp_path: Path) -> None:
+    """Of a LoKr that is whole, which has no rank, the scale itself is written."""
+    loha, lokr = (f"unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_{part}" for part in "qk")
+    state = {f"{loha}.hada_{part}": torch.randn(320, 4) for part in ("w1_a", "w2_a")}
+    state |= {f"{loha}.hada_{part}": torch.randn(4, 320) for part in ("w1_b", "w2_b")}
+    state |= {f"{lokr}.lokr_w1": torch.randn(8, 8), f"{lokr}.lokr_w2": torch.randn(40, 40)}
+    said = {"lora_adapter_metadata": json.dumps({"unet.r": 4, "unet.alpha": 2.0})}
+    kohya, _ = _renamed(tmp_path, state, reference("sd1"), "kohya", metadata=said)
+    base = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_"
+    assert float(kohya[f"{base}q.alpha"]) == 2.0 and float(kohya[f"{base}k.scalar"]) == 0.5
+    assert len(kohya) == 4 + 1 + 2 + 1
+
+
 def test_alpha_that_is_the_rank_changes_no_byte(tmp_path: Path) -> None:
     some = [one for one in named_layers(reference("sd1"), "kohya") if one.group == "te1"][:9]
     kohya = {name: value.half() for name, value in _kohya(some).items()}

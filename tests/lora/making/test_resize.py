@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bakes import parent
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from making_helper import CONV, DEMO, LINEAR, PIXEL, decaying, header_metadata, kohya, parent, peft, products
+from making_helper import CONV, DEMO, LINEAR, PIXEL, decaying, header_metadata, kohya, peft, products
 from safetensors.numpy import load_file, save_file
 
 from modelhub.errors import CancelledError, CorruptFileError, IncompatibleError, ModelError, UsageError
@@ -201,6 +202,8 @@ def test_what_a_configuration_says_of_modules_that_stay_stands_in_the_file(tmp_p
     loha, lora = "unet.down_blocks.0.attentions.0.proj_in", "unet.down_blocks.0.attentions.0.proj_out"
     parts = {"w1_a": (30, 2), "w1_b": (2, 20), "w2_a": (30, 2), "w2_b": (2, 20)}
     tensors = single({f"{loha}.hada_{part}": n(*shape) for part, shape in parts.items()}) | peft(lora, n(8, 2), n(2, 9))
+    lokr = "unet.down_blocks.0.attentions.1.proj_in"  # whole, without a rank: the scale itself is written
+    tensors |= single({f"{lokr}.lokr_w1": n(2, 2), f"{lokr}.lokr_w2": n(10, 10)})
     settings = json.dumps({"unet.r": 2, "unet.lora_alpha": 5, "unet.alpha": 5})
     big = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
     path = written(tmp_path, {**tensors, **peft(big, n(30, 8), n(8, 20))}, {"lora_adapter_metadata": settings})
@@ -208,6 +211,7 @@ def test_what_a_configuration_says_of_modules_that_stay_stands_in_the_file(tmp_p
     run(path, goal, Wish(Ranks(3)))
     found = load_file(goal)
     assert "lora_adapter_metadata" not in header_metadata(goal) and found[f"{loha}.alpha"] == 5
+    assert found[f"{lokr}.scalar"] == 2.5 and f"{lokr}.alpha" not in found
     assert np.linalg.norm(products(goal)[lora] - 2.5 * products(path)[lora]) < 1e-5 * np.linalg.norm(
         products(goal)[lora]
     )

@@ -29,26 +29,13 @@ from modelhub.merge.planning.plan import plan
 from modelhub.merge.recipes.recipe import simple_recipe
 
 State = dict[str, torch.Tensor]
-BIG = {"hidden_size": 24, "num_attention_heads": 3, "projection_dim": 24}
 SIXTEEN = {"latent_channels": 16, "use_quant_conv": False, "use_post_quant_conv": False}
 PIPELINES: dict[str, dict[str, Callable[[], Any]]] = {
-    "sd1": {"unet": tiny.unet, "vae": tiny.vae, "text_encoder": tiny.clip},
-    "sd2": {
-        "unet": partial(tiny.unet, use_linear_projection=True), "vae": tiny.vae,
-        "text_encoder": partial(tiny.clip, **BIG),
-    },
-    "sdxl": {
-        "unet": tiny.xl_unet, "vae": tiny.vae, "text_encoder": tiny.clip,
-        "text_encoder_2": partial(tiny.clip, projection=True, **BIG),
-    },
-    "flux": {
-        "transformer": tiny.flux, "text_encoder": tiny.clip, "text_encoder_2": tiny.t5,
-        "vae": partial(tiny.vae, **SIXTEEN),
-    },
+    **tiny.PIPELINES,
+    "flux": {**tiny.PIPELINES["flux"], "vae": partial(tiny.vae, **SIXTEEN)},
     "sd3": {
-        "transformer": tiny.sd3, "text_encoder": partial(tiny.clip, projection=True),
-        "text_encoder_2": partial(tiny.clip, projection=True, **BIG), "text_encoder_3": tiny.t5,
-        "vae": partial(tiny.vae, **SIXTEEN),
+        **tiny.PIPELINES["sd3"], "vae": partial(tiny.vae, **SIXTEEN),
+        "text_encoder_2": partial(tiny.clip, projection=True, **tiny.BIG),
     },
 }  # fmt: skip
 
@@ -96,7 +83,7 @@ def tellable(parts: dict[str, Any]) -> dict[str, Any]:
         part: module
         for part, module in parts.items()
         if "CLIP" not in type(module).__name__
-        or ("text_encoder_3" not in parts and module.config.hidden_size != BIG["hidden_size"])
+        or ("text_encoder_3" not in parts and module.config.hidden_size != tiny.BIG["hidden_size"])
     }
 
 
@@ -213,7 +200,7 @@ def test_reading_and_aligning_a_whole_sdxl_takes_no_time(tmp_path: Path):
         full = {
             "unet": tiny.xl_unet(block_out_channels=(320, 640, 1280), transformer_layers_per_block=(1, 2, 10)),
             "text_encoder": tiny.clip(num_hidden_layers=12),
-            "text_encoder_2": tiny.clip(projection=True, num_hidden_layers=32, **BIG),
+            "text_encoder_2": tiny.clip(projection=True, num_hidden_layers=32, **tiny.BIG),
             "vae": tiny.vae(),
         }
     folder = tiny.unweighed(full)

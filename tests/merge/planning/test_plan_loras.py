@@ -15,6 +15,7 @@ from modelhub.catalog.parents import merged_from
 from modelhub.catalog.weighing.weights import Weight
 from modelhub.errors import IncompatibleError, NotFoundError, UsageError
 from modelhub.lora.baking.merged import changes
+from modelhub.lora.baking.stack import Stack
 from modelhub.merge.execute import merge
 from modelhub.merge.planning.plan import Plan, plan
 from modelhub.merge.recipes.finding import Carrier
@@ -91,6 +92,20 @@ def share_unlike(found: torch.Tensor, wanted: np.ndarray) -> float:
 
 
 # -- numbers -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_changes_is_asked_once_not_for_every_tensor(baking: Baking, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    found = Stack.changed.fget
+    assert found is not None
+
+    def counted(stack: Stack) -> set[str]:
+        asked.append(1)
+        return set(found(stack))
+
+    monkeypatch.setattr(Stack, "changed", property(counted))
+    assert baking.plan(bake_recipe("a", [("l", 0.8)])).report.baked
+    assert len(asked) == 1, "it goes through all chains: asked for every tensor, planning takes their number squared"
 
 
 def test_loras_are_added_to_the_merge_before_it_is_rounded(baking: Baking) -> None:
