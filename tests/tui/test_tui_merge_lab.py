@@ -329,4 +329,7 @@ async def test_the_help_of_the_lab_tells_the_keys_of_its_fields(tiny, app, until
     async with (it := app(tiny)).run_test(size=SIZE) as pilot:
         await lab(pilot, until, BASE, PASTEL)
         await pilot.press("question_mark")
-        await until(pilot, lambda: "Empty a slot." in text(it) and "Write the recipe of the merge" in text(it))
+        await until(
+            pilot,
+            lambda: "Empty a slot, or take a LoRA out." in text(it) and "Write the recipe of the merge" in text(it),
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -16,6 +15,13 @@ from modelhub.text import brief
 
 MAX_KEYS = 1000
 MAX_PATTERN = 1000
+#: Larger numbers than these make infinite in fp32 whatever they are multiplied with.
+_MOST = 1e30
+
+
+def is_computable(value: float) -> bool:
+    """Whether a number is finite, and not so large that fp32 cannot hold what comes of it."""
+    return abs(value) <= _MOST
 
 
 class Draft:
@@ -38,13 +44,9 @@ class Draft:
         if isinstance(value, bool) or not isinstance(value, int | float):
             shown = f"'{brief(value)}'" if isinstance(value, str) else f"a {type(value).__name__}"
             raise self.wrong(f"{what} is {shown}, and not a number.", "Write a number such as 0.3.")
-        try:
-            found = float(value)
-        except OverflowError:
-            found = math.inf
-        if not math.isfinite(found):
-            raise self.wrong(f"{what} is not a finite number.", "Write a number such as 0.3.")
-        return found
+        if not is_computable(value):
+            raise self.wrong(f"{what} is not a finite number, or too large to compute with.", "Write one such as 0.3.")
+        return float(value)
 
     def base(self, value: float) -> None:
         """The number for all that nothing else is said of."""

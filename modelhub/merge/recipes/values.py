@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from difflib import get_close_matches
 from typing import Any
 
+from modelhub.catalog.weighing.draft import is_computable
 from modelhub.catalog.weighing.weight import Weight
 from modelhub.catalog.weighing.weights import parse_weight
 from modelhub.errors import BadRecipeError
@@ -77,13 +77,8 @@ def _list(value: Any, many: int, where: str) -> tuple[float, ...]:
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a finite number that a float can hold."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
+    """Whether it is a number that can be computed with."""
+    return not isinstance(value, bool) and isinstance(value, int | float) and is_computable(value)
 
 
 def _wrong(where: str, wanted: str, value: Any, hint: str) -> BadRecipeError:

@@ -95,6 +95,7 @@ def test_any_text_is_a_weight_or_an_error(text):
         ("nan", "'nan' is no block", ""),
         ("inf", "'inf' is no block", ""),
         ("1e999", "not a finite number", ""),
+        ("1e99", "too large to compute with", ""),
         ("٣", "is no block", ""),
         ("1_0", "is no block", ""),
         ("IN00=", "'' is not a number", ""),

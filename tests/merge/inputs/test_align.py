@@ -229,7 +229,7 @@ def refiner() -> State:
 
 
 REFUSED: dict[str, tuple[Callable[[], State], str, str]] = {
-    "lora": (lora, r"B \(b\) is of kind lora", "beside any model"),
+    "lora": (lora, r"B \(b\) is of kind lora", "lora bake"),
     "embedding": (lambda: {"emb_params": torch.ones(4, 768)}, "of kind embedding", "beside any model"),
     "refiner": (refiner, "is sd1 and B .* is sdxl-refiner", "arch:sd1"),
     "strange": (lambda: {"what.is.this": torch.ones(3, 3)}, "no known architecture", "identify"),
