@@ -123,12 +123,12 @@ def _bomb(value: str) -> str:
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_at_once(write, text: str | bytes, says: str):
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(FileError, match=r".") as caught:
         extra_folders(write(text))
     assert says in caught.value.message
     assert caught.value.hint
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_no_tag_is_obeyed(write, tmp_path: Path):
