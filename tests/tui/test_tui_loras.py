@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from merge_lab_steps import idle, lab
 from safetensors.numpy import load_file, save_file
 from textual.widgets import Input, Select
 
@@ -19,26 +20,10 @@ from modelhub.tui.screens.pick import PickDialog
 from modelhub.tui.widgets.asset_list import AssetList
 from modelhub.tui.widgets.lora_rows import AddLora, LoraRows, Strength
 from modelhub.tui.widgets.slider import Slider
-from modelhub.tui.widgets.status import StatusLine
 
 SIZE = (120, 40)
 BASE, PASTEL = "tiny-shapes-base.safetensors", "tiny-shapes-pastel-unet.safetensors"
 FRAMED = "tiny-shapes-framed-lora.safetensors"
-
-
-async def lab(pilot, until, *names):
-    """Mark assets by name, in that order, and open the lab."""
-    assets = pilot.app.screen.query_one(AssetList)
-    await until(pilot, lambda: assets.count == 4)
-    by_name = {assets._pages.get(row).name: assets.ids[row] for row in range(4)}
-    assets.marks = {by_name[name]: None for name in names}
-    await pilot.press("m")
-    await until(pilot, lambda: isinstance(pilot.app.screen, MergeLab) and pilot.app.screen.query(Slider))
-    return pilot.app.screen
-
-
-def idle(screen):
-    return screen.query_one(StatusLine).event is None
 
 
 def shown_frames(screen):

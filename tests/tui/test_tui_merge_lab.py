@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from merge_lab_steps import idle, lab
 from textual.widgets import Input, Select
 
 from modelhub.catalog.store import Catalog
@@ -15,29 +16,12 @@ from modelhub.organize import words
 from modelhub.tui import kitchen
 from modelhub.tui.screens.browse import BrowseScreen
 from modelhub.tui.screens.dialogs import AskDialog, ErrorDialog
-from modelhub.tui.screens.merge_lab import MergeLab
 from modelhub.tui.screens.pick import PickDialog
 from modelhub.tui.widgets.asset_list import AssetList
 from modelhub.tui.widgets.slider import Slider
-from modelhub.tui.widgets.status import StatusLine
 
 SIZE = (120, 40)
 BASE, PASTEL = "tiny-shapes-base.safetensors", "tiny-shapes-pastel-unet.safetensors"
-
-
-async def lab(pilot, until, *names):
-    """Mark models by name, in that order, and open the lab."""
-    assets = pilot.app.screen.query_one(AssetList)
-    await until(pilot, lambda: assets.count == 4)
-    by_name = {assets._pages.get(row).name: assets.ids[row] for row in range(4)}
-    assets.marks = {by_name[name]: None for name in names}
-    await pilot.press("m")
-    await until(pilot, lambda: isinstance(pilot.app.screen, MergeLab) and pilot.app.screen.query(Slider))
-    return pilot.app.screen
-
-
-def idle(screen):
-    return screen.query_one(StatusLine).event is None
 
 
 async def rendered(pilot, until, screen):

@@ -47,12 +47,12 @@ def _minus(
     is_double = any(source.info(name).dtype == "F64" for source, name in names)
     rows, columns = shape[0], prod(shape[1:])
     found = torch.empty((rows, columns), dtype=torch.float64 if is_double else torch.float32)
-    _fill(tuned, ours, found.T if our_turn else found, add=False)
-    _fill(base, theirs, found.T if their_turn else found, add=True)
+    _fill(tuned, ours, found.T if our_turn else found, take=False)
+    _fill(base, theirs, found.T if their_turn else found, take=True)
     return found
 
 
-def _fill(source: TensorSource, stretches: Sequence[Stretch], out: torch.Tensor, *, add: bool) -> None:
+def _fill(source: TensorSource, stretches: Sequence[Stretch], out: torch.Tensor, *, take: bool) -> None:
     """Put rows of tensors into `out`, or take them from what is there."""
     at = 0
     for one in stretches:
@@ -61,7 +61,7 @@ def _fill(source: TensorSource, stretches: Sequence[Stretch], out: torch.Tensor,
             high = min(low + step, one.count)
             rows = source.rows(one.tensor, one.start + low, one.start + high).reshape(high - low, -1)
             goal = out[at + low : at + high]
-            if add:
+            if take:
                 goal.sub_(rows.to(out.dtype))
             else:
                 goal.copy_(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import isqrt
 
+from modelhub.catalog.adapter_shapes import is_kernel
 from modelhub.catalog.adapters import Adapter, Module
 from modelhub.catalog.bases import find_base, targets
 
@@ -16,6 +17,7 @@ def kernel_of(adapter: Adapter, module: Module) -> tuple[int, ...] | None:
         return None
     if target.rank != 4:
         return ()
-    times, rest = divmod(in_size, target.in_size)
-    side = isqrt(times)
-    return (side, side) if not rest and side * side == times else None
+    if not is_kernel(in_size, target.in_size):
+        return None
+    side = isqrt(in_size // target.in_size)
+    return side, side
