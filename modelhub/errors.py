@@ -128,6 +128,64 @@ class ProviderError(ModelhubError):
     code, exit_code = "provider", 5
 
 
+class LoginNeededError(ProviderError):
+    """A provider wants to know who asks, or does not know the token it was shown."""
+
+    code = "login-needed"
+
+
+class TokenScopeError(ProviderError):
+    """A token that is known, and may not do this."""
+
+    code = "token-scope"
+
+
+class GatedError(ProviderError):
+    """A model whose terms have to be accepted on its page first."""
+
+    code = "gated"
+
+
+class DownloadsDisabledError(ProviderError):
+    """A model that its creator lets nobody download."""
+
+    code = "downloads-disabled"
+
+
+class EarlyAccessError(ProviderError):
+    """A model that has to be paid for until some day."""
+
+    code = "early-access"
+
+
+class ArchivedError(ProviderError):
+    """A model whose files were taken away."""
+
+    code = "archived"
+
+
+class RateLimitedError(ProviderError):
+    """A provider that wants to be asked less often; `wait` is how many seconds it said, if it did."""
+
+    code = "rate-limited"
+
+    def __init__(self, message: str, hint: str = "", wait: float | None = None) -> None:
+        super().__init__(message, hint)
+        self.wait = wait
+
+
+class UnreachableError(ProviderError):
+    """A server that did not answer, broke off again and again, or had trouble of its own."""
+
+    code = "unreachable"
+
+
+class WrongBytesError(FileError):
+    """What a server sent is not the file that was promised."""
+
+    code = "wrong-bytes"
+
+
 class CancelledError(ModelhubError):
     """The user stopped the job."""
 

@@ -30,7 +30,11 @@ class Settings(NamedTuple):
 
     `hash`: none, fast (SHA256 and BLAKE3) or full, done by `scan`. `threads`: workers of hashing and merging, 0 = as
     many as the machine has, four at most. `device`: auto, cpu, cuda, mps. `theme`: a Textual theme. `preview_steps`,
-    `preview_prompt`: what the merge lab starts with.
+    `preview_prompt`: what the merge lab starts with. `download_folder`: where models go that `get` brings; "" for the
+    first folder that is scanned. `download_path`: folders below that of the kind, such as "{architecture}/{creator}";
+    "" for where the user keeps others of that kind and architecture. `download_jobs`: files at once.
+    `download_sidecars`: what to write beside them, e.g. "civitai-info a1111". `download_previews`: pictures to keep of
+    them: safe, all or none.
     """
 
     hash: str = "none"
@@ -39,6 +43,11 @@ class Settings(NamedTuple):
     theme: str = "modelhub"
     preview_steps: int = 10
     preview_prompt: str = ""
+    download_folder: str = ""
+    download_path: str = ""
+    download_jobs: int = 2
+    download_sidecars: str = ""
+    download_previews: str = "safe"
 
     @property
     def workers(self) -> int:
@@ -46,7 +55,11 @@ class Settings(NamedTuple):
         return self.threads or min(4, os.cpu_count() or 1)
 
 
-_CHOICES = {"hash": ("none", "fast", "full"), "device": ("auto", "cpu", "cuda", "mps")}
+_CHOICES = {
+    "hash": ("none", "fast", "full"),
+    "device": ("auto", "cpu", "cuda", "mps"),
+    "download_previews": ("safe", "all", "none"),
+}
 
 
 def load_settings(folder: Path | None = None) -> Settings:

@@ -1,4 +1,4 @@
-"""Benchmarks, each a ratio to something run beside it in turn: a merge to `cp`, a scan to `find`, hashes to `sha256sum`."""
+"""Benchmarks, each a ratio to something run beside it in turn: a merge to `cp`, a scan to `find`, hashes to `sha256sum`, a download to `curl`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bench_catalog import bench_identify, bench_ls, bench_scan
 from bench_convert import bench_convert, bench_inspect, bench_prune
+from bench_fetch import bench_fetch
 from bench_lora import bench_lora
 from bench_lora_bake import bench_lora_bake
 from bench_lora_check import bench_lora_check
@@ -82,6 +83,9 @@ def main() -> None:
     hashing = which.add_parser("hash", help=bench_hash.__doc__)
     hashing.add_argument("--gigabytes", type=float, default=4.0, help="how large the file is")
     hashing.set_defaults(run=bench_hash)
+    fetching = which.add_parser("fetch", help=bench_fetch.__doc__)
+    fetching.add_argument("--gigabytes", type=float, default=2.0, help="how large the file is")
+    fetching.set_defaults(run=bench_fetch)
     matrix = which.add_parser("lora-check", help=bench_lora_check.__doc__)
     matrix.add_argument("--loras", type=int, default=3_000)
     matrix.add_argument("--models", type=int, default=300)

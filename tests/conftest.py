@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import settings
+from world.fixture import world as world
 
 # a busy machine is slow, not wrong
 settings.register_profile("modelhub", deadline=None)

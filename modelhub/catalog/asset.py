@@ -27,6 +27,8 @@ class Asset:
 
     `kind`, `architecture` and `variant` are what the user `said`, else what was `found` in the bytes. `links` are
     further paths of the same content, `sidecar` what the files beside it say, `verified` when its bytes last matched.
+    `provided` is what a provider says of the content ("provider", "at": when it was asked, "not_found": it does not
+    know it); it fills what neither the file nor a sidecar tells. `never_look_up`: no provider is asked.
     """
 
     id: int
@@ -65,6 +67,8 @@ class Asset:
     said: dict[str, str] = field(default_factory=dict)
     sidecar: dict[str, Any] = field(default_factory=dict)
     links: list[str] = field(default_factory=list)
+    provided: dict[str, Any] = field(default_factory=dict)
+    never_look_up: bool = False
 
     @property
     def name(self) -> str:
@@ -78,9 +82,10 @@ class Asset:
 
     @property
     def preview(self) -> Path | None:
-        """The picture beside the model that sidecars name."""
+        """The picture beside the model that sidecars name, else the one that was kept of what a provider showed."""
         name = self.sidecar.get("preview")
-        return self.path.parent / name if name else None
+        kept = self.provided.get("preview")
+        return self.path.parent / name if name else Path(kept) if kept else None
 
     @property
     def sha256(self) -> str | None:
@@ -110,7 +115,7 @@ class Asset:
 _JSON_FIELDS = (
     "kind", "architecture", "variant", "format", "layout", "prediction", "dtypes", "parameters", "components",
     "adapter", "tags", "notes", "trigger_words", "source", "confidence", "evidence", "conflicts", "facts",
-    "fingerprint", "title", "problem", "missing", "found", "sidecar", "links", "verified",
+    "fingerprint", "title", "problem", "missing", "found", "sidecar", "links", "verified", "provided", "never_look_up",
 )  # fmt: skip
 _IDENTITY_JSON = ("dtypes", "components", "adapter", "trigger_words", "evidence", "conflicts", "facts")
 _JSON_COLUMNS = (*_IDENTITY_JSON, "found", "said", "sidecar")
@@ -125,6 +130,11 @@ def from_row(row: sqlite3.Row) -> Asset:
     """An asset from a row of `SELECT`."""
     plain: dict[str, Any] = {name: row[name] for name in _PLAIN_COLUMNS}
     parsed: dict[str, Any] = {name: json.loads(row[name]) if row[name] else None for name in _JSON_COLUMNS}
+    never = row["never_look_up"] > 0 if row["never_look_up"] else bool(parsed["sidecar"].get("never_look_up"))
+    if row["provided_list"]:
+        from modelhub.catalog.provided import filled  # not needed by most
+
+        plain, parsed = filled(plain, parsed, json.loads(row["provided_list"]))
     return Asset(
         path=Path(row["path"]),
         stat=FileStat(row["device"], row["inode"], row["size"], row["modified"]),
@@ -132,6 +142,7 @@ def from_row(row: sqlite3.Row) -> Asset:
         tags=sorted(json.loads(row["tag_list"])),
         links=sorted(json.loads(row["link_list"])),
         missing=bool(row["missing"]),
+        never_look_up=never,
         **plain,
         **parsed,
     )

@@ -10,7 +10,14 @@ HASH_NAMES = ("sha256", "blake3", "crc32", "autov1", "autov2", "autov3")
 #: What a query selects so that `from_row` can read it.
 SELECT = (
     "SELECT assets.*, (SELECT json_group_array(tag) FROM tags WHERE asset_id = assets.id) AS tag_list, "
-    "(SELECT json_group_array(path) FROM links WHERE asset_id = assets.id) AS link_list FROM assets"
+    "(SELECT json_group_array(path) FROM links WHERE asset_id = assets.id) AS link_list, "
+    "(SELECT '[' || group_concat('[\"' || provider || '\",' || at || ',' || found || ',' || facts || ']') || ']' "
+    "FROM lookups WHERE lookups.sha256 = assets.sha256) AS provided_list FROM assets"
+)
+
+#: Whether providers must not be asked for an asset: the user's word, else that of the files beside it.
+NEVER_LOOK_UP = (
+    "(CASE never_look_up WHEN 0 THEN coalesce(json_extract(sidecar, '$.never_look_up'), 0) ELSE never_look_up > 0 END)"
 )
 
 #: What the user may say of a file against its bytes.

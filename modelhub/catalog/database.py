@@ -101,6 +101,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     """
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = NORMAL")
+    connection.create_function("declared_lineage", 1, _declared_lineage, deterministic=True)
     scripts = sorted(data_path("migrations").glob("*.sql"))
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > len(scripts):
@@ -110,6 +111,13 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         )
     if version < len(scripts):
         _migrate(connection, scripts)
+
+
+def _declared_lineage(base_model: str | None) -> str | None:
+    """For SQL: the lineage that the name of a base model stands for."""
+    from modelhub.catalog.declared import declared_lineage
+
+    return declared_lineage(base_model) if isinstance(base_model, str) else None
 
 
 def _migrate(connection: sqlite3.Connection, scripts: list[Path]) -> None:

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterable
 
-from modelhub.catalog.columns import Condition, escape_like
+from modelhub.catalog.columns import NEVER_LOOK_UP, Condition, escape_like
 from modelhub.catalog.kinds import KINDS
 
 _UNITS = {
@@ -116,9 +116,58 @@ def _midnight(day: str) -> float:
         raise ValueError(f"{day} is not a day of the calendar") from None
 
 
-def _json(column: str, key: str) -> Callable[[str], Condition]:
-    """A value inside a JSON column; `*` stands for anything, `none` for no value."""
-    return _exact(f"json_extract({column}, '$.{key}')")
+def _of_provider(column: str) -> str:
+    """The SQL of what the first provider that says anything in `column` says."""
+    where = f"lookups.sha256 = assets.sha256 AND lookups.{column} IS NOT NULL"
+    return f"(SELECT lookups.{column} FROM lookups WHERE {where} ORDER BY provider LIMIT 1)"  # noqa: S608
+
+
+def _declared(key: str) -> Callable[[str], Condition]:
+    """A value that a sidecar tells, else a provider; `*` stands for anything, `none` for no value."""
+    return _exact(f"coalesce(json_extract(sidecar, '$.{key}'), {_of_provider(key)})")
+
+
+def _lineage(value: str) -> Condition:
+    """The lineage that the file or a sidecar tells, else that of the base model that a provider names."""
+    own, silent = (f"json_extract(assets.facts, '$.{key}')" for key in ("lineage", "declared_base"))
+    theirs = f"CASE WHEN {silent} IS NULL THEN declared_lineage({_of_provider('base_model')}) END"
+    return _exact(f"coalesce({own}, {theirs})")(value)
+
+
+def _trigger(value: str) -> Condition:
+    """Contained anywhere in the words that the file or a sidecar tells; where none does, in those of providers."""
+    own, like = _part("trigger_words")(value), f"%{_like(value)}%"
+    said = "json_extract(facts, '$.trigger_words') LIKE ? ESCAPE '\\'"
+    theirs = f"trigger_words = '[]' AND {_DIGEST} IN (SELECT sha256 FROM lookups WHERE {said})"  # noqa: S608
+    return Condition(f"({own.sql}) OR ({theirs})", (*own.parameters, like))
+
+
+#: Comparable also where there is none.
+_DIGEST = "coalesce(sha256, '')"
+_HAS_ANSWER = f"{_DIGEST} IN (SELECT sha256 FROM lookups)"  # noqa: S608
+_IS_KNOWN = f"{_DIGEST} IN (SELECT sha256 FROM lookups WHERE found)"  # noqa: S608
+#: What may be asked about looking up, and the SQL that says so.
+_LOOKED_UP = {
+    "never": NEVER_LOOK_UP,
+    "known": _IS_KNOWN,
+    "unknown": f"{_HAS_ANSWER} AND NOT {_IS_KNOWN}",
+    "none": f"NOT {_HAS_ANSWER}",
+}
+
+
+def _looked_up(value: str) -> Condition:
+    """never: nobody is asked; known or unknown: what a provider answered; none: nobody was asked yet."""
+    if value.lower() not in _LOOKED_UP:
+        raise ValueError(f"this must be one of {', '.join(_LOOKED_UP)}")
+    return Condition(_LOOKED_UP[value.lower()], ())
+
+
+def _provider(value: str) -> Condition:
+    """A provider that knows the content; `none` for no one."""
+    if value.lower() == "none":
+        return Condition(f"NOT {_IS_KNOWN}", ())
+    known = "SELECT sha256 FROM lookups WHERE found AND provider LIKE ? ESCAPE '\\'"
+    return Condition(f"{_DIGEST} IN ({known})", (_like(value),))
 
 
 def _tag(value: str) -> Condition:
@@ -178,16 +227,18 @@ FIELDS: dict[str, Callable[[str], Condition]] = {
     "prediction": _exact("prediction"),
     "confidence": _exact("confidence"),
     "dtype": _dtype,
-    "lineage": _json("facts", "lineage"),
-    "base": _json("sidecar", "base_model"),
-    "creator": _json("sidecar", "creator"),
+    "lineage": _lineage,
+    "base": _declared("base_model"),
+    "creator": _declared("creator"),
+    "provider": _provider,
+    "lookup": _looked_up,
     "algorithm": _part("json_extract(adapter, '$.algorithm')"),
     "quantisation": _part("json_extract(facts, '$.quantisation')"),
     "tag": _tag,
     "name": _part("name"),
     "path": _part("path"),
     "notes": _part("notes"),
-    "trigger": _part("trigger_words"),
+    "trigger": _trigger,
     "hash": _hash,
     "size": _number("size", _UNITS),
     "params": _number("coalesce(parameters, 0)", {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}),

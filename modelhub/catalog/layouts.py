@@ -89,6 +89,12 @@ def recognise(path: str | Path) -> Layout | None:
     return next((one for one in above if one is not None and one.kind_of(start / "file") is not None), None)
 
 
+def laid_out_as(tool: str, models: Path) -> Layout:
+    """The layout of a tool by its id, with `models` as its folder of models, whatever lies there."""
+    row = next(row for row in _rows() if row["id"] == tool)
+    return _layout(row, models, models)
+
+
 def extra_keys() -> dict[str, str]:
     """Names of ComfyUI's extra_model_paths.yaml, its folders' and older ones, to the kind of file that lies there."""
     comfy = next(row for row in _rows() if row["id"] == "comfyui")

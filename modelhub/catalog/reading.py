@@ -158,6 +158,11 @@ class CatalogReader(CatalogFile):
         lacks = _UNHASHED + (" OR crc32 IS NULL" if full else "")
         return list(_assets(self.rows(f"{SELECT} WHERE {_HERE} AND {_READABLE} AND ({lacks}) ORDER BY size")))
 
+    def unhashed_of_size(self, size: int) -> list[Asset]:
+        """The readable assets of so many bytes whose SHA256 nobody knows."""
+        where = f"{_HERE} AND {_READABLE} AND sha256 IS NULL AND size = ?"
+        return list(_assets(self.rows(f"{SELECT} WHERE {where} ORDER BY path", [size])))
+
     def count_unhashed(self) -> int:
         """How many readable assets lack SHA256 or BLAKE3."""
         sql = f"SELECT count(*) FROM assets WHERE {_HERE} AND {_READABLE} AND ({_UNHASHED})"  # noqa: S608

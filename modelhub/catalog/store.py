@@ -61,6 +61,11 @@ class Catalog(CatalogReader):
                 kept = {name: word for name, word in {**_parsed(row["said"]), **words}.items() if word}
                 self._update(number, {**effective(_parsed(row["found"]), kept), "said": _written(kept)})
 
+    def never_look_up(self, ids: Iterable[int], never: bool = True) -> None:
+        """No provider is asked for these assets any more, or they are again, whatever sidecars say."""
+        with self.atomic():
+            self.each("UPDATE assets SET never_look_up = ? WHERE id = ?", [(1 if never else -1, i) for i in ids])
+
     # -- what a scan says ------------------------------------------------------------------------------------------
 
     def add_root(self, path: Path) -> None:
@@ -132,7 +137,10 @@ class Catalog(CatalogReader):
             self.rows("UPDATE links SET asset_id = ? WHERE asset_id = ?", [number, other])
             self.remove([other])
             rating = max(one["rating"], two["rating"])
-            self._update(number, {"rating": rating, "notes": notes, "said": _written(said), **says})
+            wishes = {one["never_look_up"], two["never_look_up"]}
+            never = 1 if 1 in wishes else min(wishes)
+            words = {"rating": rating, "notes": notes, "said": _written(said), "never_look_up": never}
+            self._update(number, {**words, **says})
 
     def set_links(self, links: Mapping[str, int], gone: Iterable[str] = ()) -> None:
         """Paths that are links to the contents of assets, and paths that no longer are."""
@@ -228,7 +236,7 @@ _NEXT = f"SELECT {_HIGHEST} + 1"
 _KEEP_HIGHEST = f"INSERT OR REPLACE INTO numbers VALUES ('asset', {_HIGHEST})"  # noqa: S608
 #: What an asset keeps when its content is found again in another file.
 _OLD_ONES = {"id", "added", "rating", "notes", "said", "kind", "architecture", "variant", "verified", "trashed"}
-_OLD_ONES |= {*HASH_NAMES}
+_OLD_ONES |= {*HASH_NAMES, "never_look_up"}
 _OPTIONAL = ("problem", "problem_code", "title", "recipe", "source", "parents")
 
 

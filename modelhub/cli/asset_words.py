@@ -59,6 +59,7 @@ def _one_line_each(asset: Asset) -> list[Pair]:
         ("rating", "★" * asset.rating),
         ("source", asset.source or ""),
         *sidecar_facts(asset.sidecar),
+        *provided_facts(asset),
         ("confidence", asset.confidence),
         *((name, value or "") for name, value in asset.hashes.items()),
         ("verified", time.strftime("%Y-%m-%d %H:%M", time.localtime(asset.verified)) if asset.verified else ""),
@@ -74,6 +75,7 @@ def override_words(asset: Asset) -> str:
     )
 
 
+PROVIDER_TITLES = {"civitai": "Civitai", "huggingface": "Hugging Face"}
 #: What to show of a sidecar, and as what.
 _SIDECAR = {
     "version": "version", "base_model": "declared base", "creator": "creator", "licence": "licence",
@@ -84,8 +86,35 @@ _SIDECAR = {
 
 def sidecar_facts(sidecar: Mapping[str, Any]) -> Iterator[Pair]:
     """What the files beside a model say of it."""
+    return ((shown, _value(sidecar[name])) for name, shown in _SIDECAR.items() if name in sidecar)
+
+
+def provided_facts(asset: Asset) -> Iterator[Pair]:
+    """What a provider says of the content, where no file beside it says anything else."""
+    said = asset.provided
+    if asset.never_look_up:
+        yield "looked up", "never"
+    if said:
+        yield "provider", provider_words(said)
     for name, shown in _SIDECAR.items():
-        if name in sidecar:
-            value = sidecar[name]
-            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            yield shown, shorten(text.replace("\n", " "), 300)
+        if name in said and name not in asset.sidecar:
+            yield shown.replace("sidecar", "provider"), _value(said[name])
+
+
+def provider_words(said: Mapping[str, Any]) -> str:
+    """Which provider was asked and when, and how it knows the content."""
+    title = PROVIDER_TITLES.get(said.get("provider", ""), "the web")
+    day = time.strftime("%Y-%m-%d", time.localtime(said.get("at", 0)))
+    if said.get("not_found"):
+        return f"{title} does not know it (asked {day})"
+    words = [f"{title}, asked {day}"]
+    if said.get("matched_by") == "autov3":
+        words.append("known by its weights, only the header differs")
+    if gone := said.get("gone"):
+        words.append(f"gone from there since {time.strftime('%Y-%m-%d', time.localtime(gone))}")
+    return "; ".join(words)
+
+
+def _value(value: Any) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return shorten(text.replace("\n", " "), 300)

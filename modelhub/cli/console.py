@@ -21,11 +21,12 @@ from modelhub.cli.table import wrapped
 from modelhub.cli.words import in_order
 from modelhub.errors import CancelledError, FileError, ModelhubError, UsageError
 
-_DESCRIPTION = "Know, merge and preview the models of Stable Diffusion and Flux. Without a command: the TUI."
+_DESCRIPTION = "Fetch, know, merge and preview the models of Stable Diffusion and Flux. Without a command: the TUI."
 _EPILOG = """\
 examples:
   modelhub                                    open the TUI
   modelhub scan ~/models                      index a folder
+  modelhub get civitai.com/models/4384        download, verify, file
   modelhub ls kind:checkpoint arch:sdxl       search
   modelhub inspect old.ckpt                   look inside, run nothing
   modelhub convert old.ckpt                   write it as safetensors
@@ -104,6 +105,11 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     "explain_command": ("explain",),
     "lora_commands": ("lora",),
     "preview_command": ("preview",),
+    "get_command": ("get",),
+    "queue_command": ("queue",),
+    "find_command": ("find",),
+    "sync_commands": ("sync", "updates"),
+    "login_commands": ("login", "logout"),
     "demo_command": ("demo",),
 }
 #: Of these, a call imports the verb that it needs.

@@ -79,6 +79,11 @@ def read_gguf_header(path: str | Path) -> Header:
         return file.header
 
 
+def header_of(file: Handle) -> Header:
+    """The header of a GGUF file that is open, or far away: only its `fill` is used. Raises what GgufFile raises."""
+    return _read(Cursor(file))[0]
+
+
 class _Said(NamedTuple):
     """What the key-value pairs say: texts by key, the shapes of flattened tensors by name, and what was left out."""
 

@@ -97,6 +97,29 @@ def load_thumbnail(path: str | Path, side: int) -> npt.NDArray[np.uint8]:
         return np.array(small, dtype=np.uint8)
 
 
+def save_thumbnail(path: str | Path, goal: str | Path, side: int, *, force: bool = False) -> Path:
+    """Save a picture as JPEG, of a GIF or another that moves the first frame, made smaller if a side is above `side`.
+
+    Nothing but its pixels is taken over: no metadata, nothing behind its end. Raises FileExistsAlreadyError without
+    `force`, and as `read_parameters` does.
+    """
+    packed = io.BytesIO()
+    with _opened(path, (*_FORMATS, "GIF")) as image:
+        image.draft("RGB", (side, side))
+        _check_size(image, str(path), _MAX_THUMBNAIL)
+        small = image if image.mode == "RGB" else image.convert("RGB")
+        small.thumbnail((side, side))
+        small.info.clear()  # comments, EXIF and XMP would be written
+        small.save(packed, "JPEG", quality=88)
+    try:
+        check_place(Path(goal), force=force)
+    except OSError as error:
+        raise file_error(error, goal) from error
+    with replacing(Path(goal), force=force) as file:
+        write_all(file, packed.getbuffer())
+    return Path(goal)
+
+
 @contextmanager
 def _opened(path: str | Path, formats: tuple[str, ...] = _FORMATS) -> Iterator[Picture]:
     from PIL import Image, UnidentifiedImageError

@@ -17,10 +17,11 @@ class Syncing(Closing):
     """Syncs a file again and again on a thread of its own, each time after `STEP` more bytes.
 
     A disk reports an error once, to whoever syncs first: what this thread was told is raised by `wrote` or `finish`.
+    `keep`: what was written is wanted even if it was never finished.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self._since, self._ended = file, 0, False
+    def __init__(self, file: BinaryIO, *, keep: bool = False) -> None:
+        self._file, self._keep, self._since, self._ended = file, keep, 0, False
         self._due = threading.Event()
         self._thread: threading.Thread | None = None
         self._error: OSError | None = None
@@ -47,8 +48,9 @@ class Syncing(Closing):
     def close(self) -> None:
         """Stop, and unless it was finished, empty the file: a slow disk need not take what nobody wants any more."""
         if not self._ended:
-            with suppress(OSError):
-                os.ftruncate(self._file.fileno(), 0)
+            if not self._keep:
+                with suppress(OSError):
+                    os.ftruncate(self._file.fileno(), 0)
             with suppress(OSError):
                 self._stop()
 

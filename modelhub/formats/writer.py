@@ -151,10 +151,18 @@ def replacing(goal: Path, *, force: bool = False, job: Job = QUIET) -> Iterator[
                 yield file
                 os.fsync(file.fileno())
             job.check()
-            _rename(part, goal, force)
-            _sync_folder(goal.parent)
+            into_place(part, goal, force=force)
     except OSError as error:
         raise file_error(error, goal) from error
+
+
+def into_place(part: Path, goal: Path, *, force: bool = False) -> None:
+    """Give a synced file its final name, durably; `part` may still be another name of it afterwards.
+
+    Raises FileExistsAlreadyError for a file that is there, without `force`; OSError.
+    """
+    _rename(part, goal, force)
+    _sync_folder(goal.parent)
 
 
 def _rename(part: Path, goal: Path, force: bool) -> None:

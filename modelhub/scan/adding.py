@@ -20,12 +20,19 @@ from modelhub.scan.recording import record
 def add_file(catalog: Catalog, path: Path, hashes: Hashes | None = None) -> int:
     """Put one file into the catalog with what the files beside it say, as a scan does; returns its id.
 
-    `hashes` are those that are known already. Raises FileError.
+    `hashes` are those that are known already. Raises FileError; what is wrong with the file is in its row then.
     """
     path = Path(os.path.abspath(path))  # noqa: PTH100
     check_name(str(path))
     found = Found(str(path), *stat_of(path), 0, path.is_symlink(), path.is_dir())
-    number = record(catalog, found, know_beside(path), rules_version())
+    try:
+        learned = know_beside(path)
+    except FileError as error:
+        number = record(catalog, found, error, rules_version())
+        if hashes is not None and number is not None:
+            catalog.set_hashes(number, hashes)
+        raise
+    number = record(catalog, found, learned, rules_version())
     if number is None:
         raise VanishedError(f"{path} is gone.", "Something else moved or deleted it.")
     if hashes is not None:

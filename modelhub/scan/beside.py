@@ -7,11 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from modelhub.catalog.declared import declared_evidence, declared_facts
 from modelhub.catalog.identity import Evidence, Identity
-from modelhub.catalog.lineage import lineage, strongest
 from modelhub.errors import FileError
 from modelhub.formats.sidecars import SidecarFacts, read_sidecars, sidecars_in
-from modelhub.text import one_line
 
 #: Characters of descriptions and the like that a search looks through.
 _MAX_WORDS = 8_000
@@ -62,10 +61,8 @@ def _joined(identity: Identity, facts: SidecarFacts) -> Identity:
     words = tuple(dict.fromkeys((*facts.trigger_words, *identity.trigger_words)))
     evidence, found = list(identity.evidence), dict(identity.facts)
     if facts.base_model:
-        family = strongest(lineage({}, declared=facts.base_model))
-        found = {**({"lineage": family} if family else {}), **found, "declared_base": facts.base_model}
-        rule = f"lineage: {family}, declared" if family else "declared base"
-        evidence.append(Evidence(rule, facts.origin.get("base_model", ""), one_line(facts.base_model)))
+        found = {**declared_facts(facts.base_model), **found, "declared_base": facts.base_model}
+        evidence.append(declared_evidence(facts.base_model, facts.origin.get("base_model", "")))
     prediction = identity.prediction
     if prediction is None and facts.prediction:
         prediction = facts.prediction

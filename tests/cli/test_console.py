@@ -175,6 +175,8 @@ def test_every_error_class_has_its_exit_code(run: Run, monkeypatch: pytest.Monke
 
     found = {}
     for kind in classes(ModelhubError):
+        if kind.__module__ != ModelhubError.__module__:
+            continue  # one that a room keeps to itself, and explains before anybody hears of it
 
         def raising(*_: object, kind: type[ModelhubError] = kind) -> int:
             raise kind("Something is wrong.", "Mend it.")

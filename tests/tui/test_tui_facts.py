@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -117,3 +118,24 @@ def test_a_merge_of_very_many_models_stays_short():
     facts = list(_merge(f'[models]\n{many}\n[[steps]]\nmethod = "average"\ninputs = [{inputs}]'))
     assert len(facts) == 14
     assert facts[12].text == "and 38 more models"
+
+
+def test_what_a_provider_says_has_its_own_place(asset):
+    said = {
+        "provider": "civitai",
+        "at": 1_760_000_000.0,
+        "base_model": "Pony",
+        "creator": "a\x1b[31mb",
+        "description": "x" * 900,
+    }
+    found = told(replace(asset, provided=said, sidecar={"creator": "mine"}))["On Civitai"]
+    assert found["declared base"] == "Pony" and found["asked"].startswith("2025-10-")
+    assert "creator" not in found, "a file beside it says it already"
+    assert len(found["description"]) == 801
+    shown = told(replace(asset, provided={**said, "gone": 1_770_000_000.0, "matched_by": "autov3"}))["On Civitai"]
+    assert "\x1b" not in "".join(shown.values()) and "2026-02" in shown["gone"] and "weights" in shown["known by"]
+    assert (
+        "not known"
+        in told(replace(asset, provided={"provider": "civitai", "at": 5.0, "not_found": True}))["On Civitai"]["asked"]
+    )
+    assert told(replace(asset, never_look_up=True))["On the web"]["looked up"] == "never"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -69,6 +70,7 @@ def sections(asset: Asset) -> Iterator[Section]:
             labelled=False,
         ),
         Section("Beside it", tuple(_sidecar(asset.sidecar))),
+        Section(*_provided(asset)),
         Section("Merged from", tuple(_merge(asset.recipe or ""))),
         Section("Components", tuple(_components(asset))),
         Section("Evidence", tuple(_evidence(asset)), labelled=False),
@@ -166,6 +168,32 @@ def _sidecar(sidecar: dict[str, Any]) -> Iterator[Fact]:
         yield Fact("description", printable(text[:_DESCRIPTION] + "…" * (len(text) > _DESCRIPTION)))
     if files := dict.fromkeys((sidecar.get("origin") or {}).values()):
         yield Fact("from", one_line(", ".join(files)), "muted")
+
+
+def _provided(asset: Asset) -> tuple[str, tuple[Fact, ...]]:
+    """What a provider says that no file beside it does, below the provider's name."""
+    said = asset.provided
+    title = {"civitai": "On Civitai", "huggingface": "On Hugging Face"}.get(said.get("provider", ""), "On the web")
+    if not said:
+        return title, (Fact("looked up", "never", "muted"),) * asset.never_look_up
+    more = {name: value for name, value in said.items() if name not in asset.sidecar}
+    shown = _pairs({shown: more[name] for name, shown in _SIDECAR.items() if name in more})
+    text = printable(str(more.get("description") or "").strip())
+    about = (Fact("description", text[:_DESCRIPTION] + "…" * (len(text) > _DESCRIPTION)),) * bool(text)
+    return title, (*_asked(said), *shown, *about)
+
+
+def _asked(said: dict[str, Any]) -> Iterator[Fact]:
+    """When the provider was asked, and how it knows the file."""
+    if gone := said.get("gone"):
+        yield Fact("gone", f"not there any more since {_day(gone)}", "warn")
+    if said.get("matched_by") == "autov3":
+        yield Fact("known by", "its weights; only the header differs", "muted")
+    yield Fact("asked", _day(said.get("at", 0)) + (": it is not known" if said.get("not_found") else ""), "muted")
+
+
+def _day(at: float) -> str:
+    return time.strftime("%Y-%m-%d", time.localtime(at))
 
 
 def _pairs(table: dict[str, Any], *, leave: Iterable[str] = ()) -> Iterator[Fact]:

@@ -1,0 +1,88 @@
+"""Files of a version as Civitai's JSON lists them, made `RemoteFile`s; what is wrong in it is left out."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+from urllib.parse import urlencode
+
+from modelhub.catalog.base_models import role_of
+from modelhub.fetch.civitai.asking import Table, tables
+from modelhub.fetch.net import endpoints
+from modelhub.fetch.offer import RemoteFile
+from modelhub.formats.sidecars import values
+
+_FORMATS = {
+    "safetensor": "safetensors", "safetensors": "safetensors", "pickletensor": "pickle", "pickle": "pickle",
+    "gguf": "gguf", "diffusers": "diffusers", "onnx": "onnx", "core ml": "other", "other": "other",
+}  # fmt: skip
+_SUFFIXES = {
+    ".safetensors": "safetensors", ".sft": "safetensors", ".ckpt": "pickle", ".pt": "pickle", ".pth": "pickle",
+    ".bin": "pickle", ".gguf": "gguf", ".onnx": "onnx",
+}  # fmt: skip
+#: No file is larger; what says so is mistaken.
+_LARGEST = 2**50
+
+
+def files_of(version: Table) -> tuple[RemoteFile, ...]:
+    """The files of a version, in Civitai's order."""
+    number = values.identifier(version, "id")
+    return tuple(one for raw in tables(version.get("files")) if (one := file_of(raw, number)) is not None)
+
+
+def file_of(raw: Table, version: int | None) -> RemoteFile | None:
+    """One file; None for one without an address or a name."""
+    name = values.text(raw, "name")
+    url = _address(raw, version)
+    if name is None or url is None:
+        return None
+    size, exact = _size(raw.get("sizeKB"))
+    return RemoteFile(
+        name=name,
+        url=url,
+        path=name,
+        size=size,
+        exact=exact,
+        hashes=values.hashes(raw.get("hashes")),
+        role=role_of(values.text(raw, "type") or "Model"),
+        format=format_of(values.text(raw, "metadata", "format"), name),
+        precision=_lower(raw, "quantType") or _lower(raw, "fp"),
+        pruned={"pruned": True, "full": False}.get(_lower(raw, "size") or ""),
+        primary=raw.get("primary") is True,
+        id=values.identifier(raw, "id"),
+    )
+
+
+def format_of(word: str | None, name: str = "") -> str | None:
+    """Civitai's word for a format as ours; by the ending of the name where no word says it."""
+    found = _FORMATS.get((word or "").lower())
+    if found not in (None, "other"):
+        return found
+    lower = name.lower()
+    return next((form for suffix, form in _SUFFIXES.items() if lower.endswith(suffix)), found)
+
+
+def _address(raw: Table, version: int | None) -> str | None:
+    """The file's own address: with a token, the version's would lead to whichever file the account prefers."""
+    given = values.web_address(raw, "downloadUrl")
+    if given is None and version is not None:
+        told = {name: values.text(raw, "metadata", name) for name in ("format", "size", "fp", "quantType")}
+        wish = {"type": values.text(raw, "type"), **told}
+        query = urlencode({name: value for name, value in wish.items() if value})
+        given = f"{endpoints.civitai()}/api/download/models/{version}?{query}"
+    return endpoints.through_endpoint(given) if given else None
+
+
+def _size(kilobytes: Any) -> tuple[int | None, bool]:
+    """Bytes, and whether that is exact: rounded numbers of kilobytes are no whole number of bytes."""
+    if isinstance(kilobytes, bool) or not isinstance(kilobytes, (int, float)):
+        return None, False
+    if not 0 < kilobytes <= _LARGEST / 1024 or not math.isfinite(kilobytes):
+        return None, False
+    size = kilobytes * 1024
+    return round(size), float(size).is_integer()
+
+
+def _lower(raw: Table, key: str) -> str | None:
+    found = values.text(raw, "metadata", key)
+    return found.lower() if found else None

@@ -1,0 +1,185 @@
+"""Folders: a model of several files grows in a hidden folder beside its goal, and gets its name when it is whole.
+
+A file that came is under its own name in there, and only then: so a later try fetches the others only.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelhub.catalog.identify import identify
+from modelhub.catalog.store import Catalog
+from modelhub.errors import FileError, file_error
+from modelhub.fetch.arriving import Arrived, goal_of
+from modelhub.fetch.contents import Content, look, unsafe
+from modelhub.fetch.offer import RemoteFile
+from modelhub.fetch.order import Order
+from modelhub.fetch.safe_names import unused
+from modelhub.formats.hashes import Hashes, hash_file
+from modelhub.formats.opening import members, read_any_header
+from modelhub.formats.writer import into_place
+from modelhub.jobs import QUIET, Advance, Job
+
+if TYPE_CHECKING:
+    from modelhub.fetch.net.client import Net
+
+#: Gives a file of the order with the link that it has now.
+Again = Callable[[RemoteFile], RemoteFile]
+
+
+class Staging:
+    """The hidden folder in which one order grows; its name depends on the goal and the files, so that it is found."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        named = [(file.path, file.hashes.get("sha256") or file.url) for file in order.files]
+        key = hashlib.sha256(json.dumps([order.goal.name, named]).encode()).hexdigest()[:24]
+        self.folder = order.goal.with_name(f".get-{key}.folder")
+
+    def already(self) -> int:
+        """Bytes that are there."""
+        from modelhub.fetch.download import already
+
+        if not self.folder.is_dir():
+            return 0
+        return sum(
+            goal.stat().st_size if _is_whole(goal, file) else already(file, goal)
+            for file, goal in self._goals()
+            if goal.parent.is_dir()
+        )
+
+    def discard(self) -> None:
+        """Remove what is there. Raises FileError."""
+        try:
+            if self.folder.is_dir():
+                shutil.rmtree(self.folder)
+        except OSError as error:
+            raise file_error(error, self.folder) from error
+
+    def collect(self, net: Net, job: Job, advance: Advance, again: Again) -> Arrived | None:
+        """Fetch what is not there yet; what is refused of it, if anything is. Raises what `fetched` raises."""
+        from modelhub.fetch.download import fetched
+
+        for file, goal in self._goals():
+            if _is_whole(goal, file):
+                advance(goal.stat().st_size)
+                continue
+            renew = partial(again, file)
+            with fetched(file, goal, self._order.provider, net, job, advance, renew) as got:
+                content = look(got.part, goal.name)
+                bad = bool(content.dangers) and not self._order.keep_unsafe
+                kept = _put(got.part, self._unsafe(goal) if bad else goal, force=not bad)
+            if bad:
+                return Arrived(kept, got.size, got.hashes, refused=unsafe(file.path, kept, content))
+        return None
+
+    def place(self, catalog: Catalog, job: Job = QUIET) -> Arrived:
+        """Give the whole folder its name, by what it is. Raises FileError."""
+        order, sizes = self._order, sum(goal.stat().st_size for _, goal in self._goals())
+        content = _look_at_folder(self.folder, order)
+        hashes = self._hashes(job)
+        goal, notes = goal_of(catalog, order, content)
+        path, more = _placed(self.folder, goal, order)
+        return Arrived(path, sizes, hashes, (*content.notes, *notes, *more))
+
+    def _goals(self) -> Iterator[tuple[RemoteFile, Path]]:
+        return ((file, self.folder / file.path) for file in self._order.files)
+
+    def _unsafe(self, goal: Path) -> Path:
+        """Where a file goes that would run code: out of the folder, for no tool loads that name."""
+        return unused(self._order.goal.with_name(f"{self._order.goal.name}.{goal.name}.unsafe"))
+
+    def _hashes(self, job: Job) -> Hashes:
+        """The hash of the list of the hashes of all files with weights, as that of an asset of several files."""
+        try:
+            weights = members(self.folder)
+        except FileError:
+            return Hashes()
+        known = {goal: file.hashes.get("sha256") for file, goal in self._goals()}
+        lines = [
+            f"{known.get(path) or hash_file(path, 'fast', job).sha256}  {path.relative_to(self.folder).as_posix()}\n"
+            for path in sorted(weights, key=lambda path: path.relative_to(self.folder).as_posix())
+        ]
+        digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+        return Hashes(sha256=digest, autov2=digest[:10])
+
+
+def _is_whole(goal: Path, file: RemoteFile) -> bool:
+    """Whether the file came before; its bytes were verified then."""
+    try:
+        size = goal.lstat().st_size
+    except OSError:
+        return False
+    return goal.is_file() and (file.size in (None, size) or not file.exact)
+
+
+def _look_at_folder(folder: Path, order: Order) -> Content:
+    try:
+        form, header = read_any_header(folder)
+        return Content(form, identify(header, name=order.goal.name, form=form))
+    except FileError as error:
+        has_index = (folder / "model_index.json").is_file()
+        return Content("unknown", notes=(f"It cannot be read as a model: {error.message}",) if has_index else ())
+
+
+def _put(part: Path, goal: Path, *, force: bool) -> Path:
+    try:
+        into_place(part, goal, force=force)
+    except OSError as error:
+        raise file_error(error, goal) from error
+    return goal
+
+
+def _placed(staging: Path, goal: Path, order: Order) -> tuple[Path, tuple[str, ...]]:
+    """Where the folder is then; another is merged into only if the order says so."""
+    try:
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        if order.replace and goal == order.goal and goal.is_dir() and not goal.is_symlink():
+            _replace(staging, goal)
+            return goal, ()
+        if os.path.lexists(goal):
+            other = unused(goal)
+            staging.rename(other)
+            return other, (f"{goal} has come to exist, and is not replaced: this one is {other.name}.",)
+        staging.rename(goal)
+    except OSError as error:
+        if error.errno == errno.EXDEV and goal.parent != order.goal.parent:
+            path, notes = _placed(staging, order.goal.with_name(goal.name), order)
+            return path, (*notes, f"It belongs into {goal.parent}, which is on another disk.")
+        raise file_error(error, goal) from error
+    return goal, ()
+
+
+def _replace(staging: Path, goal: Path) -> None:
+    """Put the new folder in place of the old, whose files that are not in the new one are the user's own and stay."""
+    old = goal.with_name(f".{goal.name[:60]}.{secrets.token_hex(6)}.replaced")
+    goal.rename(old)
+    staging.rename(goal)
+    for path in list(_leaves(old)):
+        target = goal / path.relative_to(old)
+        with suppress(OSError):  # a file where a folder is now: it stays in the hidden folder
+            if not os.path.lexists(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.rename(target)
+                continue
+            path.unlink()
+    for folder, _, _ in os.walk(old, topdown=False):
+        with suppress(OSError):
+            Path(folder).rmdir()
+
+
+def _leaves(folder: Path) -> Iterator[Path]:
+    """Every file and link below a folder."""
+    for here, folders, files in os.walk(folder):
+        links = [name for name in folders if Path(here, name).is_symlink()]
+        yield from (Path(here, name) for name in (*files, *links))
