@@ -25,6 +25,10 @@ class ModelhubError(Exception):
     def __str__(self) -> str:
         return self.message
 
+    def as_dict(self) -> dict[str, str]:
+        """Plain values for JSON, as the command line's contract has them."""
+        return {"code": self.code, "message": self.message, "hint": self.hint}
+
 
 class UsageError(ModelhubError):
     """The words of the command do not fit together."""

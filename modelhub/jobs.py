@@ -22,9 +22,10 @@ from modelhub.errors import CancelledError
 class Event(NamedTuple):
     """What a job has to say at one moment.
 
-    `done` and `total` count `unit`s ("bytes", "files", "steps"; total None = not known). `level` is "progress" for the
-    moving bar, else "info" or "warning" with the sentence in `item`. `picture` is an image a live preview may show;
-    events are equal whatever their pictures, for arrays do not compare to one answer.
+    `done` and `total` count `unit`s ("bytes", "files", "steps"; total None = not known); `kept` of those done were
+    there before, so they say nothing about the speed. `level` is "progress" for the moving bar, else "info" or
+    "warning" with the sentence in `item`. `picture` is an image a live preview may show; events are equal whatever
+    their pictures, for arrays do not compare to one answer.
     """
 
     job: str
@@ -34,6 +35,7 @@ class Event(NamedTuple):
     unit: str = ""
     item: str = ""
     level: str = "progress"
+    kept: int = 0
     picture: Any = None
 
     def __eq__(self, other: object) -> bool:
@@ -50,9 +52,12 @@ Sink = Callable[[Event], None]
 
 
 class Advance(Protocol):
-    """What `Job.phase` yields: count `n` units further, name the item at hand, hand over a picture."""
+    """What `Job.phase` yields: count `n` units further, name the item at hand, hand over a picture.
 
-    def __call__(self, n: int = 1, item: str = "", picture: Any = None) -> None: ...
+    `kept` says that these units were there before, and cost next to nothing.
+    """
+
+    def __call__(self, n: int = 1, item: str = "", picture: Any = None, *, kept: bool = False) -> None: ...
 
 
 class Job:
@@ -109,16 +114,17 @@ class _Progress:
 
     def __init__(self, job: Job, phase: str, total: int | None, unit: str) -> None:
         self._job, self._phase, self._total, self._unit = job, phase, total, unit
-        self._done = 0
+        self._done = self._kept = 0
         self._item = ""
         self._last = 0.0
         self._lock = threading.Lock()
 
-    def __call__(self, n: int = 1, item: str = "", picture: Any = None) -> None:
+    def __call__(self, n: int = 1, item: str = "", picture: Any = None, *, kept: bool = False) -> None:
         if self._job.cancelled:
             self._job.check()
         with self._lock:
             self._done += n
+            self._kept += n if kept else 0
             self._item = item or self._item
             now = time.monotonic()
             due = picture is not None or now - self._last >= self._job._interval
@@ -130,7 +136,8 @@ class _Progress:
 
     def show(self, picture: Any = None) -> None:
         job = self._job
-        job._emit(Event(job.name, self._phase, self._done, self._total, self._unit, self._item, picture=picture))
+        amounts = (self._done, self._total, self._unit)
+        job._emit(Event(job.name, self._phase, *amounts, self._item, kept=self._kept, picture=picture))
 
 
 class _Quiet(Job):

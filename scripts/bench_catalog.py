@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import shutil
 import statistics
@@ -15,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench_tools import LAYOUTS, compare, layout, run, workplace
+from bench_tools import LAYOUTS, as_installed, compare, layout, run, workplace
 
 from modelhub.catalog.asset import FileStat
 from modelhub.catalog.identify import identify
@@ -108,7 +107,7 @@ def lay_out(library: Path, files: int) -> None:
 def bench_scan(args: argparse.Namespace) -> None:
     """Files with the headers of real models, scanned anew in three sizes, and again, against `find -printf`."""
     with workplace(args.folder) as work:
-        env = _as_installed(work)
+        env = as_installed(work)
         library = work / "library"
         scan = [sys.executable, "-m", "modelhub", "scan", str(library), "--hash", "none"]
         for files in (args.files // 4, args.files // 2, args.files):
@@ -126,19 +125,12 @@ def bench_scan(args: argparse.Namespace) -> None:
         print(f"of which an empty Python {nothing['two']:7.3f} s")
 
 
-def _as_installed(work: Path) -> dict[str, str]:
-    """The environment of a user: a catalog in `work`, and compiled modules that are kept from one start to the next."""
-    unusual = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
-    usual = {name: value for name, value in os.environ.items() if name not in unusual}
-    return {**usual, "PYTHONPYCACHEPREFIX": str(work / "compiled"), "MODELHUB_HOME": str(work / "home")}
-
-
 def bench_ls(args: argparse.Namespace) -> None:
     """`modelhub ls` over 50,000 assets: the time to its first output, against Python with a bare query of the same rows."""
     with workplace(args.folder) as work:
         home = work / "home"
         _fill(home, args.assets)
-        env = _as_installed(work)
+        env = as_installed(work)
         order = "ORDER BY name COLLATE NOCASE, path"
         query = f"SELECT id FROM assets WHERE trashed IS NULL {order}"
         code = f"import sqlite3; sqlite3.connect({str(home / 'catalog.db')!r}).execute({query!r}).fetchall(); print(1)"

@@ -7,6 +7,7 @@ import hashlib
 import os
 import shlex
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench_tools import Figures, compare, run, workplace, write_random
+from bench_tools import Figures, as_installed, run, workplace, write_random
 
 from modelhub.formats.header import Header
 
@@ -30,7 +31,10 @@ def bench_fetch(args: argparse.Namespace) -> None:
         path.parent.mkdir()
         write_random(path, Header.of([("w", "F16", (int(args.gigabytes * 1e9) // 2,))]), 0)
         with _served(path) as (url, env):
-            env["MODELHUB_HOME"] = str(work / "home")
+            os.environ.update(env)
+            env = as_installed(work)
+            run([sys.executable, "-m", "modelhub", "ls"], env)  # makes the catalog
+            (work / "home").rename(work / "empty")
             _compare(args.rounds, work, path, url, env)
 
 
@@ -52,25 +56,35 @@ def _served(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _compare(rounds: int, work: Path, path: Path, url: str, env: dict[str, str]) -> None:
-    os.environ.update(env)
     get = [sys.executable, "-m", "modelhub", "get", url, "--to", str(work / "models")]
     curl = ["curl", "-sS", "-o", str(work / "curled"), url]
     then = f"{shlex.join(curl)} && {{}} {shlex.quote(str(work / 'curled'))}"
-    rivals = {"curl": curl} | {f"curl, {tool}": ["sh", "-c", then.format(tool)] for tool in ("sync", "sha256sum")}
-    ours: dict[str, Callable[[], Figures]] = {
-        "modelhub get": lambda: _afresh(work, lambda: run(get, env)),
-        "download alone": lambda: _afresh(work, lambda: _alone(url, path.stat().st_size, work)),
+    rivals = {"curl": curl} | {f"curl && {tool}": ["sh", "-c", then.format(tool)] for tool in ("sync", "sha256sum")}
+    size = path.stat().st_size
+    ways: dict[str, Callable[[], Figures]] = {
+        "modelhub get": lambda: run(get, env),
+        "download alone": lambda: _alone(url, size, work),
+        **{name: lambda command=command: run(command, env) for name, command in rivals.items()},
     }
+    print(f"a file of {size / 1e9:.2f} GB from loopback, {os.cpu_count()} cores; {rounds} rounds, each of all in turn")
+    print(f"SHA256 alone takes {_hashing(size):.1f} s for as many bytes in memory, on one core")
+    print("ours verify the file and wait until the disk has it, as `curl && sync` does and `curl` does not")
+    taken = [{name: _afresh(work, way) for name, way in ways.items()} for _ in range(rounds + 1)][1:]
     print(
-        f"a file of {path.stat().st_size / 1e9:.2f} GB from loopback, {os.cpu_count()} cores; {rounds} rounds in turn"
+        "least and median wall seconds, median CPU seconds, then our speed beside each: median of the rounds, 1 is as fast"
     )
-    print(f"SHA256 alone takes {_hashing(path.stat().st_size):.1f} s for as many bytes in memory, on one core")
-    print(f"{'':16} {'against':16} {'ours':>8} {'theirs':>8} {'wall':>8} {'CPU':>8} {'speed':>8}")
-    for rival, command in rivals.items():
-        for name, mine in ours.items():
-            got = compare(rounds, lambda command=command: _afresh(work, lambda: run(command, env)), mine)
-            ratios = f"{got['wall']:6.2f} x {got['cpu']:6.2f} x {1 / got['wall']:6.2f} x"
-            print(f"{name:16} {rival:16} {got['two']:6.1f} s {got['one']:6.1f} s {ratios}", flush=True)
+    print(f"{'':17} {'least':>7} {'median':>7} {'CPU':>7}" + "".join(f"{name:>19}" for name in rivals))
+    for name in ways:
+        print(_row(name, taken, list(rivals)))
+
+
+def _row(name: str, taken: list[dict[str, Figures]], rivals: list[str]) -> str:
+    """One way's seconds, and of one of ours how fast it was beside each rival in the same rounds; 1 is as fast."""
+    walls = [one[name][0] for one in taken]
+    cpu = statistics.median(one[name][1] for one in taken)
+    speeds = [statistics.median(one[rival][0] / one[name][0] for one in taken) for rival in rivals]
+    beside = "".join(f"{speed:17.2f} x" for speed in speeds) if name not in rivals else ""
+    return f"{name:17} {min(walls):7.2f} {statistics.median(walls):7.2f} {cpu:7.2f}{beside}"
 
 
 def _hashing(size: int) -> float:
@@ -83,9 +97,10 @@ def _hashing(size: int) -> float:
 
 
 def _afresh(work: Path, measured: Callable[[], Figures]) -> Figures:
-    """Measure with nothing there of what came before: neither files nor the catalog that knows them."""
+    """Measure with nothing there of what came before: no files, and a catalog that knows none."""
     for name in ("home", "models"):
         shutil.rmtree(work / name, ignore_errors=True)
+    shutil.copytree(work / "empty", work / "home")
     (work / "curled").unlink(missing_ok=True)
     (work / "models").mkdir()
     return measured()
@@ -104,7 +119,7 @@ def _alone(url: str, size: int, work: Path) -> Figures:
     started, cpu = time.monotonic(), time.process_time()
     with Net(lambda provider: None) as net:
         file = RemoteFile(goal.name, url, size=size)
-        with fetched(file, goal, "web", net, QUIET, lambda *told: None) as came:
+        with fetched(file, goal, "web", net, QUIET, lambda *told, **more: None) as came:
             into_place(came.part, goal)
     wall = time.monotonic() - started
     return wall, time.process_time() - cpu, 0.0, wall

@@ -40,6 +40,13 @@ def write_random(path: Path, header: Header, seed: int) -> None:
             file.write((block[turn:] + block[:turn])[: min(BLOCK, header.data_size - start)])
 
 
+def as_installed(work: Path) -> dict[str, str]:
+    """The environment of a user: a catalog in `work`, and compiled modules that are kept from one start to the next."""
+    unusual = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
+    usual = {name: value for name, value in os.environ.items() if name not in unusual}
+    return {**usual, "PYTHONPYCACHEPREFIX": str(work / "compiled"), "MODELHUB_HOME": str(work / "home")}
+
+
 #: Wall seconds, CPU seconds, peak resident memory in MiB, and the seconds of its own that a program reports.
 Figures = tuple[float, float, float, float]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from modelhub.catalog.columns import NEVER_LOOK_UP
+from modelhub.catalog.columns import FROM_CIVITAI, NEVER_LOOK_UP
 
 if TYPE_CHECKING:
     from modelhub.catalog.reading import CatalogReader
@@ -38,8 +38,7 @@ class Askable(NamedTuple):
     missing: bool
 
 
-_FROM_CIVITAI = "json_extract(sidecar, '$.source') LIKE '%civitai.%'"
-_ID = f"CASE WHEN {_FROM_CIVITAI} THEN CAST(json_extract(sidecar, '$.{{}}_id') AS TEXT) END"
+_ID = f"CASE WHEN {FROM_CIVITAI} THEN CAST(json_extract(sidecar, '$.{{}}_id') AS TEXT) END"
 _COLUMNS = (
     "id", "path", "name", "kind", "size", "format", "sha256", "autov3", "json_extract(facts, '$.embedded_hash')",
     _ID.format("model"), _ID.format("version"), "json_extract(sidecar, '$.base_model')", "title", NEVER_LOOK_UP,

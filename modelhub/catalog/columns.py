@@ -20,6 +20,9 @@ NEVER_LOOK_UP = (
     "(CASE never_look_up WHEN 0 THEN coalesce(json_extract(sidecar, '$.never_look_up'), 0) ELSE never_look_up > 0 END)"
 )
 
+#: Whether the file beside an asset speaks of a model of Civitai.
+FROM_CIVITAI = "json_extract(sidecar, '$.source') LIKE '%civitai.%'"
+
 #: What the user may say of a file against its bytes.
 OVERRIDABLE = ("kind", "architecture", "variant")
 

@@ -17,8 +17,10 @@ from modelhub.errors import ModelhubError, NotFoundError
 from modelhub.text import printable
 
 STATES = ("waiting", "running", "paused", "failed", "done")
-#: Rows of these states still have something to do.
-_OPEN = ("waiting", "running", "paused", "failed")
+#: Rows of these states are run by whoever runs the queue.
+TO_RUN = ("waiting", "running")
+#: Rows of these states are not done.
+_OPEN = (*TO_RUN, "paused", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ def states(catalog: CatalogFile, ids: Iterable[int]) -> dict[int, str]:
 
 def begin(catalog: CatalogFile, number: int) -> bool:
     """Whether the row could be begun: it waited, or it ran in a process that is gone, as the caller has made sure."""
-    return _set(catalog, number, "running", ("waiting", "running"), code=None, message=None, hint=None)
+    return _set(catalog, number, "running", TO_RUN, code=None, message=None, hint=None)
 
 
 def wait_again(catalog: CatalogFile, number: int) -> bool:
@@ -124,8 +126,7 @@ def finish(catalog: CatalogFile, number: int, goal: str, size: int, sha256: str 
 
 def fail(catalog: CatalogFile, number: int, error: ModelhubError) -> None:
     """The download failed; a row that was paused meanwhile is failed all the same."""
-    words = {"code": error.code, "message": error.message, "hint": error.hint}
-    _set(catalog, number, "failed", ("waiting", "running", "paused"), **words)
+    _set(catalog, number, "failed", (*TO_RUN, "paused"), **error.as_dict())
 
 
 def progress(catalog: CatalogFile, done: Mapping[int, int]) -> None:
@@ -138,7 +139,7 @@ def progress(catalog: CatalogFile, done: Mapping[int, int]) -> None:
 
 def pause(catalog: CatalogFile, ids: Iterable[int] | None = None) -> list[int]:
     """Rest: what waits or runs is paused; returns the ids. All of them without `ids`."""
-    return _move(catalog, ids, ("waiting", "running"), "paused")
+    return _move(catalog, ids, TO_RUN, "paused")
 
 
 def resume(catalog: CatalogFile, ids: Iterable[int] | None = None) -> list[int]:

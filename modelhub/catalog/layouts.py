@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,26 @@ def extra_keys() -> dict[str, str]:
     return {**names, **keys}
 
 
+def named_after(kind: str, folder: Path) -> Path | None:
+    """The folder in another that is called as a kind, or as some tool calls the one of that kind, however spelled."""
+    known = _names_of_kind(kind)
+    found = (folder / name for name in sorted(_names(folder)) if _plainly(name) in known)
+    return next((one for one in found if one.is_dir()), None)
+
+
+@cache
+def _names_of_kind(kind: str) -> frozenset[str]:
+    """What the folder is called that takes new files of a kind, where no files of another kind go there, too."""
+    main = [{one: names[0] for one, names in _kinds(row).items()} for row in _rows()]
+    own = (row[kind] for row in main if kind in row and list(row.values()).count(row[kind]) == 1)
+    return frozenset(_plainly(name) for name in (kind, *own))
+
+
+def _plainly(name: str) -> str:
+    """A name without what people spell differently: case, what separates words, the plural."""
+    return "".join(one for one in name.casefold() if one.isalnum()).removesuffix("s")
+
+
 @cache
 def _table() -> dict[str, Any]:
     return tomllib.loads(data_path("layouts.toml").read_text(encoding="utf-8"))
@@ -131,8 +152,8 @@ def _at(folder: Path) -> Layout | None:
 
 def _by_markers(root: Path) -> Layout | None:
     names = _names(root)
-    for row in _rows():
-        if any(all(_has(root, names, wanted) for wanted in group) for group in row["markers"]):
+    for key, row in product(("markers", "signs"), _rows()):
+        if any(all(_has(root, names, wanted) for wanted in group) for group in row.get(key, ())):
             models = next((one for one in row["models"] if _has(root, names, one)), row["models"][0])
             return _layout(row, root, root / models)
     return None

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modelhub.catalog.columns import FROM_CIVITAI
 from modelhub.formats.sidecars.facts import FIELDS, says
 
 if TYPE_CHECKING:
@@ -190,9 +191,9 @@ _OWNED = """
 SELECT model, version, assets.id FROM lookups JOIN assets ON assets.sha256 = lookups.sha256
 WHERE trashed IS NULL AND missing = 0 AND lookups.found AND provider = ? AND model IN ({}) ORDER BY assets.id
 """
-_BESIDE = """
+_BESIDE = f"""
 SELECT CAST(json_extract(sidecar, '$.model_id') AS TEXT) AS model,
     CAST(json_extract(sidecar, '$.version_id') AS TEXT), id FROM assets
-WHERE trashed IS NULL AND missing = 0 AND ? = 'civitai' AND json_extract(sidecar, '$.source') LIKE '%civitai.%'
-    AND model IN ({}) ORDER BY id
-"""
+WHERE trashed IS NULL AND missing = 0 AND ? = 'civitai' AND {FROM_CIVITAI}
+    AND model IN ({{}}) ORDER BY id
+"""  # noqa: S608

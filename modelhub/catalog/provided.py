@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+#: The providers that models can be looked for at, as people call them.
+TITLES = {"civitai": "Civitai", "huggingface": "Hugging Face"}
 #: Who is heard first where several providers know a content: Civitai's pages tell most.
 _ORDER = ("civitai", "huggingface", "web")
 #: These mean one thing together, and are taken from one provider.

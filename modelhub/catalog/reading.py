@@ -29,6 +29,10 @@ _BIGGEST_FIRST = {"size", "added", "rating", "modified", "params", "parameters"}
 _HERE = "trashed IS NULL"
 _READABLE = "missing = 0 AND problem IS NULL"
 _UNHASHED = "sha256 IS NULL OR blake3 IS NULL"
+#: A download brings all hashes but those of a part of the file, which only single files have.
+_PARTLY_HASHED = """
+crc32 IS NULL OR (format = 'safetensors' AND autov3 IS NULL AND parameters > 0 AND name NOT LIKE '%-of-%')
+"""
 #: Rows that are read together.
 _PAGE = 200
 
@@ -107,6 +111,15 @@ class CatalogReader(CatalogFile):
         row = self.rows(f"{SELECT} WHERE {_HERE} AND ({where}) ORDER BY path <> ?", [str(path)] * 3).fetchone()
         return next(_assets([row] if row else []), None)
 
+    def in_place(self, path: Path) -> Asset | None:
+        """The asset at this path; of a folder that is none itself, the only one below it, else None."""
+        found = self.by_path(path)
+        if found is not None or not is_utf8(str(path)):
+            return found
+        like = escape_like(os.path.join(path, "")) + "%"  # noqa: PTH118 (ends in one separator, also for "/")
+        rows = self.rows(f"{SELECT} WHERE {_HERE} AND path LIKE ? ESCAPE '\\' LIMIT 2", [like]).fetchall()
+        return next(_assets(rows), None) if len(rows) == 1 else None
+
     def named(self, name: str) -> list[Asset]:
         """The assets whose file name or stem is `name`; exact case first, any case if there is none.
 
@@ -155,7 +168,7 @@ class CatalogReader(CatalogFile):
 
     def unhashed(self, *, full: bool = False) -> list[Asset]:
         """The readable assets that lack SHA256 or BLAKE3 (`full`: or any hash), the smallest first."""
-        lacks = _UNHASHED + (" OR crc32 IS NULL" if full else "")
+        lacks = f"{_UNHASHED} OR {_PARTLY_HASHED}" if full else _UNHASHED
         return list(_assets(self.rows(f"{SELECT} WHERE {_HERE} AND {_READABLE} AND ({lacks}) ORDER BY size")))
 
     def unhashed_of_size(self, size: int) -> list[Asset]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from modelhub.catalog.asset import Asset
+from modelhub.catalog.provided import TITLES
 from modelhub.cli.context import Bold
 from modelhub.cli.identity_words import (
     Pair,
@@ -75,7 +76,6 @@ def override_words(asset: Asset) -> str:
     )
 
 
-PROVIDER_TITLES = {"civitai": "Civitai", "huggingface": "Hugging Face"}
 #: What to show of a sidecar, and as what.
 _SIDECAR = {
     "version": "version", "base_model": "declared base", "creator": "creator", "licence": "licence",
@@ -103,7 +103,7 @@ def provided_facts(asset: Asset) -> Iterator[Pair]:
 
 def provider_words(said: Mapping[str, Any]) -> str:
     """Which provider was asked and when, and how it knows the content."""
-    title = PROVIDER_TITLES.get(said.get("provider", ""), "the web")
+    title = TITLES.get(said.get("provider", ""), "the web")
     day = time.strftime("%Y-%m-%d", time.localtime(said.get("at", 0)))
     if said.get("not_found"):
         return f"{title} does not know it (asked {day})"

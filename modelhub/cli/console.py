@@ -66,11 +66,14 @@ class _Parser(argparse.ArgumentParser):
         return found, []
 
     def _check_first(self, words: list[str], commands: Iterable[str]) -> None:
-        """The first word must be a command, or an option of the whole program; a group such as `lora` needs a verb."""
+        """The first word must be a command, or an option of the whole program.
+
+        A group such as `lora` needs a verb; `queue` does something without one.
+        """
         group = self.prog.partition(" ")[2]
         if words[:1] and (words[0] in commands or words[0] in self._option_string_actions):
             return
-        if group and all(word.startswith("-") for word in words):
+        if group and not self.get_default("run") and all(word.startswith("-") for word in words):
             self._refuse(f"What `{self.prog}` is to do is missing: {', '.join(commands)}.")
         if not words:
             return
@@ -183,7 +186,7 @@ def _run(words: list[str], without_command: Callable[[], int] | None) -> int:
 def _explain(error: ModelhubError, *, as_json: bool) -> int:
     with suppress(OSError, ModelhubError):  # nobody there to hear it: the exit code says it all
         if as_json:
-            print_json({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
+            print_json({"error": error.as_dict()})
         else:
             for line in _sentences(error):
                 print(line, file=sys.stderr)

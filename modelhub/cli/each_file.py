@@ -32,9 +32,7 @@ def each_file(context: Context, files: Sequence[str | Path], work: Work, lines: 
             raise
         except ModelhubError as error:
             code = code or error.exit_code
-            answers.append(
-                {"path": str(path), "error": {"code": error.code, "message": error.message, "hint": error.hint}}
-            )
+            answers.append({"path": str(path), "error": error.as_dict()})
     context.answer(answers, lambda: (line for at, found in enumerate(answers) for line in _apart(at, found, lines)))
     return code
 

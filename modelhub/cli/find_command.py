@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from modelhub.catalog.kinds import KINDS
+from modelhub.catalog.provided import TITLES
 from modelhub.cli.context import Bold, Context
 from modelhub.cli.options import command
 from modelhub.cli.table import table, wrapped
@@ -15,11 +16,10 @@ from modelhub.text import human_count, human_size, one_line
 
 if TYPE_CHECKING:
     from modelhub.cli.options import Commands
-    from modelhub.fetch.hits import Search
-    from modelhub.fetch.lookup.finding import Hit
+    from modelhub.fetch.search.finding import Hit
+    from modelhub.fetch.search.hits import Search
 
 _SORTS = {"relevance": "relevance", "downloads": "downloads", "rating": "likes", "newest": "newest"}
-_TITLES = {"civitai": "Civitai", "huggingface": "Hugging Face"}
 
 
 def add(commands: Commands) -> None:
@@ -27,7 +27,7 @@ def add(commands: Commands) -> None:
     help = "Search Civitai and Hugging Face; `get` takes the addresses."
     parser = command(commands, "find", _find, help, 'modelhub find "water color" --kind lora --base Pony')
     parser.add_argument("text", metavar="TEXT", nargs="*", help='what to look for, e.g. "water color"')
-    parser.add_argument("--on", choices=tuple(_TITLES), help="only there, e.g. --on civitai")
+    parser.add_argument("--on", choices=tuple(TITLES), help="only there, e.g. --on civitai")
     parser.add_argument("--kind", metavar="K", help="lora, checkpoint, vae, controlnet, …, e.g. --kind lora")
     parser.add_argument("--arch", metavar="A", help="what it is for, e.g. --arch sdxl")
     parser.add_argument("--base", metavar="B", help="a base model in Civitai's words, e.g. --base Pony")
@@ -48,8 +48,8 @@ def _limit(text: str) -> int:
 
 def _find(context: Context) -> int:
     from modelhub.catalog.store import Catalog
-    from modelhub.fetch.lookup.finding import find
     from modelhub.fetch.net import Net
+    from modelhub.fetch.search.finding import find
 
     wanted, providers = _wanted(context)
     with Catalog.open() as catalog, Net() as net:
@@ -58,15 +58,15 @@ def _find(context: Context) -> int:
     if not report.hits:
         context.say("Nothing was found. Fewer words find more; --nsfw may, too.")
     for provider, error in report.failed.items():
-        context.say(f"{_TITLES[provider]} did not answer: {error.message} {error.hint}")
+        context.say(f"{TITLES[provider]} did not answer: {error.message} {error.hint}")
     return 0
 
 
 def _wanted(context: Context) -> tuple[Search, Sequence[str]]:
     """What is looked for, and where. Raises UsageError for words that nothing can be found by."""
     from modelhub.catalog.architectures import architectures
-    from modelhub.fetch.hits import Search
-    from modelhub.fetch.lookup.finding import PROVIDERS
+    from modelhub.fetch.search.finding import PROVIDERS
+    from modelhub.fetch.search.hits import Search
 
     args = context.args
     text = " ".join(args.text).strip()

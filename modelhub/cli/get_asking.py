@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from modelhub.cli.context import Context
 from modelhub.cli.get_choice import ask, can_ask
-from modelhub.errors import CancelledError, ModelhubError, UsageError
+from modelhub.errors import AmbiguousError, CancelledError, ModelhubError, UsageError
+from modelhub.text import few
 
 if TYPE_CHECKING:
     from modelhub.catalog.asset import Asset
@@ -32,8 +33,8 @@ class Asked:
 
 def pasted_tokens(sources: Sequence[str]) -> Callable[[str], str | None]:
     """The token of a provider: one that stood in a pasted address, for this call alone, else the one that is kept."""
-    from modelhub.fetch.source import CivitaiSource, HuggingFaceSource
     from modelhub.fetch.sources import read_source
+    from modelhub.fetch.sources.source import CivitaiSource, HuggingFaceSource
     from modelhub.fetch.tokens import token_of
 
     pasted: dict[str, str] = {}
@@ -109,15 +110,22 @@ def marked(context: Context, one: Asked) -> Asked:
 
 
 def _chosen(context: Context, one: Asked, offer: Offer) -> Asked:
-    from modelhub.fetch.choosing import choose
+    from modelhub.fetch.choosing import Choice, choose
 
     wish = _wish(context)
     try:
         choice = choose(offer, wish)
+    except AmbiguousError as error:
+        if not _may_ask(context, wish):
+            return replace(one, error=error)
+        choice = Choice((), others=tuple(file for file in offer.files if file.role != "training-data"))
     except ModelhubError as error:
         return replace(one, error=error)
-    if _is_open(context, offer, choice, wish):
+    if choice.others and not offer.whole and _may_ask(context, wish):
         choice = replace(choice, files=tuple(_picked(context, offer, choice)))
+    elif choice.alike and offer.provider == "civitai":
+        names = few([file.name for file in choice.alike])
+        context.job.say(f"{few([offer.title])} has more files of the same kind: {names}. --all brings them.", "warning")
     return replace(one, choice=choice)
 
 
@@ -128,12 +136,11 @@ def _wish(context: Context) -> Wish:
     return Wish(args.file, args.precision, args.format, args.pruned, args.all)
 
 
-def _is_open(context: Context, offer: Offer, choice: Choice, wish: Wish) -> bool:
-    """Whether to ask: several files would do, nobody said which, and somebody is there."""
+def _may_ask(context: Context, wish: Wish) -> bool:
+    """Whether to ask where several files would do: nobody said which, and somebody is there."""
     from modelhub.fetch.choosing import Wish
 
-    asks = not (context.json or context.args.yes or context.args.dry_run) and wish == Wish()
-    return asks and bool(choice.others) and not offer.whole and can_ask()
+    return not (context.json or context.args.yes or context.args.dry_run) and wish == Wish() and can_ask()
 
 
 def _picked(context: Context, offer: Offer, choice: Choice) -> list[RemoteFile]:

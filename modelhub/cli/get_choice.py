@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from modelhub.fetch.offer import RemoteFile
     from modelhub.jobs import Job
 
-_QUESTION = "Which? Enter takes what is marked; 2, 1,3 or 1-3; a for all, q to stop: "
+_QUESTION = "Which? 2, 1,3 or 1-3; a for all, q to stop: "
+_WITH_MARKED = "Which? Enter takes what is marked; 2, 1,3 or 1-3; a for all, q to stop: "
 #: Seconds between two looks at whether the job was stopped while the question stands.
 _LOOK = 0.1
 
@@ -27,7 +28,7 @@ def can_ask() -> bool:
 
 
 def ask(title: str, files: Sequence[RemoteFile], marked: Sequence[RemoteFile], job: Job) -> list[RemoteFile]:
-    """The files that the user picks on the terminal; `marked` are those that Enter takes.
+    """The files that the user picks on the terminal; `marked` are those that Enter takes, if any.
 
     Raises CancelledError for q, an end of the input, or a job that is stopped while it waits.
     """
@@ -35,7 +36,7 @@ def ask(title: str, files: Sequence[RemoteFile], marked: Sequence[RemoteFile], j
     for line in choice_lines(files, marked):
         print(line, file=sys.stderr)
     while True:
-        print(_QUESTION, end="", file=sys.stderr, flush=True)
+        print(_WITH_MARKED if marked else _QUESTION, end="", file=sys.stderr, flush=True)
         answer = _line(job)
         if not answer or answer.strip().lower() in ("q", "quit"):
             raise CancelledError("Nothing was downloaded.")

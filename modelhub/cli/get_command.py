@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from modelhub.cli.get_words import Told
     from modelhub.cli.options import Commands
     from modelhub.fetch.net import Net
-    from modelhub.fetch.ordering import Options
-    from modelhub.fetch.planning import Plan
+    from modelhub.fetch.planning.ordering import Options
+    from modelhub.fetch.planning.plans import Plan
 
 _SOURCE_HELP = (
     "a page, download or AIR of Civitai, civitai:ID[@VERSION], a page or owner/repo[:file][@revision] of Hugging Face, "
@@ -173,7 +173,7 @@ def _download(context: Context, catalog: Catalog, asked: Sequence[Asked], net: N
     """Plan what was chosen, say the plan, and do it: now, later, or not at all."""
     from modelhub.cli.get_running import answer
     from modelhub.cli.get_words import plan_lines, told_planned, told_without
-    from modelhub.fetch.planning import plan
+    from modelhub.fetch.planning.plans import plan
 
     args = context.args
     chosen = [(one.offer, one.choice) for one in asked if one.offer is not None and one.choice is not None]
@@ -203,7 +203,7 @@ def _run(context: Context, catalog: Catalog, made: Plan, net: Net) -> list[Told]
 
 def _options(context: Context, catalog: Catalog) -> Options:
     """What the user wants of all files, by options and by settings."""
-    from modelhub.fetch.ordering import Options
+    from modelhub.fetch.planning.ordering import Options
     from modelhub.settings import load_settings
 
     args, settings = context.args, load_settings(catalog.folder)

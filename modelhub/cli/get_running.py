@@ -62,7 +62,7 @@ def told(catalog: Catalog, outcome: Outcome) -> Told:
         outcome.sha256,
         outcome.title,
         outcome.id,
-        catalog.by_path(outcome.path) if outcome.path else None,
+        catalog.in_place(outcome.path) if outcome.path else None,
         notes=outcome.notes,
         error=outcome.error,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelhub.cli.context import Bold
 from modelhub.cli.get_choice import pruned_word, role_word
-from modelhub.cli.table import table, wrapped
+from modelhub.cli.table import packed, table, wrapped
 from modelhub.errors import ModelhubError
 from modelhub.text import human_size, one_line, plural
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from modelhub.catalog.store import Catalog
     from modelhub.cli.get_asking import Asked
     from modelhub.fetch.offer import Offer, RemoteFile, Version
-    from modelhub.fetch.planning import Plan, Planned
+    from modelhub.fetch.planning.plans import Plan, Planned
 
 #: Digits of a hash that are shown; six of them name an asset.
 _DIGITS = 10
@@ -27,7 +27,7 @@ _DIGITS = 10
 
 def error_json(error: ModelhubError | None) -> dict[str, str] | None:
     """An error as the contract of the command line has it."""
-    return None if error is None else {"code": error.code, "message": error.message, "hint": error.hint}
+    return None if error is None else error.as_dict()
 
 
 # -- what came of it ---------------------------------------------------------------------------------------------------
@@ -78,11 +78,11 @@ class Told:
 
     def lines(self) -> Iterator[str]:
         """What a person gets to read: the outcome in a line, what there is to note of it below."""
-        yield from wrapped("  ".join(filter(None, self._words())), 4)
+        yield from packed(self._words(), 4)
         for note in self.notes:
             yield from wrapped(f"    note: {one_line(note)}", 6)
         if self.asset and self.asset.format == "pickle" and self.status in ("downloaded", "owned"):
-            yield f"    a pickle, of which nothing was run; as safetensors: modelhub convert '#{self.asset.id}'"
+            yield f"    as safetensors: modelhub convert '#{self.asset.id}'"
         if self.error:
             yield from wrapped(f"    {self.error.message}", 4)
             yield from wrapped(f"    {self.error.hint}", 4) if self.error.hint else ()
@@ -133,7 +133,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     """What is to come, from where, how large, where to, and what then is left of each disk."""
     coming = [one for one in plan.items if one.status in ("new", "resume")]
     for one in coming:
-        yield from wrapped("  ".join(_planned_words(one)), 4)
+        yield from packed(_planned_words(one), 4)
     if len(coming) > 1:
         yield f"{plural(len(coming), 'download')}, {human_size(plan.to_come)} to come"
     for disk in plan.disks:

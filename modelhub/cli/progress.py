@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -18,6 +19,12 @@ from modelhub.jobs import Event, Job
 from modelhub.text import human_seconds, human_size, one_line, pad, printable, shorten, width
 
 _LEAST_ITEM = 8
+#: Seconds that the speed is measured over: long enough to be calm, short enough to follow a line that gets slower.
+_WINDOW = 20.0
+#: Units a second, below which nothing is said of the time left.
+_LEAST_RATE = 1e-6
+#: Seconds between two notes of how much was done.
+_NOTED = 0.25
 
 
 class Bar:
@@ -25,7 +32,7 @@ class Bar:
 
     def __init__(self) -> None:
         self._shown = 0
-        self._phase, self._started = "", 0.0
+        self._phase, self._pace = "", Pace()
         self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
@@ -40,9 +47,10 @@ class Bar:
 
     def _draw(self, event: Event) -> None:
         if event.phase != self._phase or event.done == 0:
-            self._phase, self._started = event.phase, time.monotonic()
+            self._phase, self._pace = event.phase, Pace()
         room = max(columns(sys.stderr) - 1, 1)
-        line = progress_line(event, time.monotonic() - self._started, room, plain=not is_unicode(sys.stderr))
+        rate = self._pace.rate(event.done - event.kept, time.monotonic())
+        line = progress_line(event, rate, room, plain=not is_unicode(sys.stderr))
         print(f"\r{pad(line, max(room, self._shown))}", end="", file=sys.stderr, flush=True)
         self._shown = room
 
@@ -57,12 +65,29 @@ class Bar:
             self._shown = 0
 
 
-def progress_line(event: Event, seconds: float, room: int, *, plain: bool = False) -> str:
-    """One line of at most `room` columns: phase, bar, share, amounts, time left, item; first the last ones go.
+class Pace:
+    """How fast work went lately, from how much was done at which times."""
 
-    `seconds` is how long the phase has run; `plain` draws in ASCII.
+    def __init__(self) -> None:
+        self._notes: deque[tuple[float, int]] = deque()
+
+    def rate(self, done: int, now: float) -> float | None:
+        """Units a second over the last 20 s, now that `done` are done; None in the first second."""
+        notes = self._notes
+        if not notes or now - notes[-1][0] >= _NOTED:
+            notes.append((now, done))
+        while len(notes) > 1 and now - notes[1][0] >= _WINDOW:
+            notes.popleft()
+        then, before = notes[0]
+        return max(done - before, 0) / (now - then) if now - then >= 1 else None
+
+
+def progress_line(event: Event, rate: float | None, room: int, *, plain: bool = False) -> str:
+    """One line of at most `room` columns: phase, bar, share, amounts, speed, time left, item; first the last ones go.
+
+    `rate` is how many units are done in a second, None if that is not known yet; `plain` draws in ASCII.
     """
-    line = next((found for found in _lines(event, seconds, plain) if width(found) <= room), event.phase[:room])
+    line = next((found for found in _lines(event, rate, plain) if width(found) <= room), event.phase[:room])
     left = room - width(line) - 2
     if event.item and left >= min(_LEAST_ITEM, width(one_line(event.item))):
         item = one_line(event.item)
@@ -70,16 +95,23 @@ def progress_line(event: Event, seconds: float, room: int, *, plain: bool = Fals
     return line
 
 
-def _lines(event: Event, seconds: float, plain: bool) -> Iterator[str]:
+def _lines(event: Event, rate: float | None, plain: bool) -> Iterator[str]:
     """The line without its item, from long to short."""
+    speed = f"  {human_size(int(rate))}/s" if rate is not None and event.unit == "bytes" else ""
     if not event.total:
-        yield f"{event.phase}  {_amount(event.done, event.unit)}"
+        amount = f"{event.phase}  {_amount(event.done, event.unit)}"
+        yield from (amount + speed, amount)
         return
     share = min(1.0, event.done / event.total)
     done = human_size(event.done) if event.unit == "bytes" else f"{event.done:,}"
     amounts = f"{done} of {_amount(event.total, event.unit)}"
-    left = f"  {human_seconds(seconds / share - seconds)} left" if 0 < share < 1 and seconds > 1 else ""
-    for size, tail in ((20, f"  {amounts}{left}"), (20, f"  {amounts}"), (10, f"  {amounts}"), (10, ""), (0, "")):
+    left = (
+        f"  {human_seconds((event.total - event.done) / rate)} left"
+        if rate and rate > _LEAST_RATE and share < 1
+        else ""
+    )
+    whole, timed, brief = f"  {amounts}{speed}{left}", f"  {amounts}{left}", f"  {amounts}"
+    for size, tail in ((20, whole), (10, whole), (10, timed), (10, brief), (10, ""), (0, "")):
         bar = f"{_bar(share, size, plain)} " if size else ""
         yield f"{event.phase}  {bar}{share:4.0%}{tail}"
 

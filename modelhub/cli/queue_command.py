@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from modelhub.cli.context import Bold, Context
-from modelhub.cli.options import HelpFormatter, command
+from modelhub.cli.options import command
 from modelhub.cli.table import table, wrapped
 from modelhub.text import human_size, one_line, plural
 
@@ -16,27 +16,23 @@ if TYPE_CHECKING:
     from modelhub.catalog.store import Catalog
     from modelhub.cli.options import Commands
 
-_EXAMPLE = "modelhub queue run"
 _ID_HELP = "the number of a download, as `modelhub queue list` shows it, e.g. 3"
 
 
 def add(commands: Commands) -> None:
     """Add the commands of this group."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "queue",
-        help="list, run, pause and retry downloads",
-        description="List, run, pause and retry the downloads that get and others put into the queue.",
-        epilog=f"example:\n  {_EXAMPLE}",
-        formatter_class=HelpFormatter,
-        allow_abbrev=False,
-    )
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    help = "List, run, pause and retry downloads; `modelhub queue` alone lists them."
+    parser = command(commands, "queue", _list, help, "modelhub queue run")
+    parser.set_defaults(state=None)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     _add_running(verbs)
     _add_changing(verbs)
+    for action in (action for verb in verbs.choices.values() for action in verb._actions if action.dest == "json"):
+        action.default = argparse.SUPPRESS  # so that --json may stand before the verb, too
 
 
 def _add_running(verbs: Commands) -> None:
-    help = "List the downloads: which wait, run, rest, failed or are done."
+    help = "List the downloads: which wait, run, are paused, failed or are done."
     parser = command(verbs, "list", _list, help, "modelhub queue list --state failed")
     states = ("waiting", "running", "paused", "failed", "done")
     parser.add_argument("--state", choices=states, help="only those in this state, e.g. --state failed")
@@ -49,7 +45,7 @@ def _add_running(verbs: Commands) -> None:
 
 def _add_changing(verbs: Commands) -> None:
     """The verbs that change states, and run nothing."""
-    help = "Let downloads rest: queue run leaves them alone, also one that runs right now."
+    help = "Pause downloads, also one that runs right now; what has come of them is kept."
     parser = command(verbs, "pause", _pause, help, "modelhub queue pause 3", reads=False)
     parser.add_argument("ids", metavar="ID", type=int, nargs="+", help=_ID_HELP)
 
@@ -124,7 +120,7 @@ def _run(context: Context) -> int:
     with Catalog.open() as catalog:
         for number in args.ids:
             downloads.get(catalog, number)
-        rows = downloads.listed(catalog, ("waiting", "running"), args.ids or None)
+        rows = downloads.listed(catalog, downloads.TO_RUN, args.ids or None)
         if args.dry_run or not rows:
             context.answer([row.as_dict() for row in rows], lambda: download_lines(rows))
             context.say(f"would run {plural(len(rows), 'download')}" if rows else "Nothing waits in the queue.")

@@ -112,9 +112,8 @@ def _sync_lines(report: SyncReport) -> Iterator[str]:
         more = f", and up to {report.more} for their models" if report.more else ""
         yield Bold(f"would ask for {plural(report.asked, 'file')} in {plural(report.requests, 'request')}{more}")
     else:
-        yield Bold(f"{plural(report.asked, 'file')} asked for, in {plural(report.requests, 'request')}")
-        counts = ((len(report.found), "known to Civitai"), (report.unknown, "unknown to it"))
-        yield "; ".join(f"{count:,} {words}" for count, words in counts)
+        yield Bold(f"{len(report.found):,} known to Civitai, {report.unknown:,} unknown to it")
+        yield f"{plural(report.asked, 'file')} asked for now, in {plural(report.requests, 'request')}"
     yield from _left_out(report)
     yield from _vanished_lines(report.vanished)
 
@@ -122,7 +121,7 @@ def _sync_lines(report: SyncReport) -> Iterator[str]:
 def _left_out(report: SyncReport) -> Iterator[str]:
     """What was not asked for, and why."""
     if report.fresh:
-        yield f"{plural(report.fresh, 'file')} with an answer that is not old; --refresh asks again"
+        yield f"{plural(report.fresh, 'file')} asked for lately, and not again; --refresh does"
     if report.never:
         yield f"{plural(report.never, 'asset')} never looked up; `modelhub ls lookup:never` lists them"
     if report.unhashed:
@@ -180,7 +179,7 @@ def _updates_lines(report: UpdatesReport) -> Iterator[str]:
 
 
 def _rows(one: ModelUpdates) -> Iterator[Sequence[str]]:
-    """The newest version for each base, with how many there are between it and what is here."""
+    """The newest version for each base that can be had, with how many more there are."""
     here = ", ".join(dict.fromkeys(f"{mine.version or '?'}" for mine in one.here))
     first = True
     for base in dict.fromkeys(newer.base_model for newer in one.newer):
@@ -190,7 +189,7 @@ def _rows(one: ModelUpdates) -> Iterator[Sequence[str]]:
 
 
 def _row(title: str, here: str, same: Sequence[Newer]) -> Sequence[str]:
-    newest = same[0]
+    newest = next((one for one in same if not one.trouble), same[0])
     more = f" (+{len(same) - 1})" if len(same) > 1 else ""
     version = f"{newest.version or newest.version_id}{more}" + (" ✗" if newest.trouble else "")
     base = f"{newest.base_model or '-'}" + ("" if newest.same_base else " (another base)")

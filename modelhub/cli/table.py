@@ -93,6 +93,18 @@ def wrapped(text: str, indent: int, *, whole: bool = True, stream: TextIO | None
     yield line
 
 
+def packed(words: Iterable[str], indent: int) -> Iterator[str]:
+    """`words`, two spaces apart, in lines as wide as the terminal: no line ends within one; one line for a file."""
+    line, room = "", columns(sys.stdout) if live(sys.stdout) else sys.maxsize
+    for word in filter(None, words):
+        longer = f"{line}{' ' * _GAP}{word}" if line else word
+        if line and width(longer) > room:
+            yield line
+            longer = " " * indent + word
+        line = longer
+    yield line
+
+
 def _characters(text: str, room: int) -> int:
     """How many characters of `text` fit in `room` columns."""
     return next((count - 1 for count in range(1, len(text) + 1) if width(text[:count]) > room), len(text))

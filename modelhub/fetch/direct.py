@@ -12,14 +12,17 @@ from urllib.parse import urlsplit
 
 from modelhub.errors import UsageError, WrongBytesError
 from modelhub.fetch import refusals
-from modelhub.fetch.endings import format_by_name
+from modelhub.fetch.download.answer import Answer
+from modelhub.fetch.download.front import is_page, is_pointer
+from modelhub.fetch.names.endings import format_by_name
+from modelhub.fetch.names.served import served_name, url_name
 from modelhub.fetch.net import Net, Refused
+from modelhub.fetch.net.bodies import pieces
 from modelhub.fetch.net.endpoints import host_of
 from modelhub.fetch.net.redact import redacted
 from modelhub.fetch.net.trouble import failures, trouble_of
 from modelhub.fetch.offer import Offer, RemoteFile, Version
-from modelhub.fetch.served_names import served_name, url_name
-from modelhub.fetch.source import WebSource
+from modelhub.fetch.sources.source import WebSource
 from modelhub.formats.sidecars import SidecarFacts
 from modelhub.formats.sniff import sniff_bytes
 from modelhub.jobs import QUIET, Job
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
 
 #: Bytes that tell a page, a pointer and every format of models.
 _FRONT = 512
-_RANGE = re.compile(r"bytes (?:\d+-\d+|\*)/(\d{1,19})")
+#: That they may take.
+_SECONDS = 30.0
 _HEX = re.compile(r"[0-9a-fA-F]{64}")
 _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:?([A-Za-z0-9+/=]{43,44}):?", re.IGNORECASE)
 #: What servers answer that do not want to be asked for a part.
@@ -38,11 +42,12 @@ _NO_PARTS = (400, 405, 406, 416, 501)
 
 @dataclass(frozen=True)
 class _Told:
-    """What the answer of a server says; `url` is where it came from."""
+    """What the answer of a server says; `url` is where it came from, `kind` its Content-Type without parameters."""
 
     url: str
     headers: Mapping[str, str]
     size: int | None
+    kind: str
     front: bytes
 
 
@@ -102,43 +107,28 @@ def _told(url: str, wanted: Mapping[str, str], net: Net, job: Job) -> _Told:
             front = _front(response)
         except failures() as error:
             raise trouble_of(error, url).error from None
-        return _Told(response.url, response.headers, _size(response), front)
+        answer = Answer.of(response)
+        size = None if answer.encoding else answer.total  # a compressed answer tells only its own
+        return _Told(response.url, response.headers, size, answer.kind, front)
 
 
 def _front(response: Response) -> bytes:
     front = b""
-    while len(front) < _FRONT and (more := response.raw.read(_FRONT - len(front))):
-        front += more
-    return front
-
-
-def _size(response: Response) -> int | None:
-    """Bytes of the whole file, if the server tells; a compressed answer tells only its own."""
-    found = _RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
-    if response.status_code == 206:
-        return int(found[1]) if found else None
-    length = response.headers.get("Content-Length", "").strip()
-    plain = "Content-Encoding" not in response.headers and length.isascii() and length.isdigit() and len(length) < 20
-    return int(length) if plain else None
+    for piece in pieces(response, _SECONDS, _FRONT, decode=False):
+        front += piece
+        if len(front) >= _FRONT:
+            break
+    return front[:_FRONT]
 
 
 def _refuse_pages(told: _Told, shown: str) -> None:
     """Raise for a page in place of a file: one for people, or the pointer that stands for a file in git."""
-    if told.front.startswith(b"version https://git-lfs"):
+    if is_pointer(told.front):
         hint = "Look for its address with /resolve/ or /media/ in it, or for a button to download it."
         raise WrongBytesError(f"{shown} is a Git LFS pointer, which stands for the model.", hint)
-    if is_page(told.headers.get("Content-Type", ""), told.front):
+    if is_page(told.front, told.kind):
         hint = "Copy the address of its download button. Where one has to log in first, fetch it with a browser."
         raise UsageError(f"{shown} is a web page, not a file.", hint)
-
-
-def is_page(kind: str, front: bytes) -> bool:
-    """Whether an answer of this `Content-Type` that begins with `front` is a page for people."""
-    start = front.lstrip(b"\xef\xbb\xbf \t\r\n")[:15].lower()
-    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<!--")):
-        return True
-    says_so = kind.partition(";")[0].strip().lower() in ("text/html", "application/xhtml+xml")
-    return says_so and sniff_bytes(front) == "unknown"
 
 
 def _file(url: str, told: _Told, promised: str | None) -> RemoteFile:

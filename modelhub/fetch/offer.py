@@ -9,6 +9,9 @@ from typing import Any
 from modelhub.errors import ModelhubError
 from modelhub.formats.sidecars import SidecarFacts
 
+#: Bytes: no file is larger, and what says so is mistaken.
+LARGEST = 2**50
+
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:

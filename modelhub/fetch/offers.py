@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelhub.fetch.offer import Offer, RemoteFile
-from modelhub.fetch.source import CivitaiSource, HashSource, HuggingFaceSource
 from modelhub.fetch.sources import read_source
+from modelhub.fetch.sources.source import CivitaiSource, HashSource, HuggingFaceSource
 from modelhub.jobs import QUIET, Job
 
 if TYPE_CHECKING:

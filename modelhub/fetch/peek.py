@@ -5,14 +5,15 @@ Advice only: whatever is odd, or would take more than two questions, is answered
 
 from __future__ import annotations
 
-import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from modelhub.catalog.identify import identify
 from modelhub.catalog.identity import Identity
 from modelhub.errors import CancelledError, CorruptFileError, ModelhubError
+from modelhub.fetch.download.answer import Answer
 from modelhub.fetch.net import Net
+from modelhub.fetch.net.bodies import pieces
 from modelhub.fetch.net.trouble import failures
 from modelhub.fetch.offer import RemoteFile
 from modelhub.formats.gguf import header_of
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 _FIRST = 1 << 19
 _GGUF = 1 << 23
 _QUESTIONS = 2
-_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
+#: That the answer to one may take: the download goes on without it.
+_SECONDS = 20.0
 #: Formats that are read; a file of no known format may be of one.
 _FORMATS = ("safetensors", "gguf", None)
 
@@ -109,16 +111,14 @@ class _Far(Handle):
 
     def _check(self, response: Response, start: int, stop: int) -> int:
         """The bytes that follow. Raises CorruptFileError for another part, another file, or one in another form."""
-        found = _RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
-        etag = response.headers.get("ETag")
-        if response.status_code != 206 or found is None or "Content-Encoding" in response.headers:
+        answer = Answer.of(response)
+        if answer.status != 206 or answer.end is None or answer.total is None or answer.encoding:
             raise CorruptFileError("The server gives no parts of files.")
-        first, last, size = (int(number) for number in found.groups())
-        same = self.size in (-1, size) and (self._asked == 1 or etag == self._etag)
-        if first != start or not start <= last < min(stop, size) or not same or not self._is_promised(size):
+        same = self.size in (-1, answer.total) and (self._asked == 1 or answer.etag == self._etag)
+        if answer.start != start or answer.end > stop or not same or not self._is_promised(answer.total):
             raise CorruptFileError("The server gives another part, or another file.")
-        self.size, self._etag = size, etag
-        return last - first + 1
+        self.size, self._etag = answer.total, answer.etag
+        return answer.end - start
 
     def _is_promised(self, size: int) -> bool:
         return self._file.size is None or not self._file.exact or self._file.size == size
@@ -126,10 +126,9 @@ class _Far(Handle):
 
 def _read(response: Response, count: int, job: Job) -> bytes:
     data = bytearray()
-    while len(data) < count:
+    for block in pieces(response, _SECONDS, decode=False):
         job.check()
-        block = response.raw.read(min(1 << 16, count - len(data)))
-        if not block:
-            raise CorruptFileError("The server broke off.")
         data += block
-    return bytes(data)
+        if len(data) >= count:
+            return bytes(data[:count])
+    raise CorruptFileError("The server broke off.")

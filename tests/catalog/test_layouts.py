@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from modelhub.catalog.kinds import KINDS
-from modelhub.catalog.layouts import recognise
+from modelhub.catalog.layouts import named_after, recognise
 
 TREES = {
     "comfyui": ("main.py", "folder_paths.py", "comfy/", "models/checkpoints/", "models/loras/style/"),
@@ -91,6 +91,44 @@ def test_a_shared_folder_of_any_name_shows_whose_names_it_uses(tmp_path: Path):
     assert found is not None
     assert (found.id, found.folder("lora")) == ("a1111", shared / "Lora")
     assert found.folder("embedding") is None, "it lies beside the folder of models, and here nobody knows where"
+
+
+def test_folders_that_came_by_downloads_do_not_turn_one_tool_into_another(tree):
+    name, root = tree
+    before = recognise(root)
+    assert before is not None
+    plant(before.models, "diffusion_models/", "text_encoders/", "clip_vision/", "vae/", "loras/")
+    after = recognise(root)
+    assert after is not None
+    assert after.id == name
+    found = recognise(before.models)
+    assert found is not None
+    assert found.id == name
+
+
+def test_folders_alone_are_less_than_the_program_beside_them(tmp_path: Path):
+    root = plant(tmp_path / "ComfyUI", *TREES["comfyui"], "models/Stable-diffusion/")
+    found = recognise(root)
+    assert found is not None
+    assert found.id == "comfyui"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("LoRA", "lora"),
+        ("LORAs", "lora"),
+        ("Stable Diffusion", "checkpoint"),
+        ("Check-Points", "checkpoint"),
+        ("TextEncoders", "text-encoder"),
+        ("upscalers", "upscaler"),
+    ],
+)
+def test_a_folder_is_known_by_its_name_however_it_is_spelled(tmp_path: Path, name: str, kind: str):
+    plant(tmp_path, f"{name}/", "VAE-approx/", "pictures/")
+    assert named_after(kind, tmp_path) == tmp_path / name
+    assert named_after("vae", tmp_path) is None
+    assert named_after("diffusion-model", tmp_path) is None, "what Forge keeps with its checkpoints"
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,19 @@ def test_a_terminal_is_asked_which_file(
     assert files(models) == names
 
 
+def test_a_terminal_is_asked_where_none_of_a_repository_is_the_main_one(spawn: Any, models: Path, world: World) -> None:
+    world.add_repo("mara/files", {"a.safetensors": samples.lora(seed=1), "b/c.safetensors": samples.lora(seed=2)})
+    ours, theirs = pty.openpty()
+    process = spawn("get", "mara/files", stdin=theirs, stderr=theirs)
+    os.write(ours, b"\n2\n")
+    process.communicate(timeout=60)
+    seen = os.read(ours, 100_000).decode()
+    os.close(ours)
+    os.close(theirs)
+    assert process.returncode == 0 and seen.count("Which?") == 2 and "Enter takes" not in seen and ">" not in seen
+    assert files(models) == ["c.safetensors"]
+
+
 @pytest.mark.usefixtures("several")
 def test_nobody_is_asked_with_yes(spawn: Any, models: Path) -> None:
     ours, theirs = pty.openpty()
@@ -262,10 +275,10 @@ def test_sources_come_from_files_and_stdin(run: Run, world: World, models: Path,
     ]
     with text.open() as stdin:
         told = finish("get", "-", "--json", stdin=stdin)
-    assert [one["source"] for one in told.json] == [first, second] and told.code == 3, (
-        "no hash tells that they are owned"
-    )
-    assert {one["error"]["code"] for one in told.json} == {"file-exists"}
+    assert [one["source"] for one in told.json] == [first, second] and told.code == 0
+    assert {one["status"] for one in told.json} == {"owned"}, "no hash is told, but they came from there"
+    world.add_file("a.safetensors", samples.lora(seed=1, modules=5))
+    assert run("get", first, "--json").error["code"] == "file-exists", "there is something else now"
     text.write_text("# nothing\n")
     assert run("get", "--from", text, "--json").error["code"] == "usage" and run("get").code == 2
     text.write_bytes(b"\xff\xfe\x00")
@@ -527,9 +540,35 @@ def test_to_a_file_is_a_mistake(run: Run, world: World, models: Path, tmp_path: 
 
 def test_what_has_no_room_is_not_begun(run: Run, world: World, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world.add_version(1, 2, [{"data": samples.lora(), "name": "a.safetensors"}], type="LORA")
-    monkeypatch.setattr("modelhub.fetch.space._free", lambda folder: 1000)
+    monkeypatch.setattr("modelhub.fetch.planning.space._free", lambda folder: 1000)
     told = run("get", "civitai:1")
     assert told.code == 3 and "1 kB free" in told.err and run("queue", "list", "--json").json == []
     shown = run("get", "civitai:1", "--dry-run")
     assert shown.code == 3 and "not enough" in shown.out
     assert run("get", "civitai:1", "--json").error["code"] == "no-space" and files(models) == []
+
+
+def test_of_files_that_are_alike_the_others_are_named(run: Run, world: World, models: Path) -> None:
+    pair = [{"data": samples.lora(seed=one), "name": f"{one}_noise.safetensors"} for one in (1, 2)]
+    world.add_version(1, 2, [*pair, {"data": b"v", "name": "v.safetensors", "type": "VAE"}], type="LORA", title="Pair")
+    told = run("get", "civitai:1")
+    assert files(models) == ["1_noise.safetensors"]
+    assert "Pair has more files of the same kind: 2_noise.safetensors. --all brings them." in told.err
+    assert "same kind" not in run("get", "civitai:1", "--file", "2_noise*").err
+
+
+def test_a_list_says_why_a_version_cannot_be_had(run: Run, world: World, models: Path) -> None:
+    world.add_version(1, 2, [{"data": samples.lora(), "name": "a.safetensors"}], usageControl="Generation")
+    assert "✗ The creator of" in run("get", "civitai:1", "--list").out
+    (found,) = run("get", "civitai:1", "--list", "--json").json
+    assert found["versions"][0]["error"]["code"] == "downloads-disabled"
+
+
+def test_an_unknown_hash_leads_to_a_search(run: Run, world: World, models: Path) -> None:
+    told = run("get", "ab" * 32, "--json")
+    assert told.code == 2 and "modelhub find" in told.error["hint"] and "number" not in told.error["hint"]
+
+
+def test_what_was_taken_down_still_comes(run: Run, world: World, models: Path) -> None:
+    world.add_version(1, 2, [{"data": samples.lora(), "name": "a.safetensors"}], type="LORA", mode="TakenDown")
+    assert rows(run("get", "civitai:1", "--json")) == [("downloaded", "a.safetensors")]

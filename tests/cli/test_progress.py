@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelhub.cli.progress import Bar, JsonLines, progress_line, reporting_job
+from modelhub.cli.progress import Bar, JsonLines, Pace, progress_line, reporting_job
 from modelhub.jobs import Event, Job
 from modelhub.text import width
 
@@ -50,10 +51,35 @@ def on_screen(monkeypatch: pytest.MonkeyPatch, term: str = "xterm") -> Screen:
 
 
 def test_a_bar_in_eighty_columns() -> None:
-    line = progress_line(event(), 10.0, 79)
-    assert line == "writing  ━━━━━───────────────  25%  1 kB of 4 kB  30 s left  model.safetensors"
+    line = progress_line(event(), 100.0, 79)
+    assert line == "writing  ━━━━━───────────────  25%  1 kB of 4 kB  100 B/s  30 s left  mode…sors"
     assert progress_line(event(3, None, "files"), 1.0, 79) == "writing  3 files  model.safetensors"
-    assert "10 of 20 steps" in progress_line(event(10, 20, "steps"), 0.5, 79)
+    assert progress_line(event(3, None), 2_000.0, 79) == "writing  3 B  2 kB/s  model.safetensors"
+    assert progress_line(event(10, 20, "steps"), 0.5, 52) == "writing  ━━━━━─────  50%  10 of 20 steps  20 s left"
+    assert "left" not in progress_line(event(), None, 79) and "left" not in progress_line(event(), 0.0, 79)
+
+
+def test_the_speed_is_that_of_lately() -> None:
+    pace = Pace()
+    assert pace.rate(0, 100.0) is None and pace.rate(500, 100.5) is None
+    assert pace.rate(1_000, 101.0) == 1_000
+    for second in range(102, 200):
+        pace.rate(1_000, float(second))
+    assert pace.rate(1_000, 200.0) == 0, "the line has been dead for long"
+
+
+def test_what_was_there_before_says_nothing_about_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen, clock, events = on_screen(monkeypatch), iter([0.0, 0.1, 10.0, 10.0]), list[Event]()
+    monkeypatch.setattr("modelhub.cli.progress.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setenv("COLUMNS", "100")
+    with Job("get", events.append, interval=0.0).phase("downloading", 10_000, "bytes") as advance:
+        advance(8_000, "a.safetensors", kept=True)
+        advance(1_000, "a.safetensors")
+    bar = Bar()
+    for one in events:
+        bar(one)
+    assert (events[-1].done, events[-1].kept) == (9_000, 8_000)
+    assert "9 kB of 10 kB  100 B/s  10 s left" in screen.getvalue().rpartition("\r")[2]
 
 
 @given(
@@ -66,16 +92,17 @@ def test_a_bar_in_eighty_columns() -> None:
     st.booleans(),
 )
 def test_a_line_never_wraps_and_is_safe(
-    done: int, total: int | None, unit: str, item: str, seconds: float, room: int, plain: bool
+    done: int, total: int | None, unit: str, item: str, rate: float, room: int, plain: bool
 ) -> None:
-    line = progress_line(event(done, total, unit, item), seconds, room, plain=plain)
+    line = progress_line(event(done, total, unit, item), rate, room, plain=plain)
     assert width(line) <= room and line.isprintable() and (line.isascii() or not plain)
     assert line.startswith("writing"[:room])
 
 
 def test_in_a_narrow_terminal_the_share_stays_to_the_last() -> None:
-    assert [progress_line(event(), 10.0, room) for room in (60, 40, 24, 15, 4)] == [
-        "writing  ━━━━━───────────────  25%  1 kB of 4 kB  30 s left",
+    assert [progress_line(event(), 100.0, room) for room in (60, 50, 40, 24, 15, 4)] == [
+        "writing  ━━────────  25%  1 kB of 4 kB  100 B/s  30 s left",
+        "writing  ━━────────  25%  1 kB of 4 kB  30 s left",
         "writing  ━━────────  25%  1 kB of 4 kB",
         "writing  ━━────────  25%",
         "writing   25%",
@@ -84,7 +111,7 @@ def test_in_a_narrow_terminal_the_share_stays_to_the_last() -> None:
 
 
 def test_ascii_where_the_encoding_has_no_lines() -> None:
-    assert progress_line(event(), 0.5, 60, plain=True).startswith("writing  #####............... ")
+    assert progress_line(event(), None, 60, plain=True).startswith("writing  #####............... ")
     assert progress_line(event(item="x" * 90), 0.5, 60, plain=True).isascii()
 
 

@@ -51,6 +51,15 @@ def test_an_empty_queue(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("queue")
+def test_the_queue_alone_is_listed(run: Run) -> None:
+    assert run("queue").out == run("queue", "list").out != ""
+    rows = run("queue", "list", "--json").json
+    assert run("queue", "--json").json == run("queue", "--json", "list").json == rows != []
+    told = run("queue", "--nonsense")
+    assert (told.code, told.out) == (2, "") and "--nonsense" in told.err
+
+
+@pytest.mark.usefixtures("queue")
 def test_the_list_says_how_far_each_is_and_why_one_failed(run: Run, tmp_path: Path) -> None:
     told = run("queue", "list")
     head, *rows = told.out.splitlines()
@@ -105,7 +114,7 @@ def test_numbers_that_nothing_has_change_nothing(run: Run) -> None:
         assert told.code == 2 and told.error["code"] == "not-found" and "77" in told.error["message"]
         assert run("queue", verb, "x").code == 2
     assert states(run) == ["waiting", "failed", "paused", "done"]
-    assert run("queue", "pause").code == 2 and run("queue").code == 2 and run("queue", "run", "--jobs", "0").code == 2
+    assert run("queue", "pause").code == 2 and run("queue", "run", "--jobs", "0").code == 2
 
 
 @pytest.mark.usefixtures("queue")

@@ -52,9 +52,9 @@ def test_sync_in_words(offered: dict[str, bytes], run: Run, world: World) -> Non
     assert "would ask for 0 files" in dry.out and not world.asked
     done = run("sync", "--hash")
     assert done.code == 0, done.err
-    assert "3 files asked for, in 3 requests" in done.out and "2 known to Civitai; 1 unknown to it" in done.out
+    assert "3 files asked for now, in 3 requests" in done.out and "2 known to Civitai, 1 unknown to it" in done.out
     again = run("sync")
-    assert "0 files asked for" in again.out and "3 files with an answer that is not old" in again.out
+    assert "0 files asked for" in again.out and "3 files asked for lately" in again.out
     assert "would ask for 3 files in 1 request" in run("sync", "--refresh", "--dry-run").out
 
 
@@ -174,6 +174,17 @@ def test_updates_in_words_and_json(offered: dict[str, bytes], run: Run, world: W
     assert not world.asked, "kept for a day"
     assert [one["model"] for one in data["behind"]] == ["1", "2"] and data["stopped"] is None
     assert [new["same_base"] for new in data["behind"][0]["newer"]] == [True, False]
+
+
+def test_the_newest_update_that_can_be_had_is_named(offered: dict[str, bytes], run: Run, world: World) -> None:
+    run("sync", "--hash")
+    early = {"availability": "EarlyAccess", "earlyAccessEndsAt": "2099-01-01T00:00:00.000Z"}
+    for version, day, words in (11, 1, {}), (12, 2, early):
+        published = f"2026-03-0{day}T00:00:00.000Z"
+        world.add_version(1, version, [b"new" * 100], name=f"v{day}", baseModel="Pony", publishedAt=published, **words)
+    told = run("updates", "--refresh").out
+    assert [line.split()[-1] for line in told.splitlines() if "300 B" in line] == ["civitai:1@11"]
+    assert "(+1)" in told and "✗ civitai:1@12" in told
 
 
 def test_updates_that_cannot_be_asked_for(offered: dict[str, bytes], run: Run, world: World) -> None:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from modelhub.cli import table as tables
-from modelhub.cli.table import facts, table, wrapped
+from modelhub.cli.table import facts, packed, table, wrapped
 from modelhub.text import width
 
 ROWS = [("#1", "a" * 60 + ".safetensors", "checkpoint", "23.8 MB"), ("#12", "漢字.ckpt", "lora", "1 B")]
@@ -50,6 +50,17 @@ def test_facts_wrap_below_themselves_and_break_no_path(monkeypatch: pytest.Monke
     path = "/a/path/without/any/space/that/is/long.safetensors"
     lines = list(facts([("path", path), ("empty", ""), ("notes", "one two three four five six seven\nnext")]))
     assert lines == [f"path   {path}", "notes  one two three four five", "       six seven", "       next"]
+
+
+@pytest.mark.usefixtures("terminal")
+def test_no_line_ends_within_a_fact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    path = "/a/path that is longer than one line/a.safetensors"
+    assert list(packed(["downloaded", "a.safetensors", "", "7.22 MB", "sha256 72422f4530"], 4)) == [
+        "downloaded  a.safetensors",
+        "    7.22 MB  sha256 72422f4530",
+    ]
+    assert list(packed(["new", path, "1 kB"], 4)) == ["new", f"    {path}", "    1 kB"]
 
 
 @pytest.mark.usefixtures("terminal")

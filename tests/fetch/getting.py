@@ -14,8 +14,8 @@ from modelhub.fetch.choosing import Wish, choose
 from modelhub.fetch.net import Net
 from modelhub.fetch.net.patience import Patience
 from modelhub.fetch.offers import find_offer
-from modelhub.fetch.ordering import Options
-from modelhub.fetch.planning import Plan, plan
+from modelhub.fetch.planning.ordering import Options
+from modelhub.fetch.planning.plans import Plan, plan
 from modelhub.fetch.queue import Outcome, add, run
 from modelhub.jobs import QUIET, Job
 from modelhub.scan.adding import add_file

@@ -21,8 +21,8 @@ from modelhub.errors import (
 from modelhub.fetch.direct import find_offer, told_sha256
 from modelhub.fetch.net import Net, Patience
 from modelhub.fetch.offer import Offer
-from modelhub.fetch.source import WebSource
 from modelhub.fetch.sources import read_source
+from modelhub.fetch.sources.source import WebSource
 
 LORA = samples.lora()
 SHA256 = hashlib.sha256(LORA).hexdigest()

@@ -1,7 +1,8 @@
-"""`modelhub get` as a whole program against the world: every kind of source, dropped lines, kills, two at once, refusals."""
+"""`modelhub get` against the world: every kind of source, dropped lines, refusals; kills and two at once as processes."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -9,11 +10,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from getting import HASTE
 from world import World, faults, samples
+
+from modelhub.cli.console import main
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LORA, OLD_LORA = samples.lora(seed=4002), samples.lora(seed=4001)
@@ -36,19 +42,26 @@ def done(process: subprocess.Popen[str]) -> tuple[int, Any, str]:
     return process.returncode, json.loads(out) if out.strip() else None, err
 
 
+def run(*words: object) -> tuple[int, Any, str]:
+    """The same of a command in this process, with --json."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main([*map(str, words), "--json"])
+    return code, json.loads(out.getvalue()), err.getvalue()
+
+
 def modelhub(*words: object) -> Any:
     """The JSON answer of a command that succeeds."""
-    code, answer, err = done(start(*words, "--json"))
+    code, answer, err = run(*words)
     assert code == 0, err
     return answer
 
 
 def refused(*words: object) -> tuple[int, dict[str, Any]]:
     """Exit code and the error of a command that fails."""
-    code, answer, err = done(start(*words, "--json"))
+    code, answer, _ = run(*words)
     assert code != 0, answer
-    found = answer["error"] if isinstance(answer, dict) else json.loads(err.strip().splitlines()[-1])["error"]
-    return code, found
+    return code, answer["error"]
 
 
 def sha256sum(path: str | Path) -> str:
@@ -65,6 +78,12 @@ def waited(true: Callable[[], object], what: str) -> None:
     while not true():
         assert time.monotonic() < until, f"waited in vain for {what}"
         time.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process nobody waits long before asking again."""
+    monkeypatch.setattr("modelhub.fetch.net.client.Patience", lambda: replace(HASTE, knocks=3, tries=5))
 
 
 @pytest.fixture
@@ -198,7 +217,7 @@ def test_what_is_owned_does_not_come_again(world: World, library: Path):
 
 
 def test_several_sources_and_one_that_is_nowhere(world: World, library: Path):
-    code, answer, err = done(start("get", "civitai:400", "civitai:999", "mara/files:ink.safetensors", "--json"))
+    code, answer, err = run("get", "civitai:400", "civitai:999", "mara/files:ink.safetensors")
     assert code == 2, err
     assert [one["status"] for one in answer] == ["downloaded", "failed", "downloaded"]
     assert answer[1]["error"]["code"] == "not-found"

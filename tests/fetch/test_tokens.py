@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import threading
 import tomllib
 from pathlib import Path
 
@@ -145,6 +146,22 @@ def test_a_write_that_fails_leaves_the_old_file(home: Path, monkeypatch):
     assert SECRET not in repr(caught.value)
     assert tokens.token_of("civitai") == "old"
     assert [path.name for path in home.iterdir()] == ["tokens.toml"]
+
+
+def test_who_keeps_a_token_waits_for_another_that_does(home: Path):
+    """The file is read and written anew: what comes in between would be lost."""
+    fcntl = pytest.importorskip("fcntl")
+    tokens.keep("civitai", "old")
+    folder = os.open(home, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    late = threading.Thread(target=tokens.keep, args=("huggingface", "hf_other"))
+    late.start()
+    late.join(0.3)
+    assert late.is_alive()
+    (home / "tokens.toml").write_text(f'civitai = "{SECRET}"\n')
+    os.close(folder)
+    late.join(20)
+    assert tomllib.loads((home / "tokens.toml").read_text()) == {"civitai": SECRET, "huggingface": "hf_other"}
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o602, 0o660, 0o610])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -223,6 +224,19 @@ def test_hashes_are_right_and_are_not_made_twice(catalog: Catalog, library: Path
     events: list[Event] = []
     scan(catalog, hashes="full", job=Job("scan", events.append))
     assert not [event for event in events if event.phase == "hashing"]
+
+
+def test_full_hashes_are_made_of_what_has_all_but_that_of_its_tensors(
+    catalog: Catalog, library: Path, make_file: MakeFile
+) -> None:
+    """As a download leaves it, which hashes while it writes."""
+    one = make_file(library / "one.safetensors", EMBEDDING)
+    scan(catalog, [library])
+    catalog.set_hashes(catalog.find()[0].id, replace(hash_file(one), autov3=None))
+    scan(catalog, hashes="fast")
+    assert catalog.find()[0].hashes["autov3"] is None
+    scan(catalog, hashes="full")
+    assert catalog.find()[0].hashes == hash_file(one).as_dict()
 
 
 def test_a_stopped_scan_keeps_what_it_has_and_can_be_run_again(

@@ -52,7 +52,8 @@ class CivitaiVersion:
 class Civitai:
     """The site. `token` is the one it knows; `needs_login`: every download wants it, unless a version says otherwise.
 
-    `empty_models`: `/models/{id}` gives no versions, as happens. `rate` of 429 and the like are faults.
+    `empty_models`: `/models/{id}` gives no versions, as happens. `prefers`: what the account of the token likes its
+    files to be, `{"fp": "fp32"}`. `rate` of 429 and the like are faults.
     """
 
     storage: Storage
@@ -62,6 +63,7 @@ class Civitai:
     models: dict[int, dict[str, Any]] = field(default_factory=dict)
     versions: dict[int, CivitaiVersion] = field(default_factory=dict)
     empty_models: set[int] = field(default_factory=set)
+    prefers: dict[str, str] = field(default_factory=dict)
 
     def add_model(self, model: int, **said_of_it: Any) -> None:
         """A model, or more words about it."""
@@ -123,6 +125,7 @@ class Civitai:
             "model": about,
             "files": files,
             **link,
+            **({"images": []} if model.get("mode") == "TakenDown" else {}),
         }
 
     def _short(self, one: CivitaiVersion) -> dict[str, Any]:
@@ -200,19 +203,22 @@ class Civitai:
         return _unauthorized(asked, NEEDS_LOGIN) if wanted and not self.is_known(asked) else None
 
     def _storage_address(self, asked: Asked, one: CivitaiVersion) -> Answer:
-        file = _chosen(one.files, asked.query)
+        file = _chosen(one.files, asked.query, self.prefers if self.is_known(asked) else {})
         if file is None:
             return said({"error": "File not found"}, 404)
         name = f"attachment; filename=\"{quote(file.name)}\"; filename*=UTF-8''{quote(file.name)}"
         return moved(self.storage.signed(f"civitai/{file.id}", name), 307)
 
 
-def _chosen(files: list[CivitaiFile], query: dict[str, str]) -> CivitaiFile | None:
+def _chosen(files: list[CivitaiFile], query: dict[str, str], prefers: dict[str, str]) -> CivitaiFile | None:
+    """The file that is described; else the one that the account prefers, which counts before the main one."""
     if "fileId" in query:
         return next((one for one in files if str(one.id) == query["fileId"]), None)
     wanted = {name: query[name] for name in ("type", "format", "size", "fp", "quantType") if name in query}
     fitting = [one for one in files if all(one.words.get(name) == value for name, value in wanted.items())]
-    return max(fitting, key=lambda one: (one.primary and not wanted, one.score), default=None)
+    liked = [one for one in fitting if all(one.words.get(name) == value for name, value in prefers.items())]
+    among = liked if prefers and not wanted and liked else fitting
+    return max(among, key=lambda one: (one.primary and not wanted, one.score), default=None)
 
 
 def _unauthorized(asked: Asked, message: str) -> Answer:

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import math
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from modelhub.catalog.base_models import role_of
 from modelhub.fetch.civitai.asking import Table, tables
+from modelhub.fetch.names.endings import format_by_name
 from modelhub.fetch.net import endpoints
-from modelhub.fetch.offer import RemoteFile
+from modelhub.fetch.offer import LARGEST, RemoteFile
 from modelhub.formats.sidecars import values
 
 _FORMATS = {
     "safetensor": "safetensors", "safetensors": "safetensors", "pickletensor": "pickle", "pickle": "pickle",
     "gguf": "gguf", "diffusers": "diffusers", "onnx": "onnx", "core ml": "other", "other": "other",
 }  # fmt: skip
-_SUFFIXES = {
-    ".safetensors": "safetensors", ".sft": "safetensors", ".ckpt": "pickle", ".pt": "pickle", ".pth": "pickle",
-    ".bin": "pickle", ".gguf": "gguf", ".onnx": "onnx",
-}  # fmt: skip
-#: No file is larger; what says so is mistaken.
-_LARGEST = 2**50
 
 
 def files_of(version: Table) -> tuple[RemoteFile, ...]:
@@ -58,26 +53,37 @@ def format_of(word: str | None, name: str = "") -> str | None:
     found = _FORMATS.get((word or "").lower())
     if found not in (None, "other"):
         return found
-    lower = name.lower()
-    return next((form for suffix, form in _SUFFIXES.items() if lower.endswith(suffix)), found)
+    by_name = format_by_name(name)
+    return found if by_name == "other" else by_name
 
 
 def _address(raw: Table, version: int | None) -> str | None:
-    """The file's own address: with a token, the version's would lead to whichever file the account prefers."""
+    """The file's own address.
+
+    Civitai's own for the main file may be that of the version: with a token, it leads to whichever the account prefers.
+    """
     given = values.web_address(raw, "downloadUrl")
     if given is None and version is not None:
-        told = {name: values.text(raw, "metadata", name) for name in ("format", "size", "fp", "quantType")}
-        wish = {"type": values.text(raw, "type"), **told}
-        query = urlencode({name: value for name, value in wish.items() if value})
-        given = f"{endpoints.civitai()}/api/download/models/{version}?{query}"
-    return endpoints.through_endpoint(given) if given else None
+        given = f"{endpoints.civitai()}/api/download/models/{version}"
+    if given is None:
+        return None
+    found = endpoints.through_endpoint(given)
+    bare = endpoints.provider_of(found) == "civitai" and not urlsplit(found).query
+    return f"{found}?{query}" if bare and (query := _wish(raw)) else found
+
+
+def _wish(raw: Table) -> str:
+    """What tells the file from the others of its version, as a query."""
+    told = {name: values.text(raw, "metadata", name) for name in ("format", "size", "fp", "quantType")}
+    wish = {"type": values.text(raw, "type"), **told}
+    return urlencode({name: value for name, value in wish.items() if value})
 
 
 def _size(kilobytes: Any) -> tuple[int | None, bool]:
     """Bytes, and whether that is exact: rounded numbers of kilobytes are no whole number of bytes."""
     if isinstance(kilobytes, bool) or not isinstance(kilobytes, (int, float)):
         return None, False
-    if not 0 < kilobytes <= _LARGEST / 1024 or not math.isfinite(kilobytes):
+    if not 0 < kilobytes <= LARGEST / 1024 or not math.isfinite(kilobytes):
         return None, False
     size = kilobytes * 1024
     return round(size), float(size).is_integer()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from modelhub.errors import EarlyAccessError, ModelhubError, NotFoundError, ProviderError
+from modelhub.fetch.choosing.ranking import best, there_is
 from modelhub.fetch.civitai.asking import Table, tables
 from modelhub.fetch.civitai.files import file_of, format_of
 from modelhub.fetch.civitai.looking import has_hash, models, read_by_hash, read_model, read_version
@@ -13,8 +14,7 @@ from modelhub.fetch.civitai.offering import describe, joined, offer_of, versions
 from modelhub.fetch.civitai.refusals import archived
 from modelhub.fetch.net import Net
 from modelhub.fetch.offer import Offer, RemoteFile, Version
-from modelhub.fetch.ranking import best, there_is
-from modelhub.fetch.source import CivitaiSource
+from modelhub.fetch.sources.source import CivitaiSource
 from modelhub.formats.sidecars import values
 from modelhub.jobs import QUIET, Job
 from modelhub.text import brief
@@ -34,6 +34,7 @@ def find_offer(source: CivitaiSource, net: Net, job: Job = QUIET) -> Offer:
     else:
         version, model = _version_and_model(source.version, source.model, net, job)
     offer = _settled(offer_of(version, model), source.address, net, job)
+    _warn(version, job)
     return replace(offer, asked=_asked(source, version, offer))
 
 
@@ -48,13 +49,25 @@ def by_hash(digits: str, net: Net, job: Job = QUIET) -> Offer:
         version = {**version, **_unless_missing(number, net, job)}
     model = _about(values.identifier(version, "modelId"), net, job)
     offer = _settled(offer_of(version, model), digits, net, job)
+    _warn(version, job)
     return replace(offer, asked=_files(version, lambda raw: has_hash(raw, digits)))
 
 
 def _settled(offer: Offer, source: str, net: Net, job: Job) -> Offer:
     """The offer under the name that was typed; with a token, only the download shows who has paid for early access."""
     may_have_paid = isinstance(offer.trouble, EarlyAccessError) and bool(net.token("civitai", job))
-    return replace(offer, source=source, trouble=None if may_have_paid else _with_others(offer))
+    trouble = None if may_have_paid else offer.trouble
+    # only the version by itself says whether it may be downloaded
+    listed = tuple(replace(one, trouble=trouble) if one.address == offer.address else one for one in offer.versions)
+    return replace(offer, source=source, versions=listed, trouble=trouble and _with_others(offer))
+
+
+def _warn(version: Table, job: Job) -> None:
+    """Say which files Civitai itself found dangerous when it scanned them."""
+    scans = ("virusScanResult", "pickleScanResult")
+    for raw in tables(version.get("files")):
+        if any((values.text(raw, scan) or "").lower() == "danger" for scan in scans):
+            job.say(f"Civitai's scan calls {brief(values.text(raw, 'name') or 'a file')} dangerous.", "warning")
 
 
 def _with_others(offer: Offer) -> ModelhubError | None:
@@ -97,7 +110,7 @@ def _model_with_versions(number: int, net: Net, job: Job) -> Table:
         model = {**model, **models([number], net, job).get(number, {})}
     if not _versions(model):
         what = f'"{values.text(model, "name") or number}" (civitai:{number})'
-        if values.text(model, "mode") in ("Archived", "TakenDown"):
+        if (values.text(model, "mode") or "").lower() == "archived":
             raise archived(what)
         raise NotFoundError(f"{what} has no versions on Civitai.", "If its page shows one: civitai:@NUMBER of it.")
     return model

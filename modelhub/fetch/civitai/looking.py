@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from modelhub.errors import NotFoundError, ProviderError, UsageError
@@ -14,6 +13,7 @@ from modelhub.jobs import QUIET, Job
 
 _T = TypeVar("_T")
 
+#: What one request may ask for.
 BATCH = 100
 #: Names of Civitai's hashes by their number of digits.
 _NAMES = {64: ("sha256", "blake3"), 12: ("autov3",), 10: ("autov2",), 8: ("autov1", "crc32")}
@@ -39,7 +39,11 @@ def read_by_hash(digits: str, net: Net, job: Job = QUIET) -> Table:
     Short hashes are not unique, and an answer may be wrong: a file of it must have the hash.
     """
     what = f"file with the hash {digits}"
-    raw = table(ask(net, f"model-versions/by-hash/{digits.upper()}", what, job), what)
+    try:
+        raw = table(ask(net, f"model-versions/by-hash/{digits.upper()}", what, job), what)
+    except NotFoundError as error:
+        hint = "It may never have been there, or have been taken back. Look for it by its name: modelhub find."
+        raise NotFoundError(error.message, hint) from error
     if not any(has_hash(one, digits) for one in tables(raw.get("files"))):
         raise NotFoundError(
             f"Civitai answered with a version that has no {what}.", "Ask with the whole SHA256 of 64 digits."
@@ -65,7 +69,7 @@ def versions_by_sha256(digests: Iterable[str], net: Net, job: Job = QUIET) -> di
         if values.one_hash("sha256", one) != one:
             raise UsageError(f"{one[:70]} is no SHA256 that can be looked up.", "It has 64 hexadecimal digits.")
     found: dict[str, Table] = {}
-    for batch in _batches(wanted, BATCH):
+    for batch in batches(wanted):
         job.check()
         answer = tell(net, "model-versions/by-hash", [one.upper() for one in batch], "files by their hashes", job)
         _match(_listed(answer), set(batch), found)
@@ -79,13 +83,13 @@ def models(ids: Iterable[int], net: Net, job: Job = QUIET) -> dict[int, Table]:
     """
     wanted = list(dict.fromkeys(ids))
     found: dict[int, Table] = {}
-    for batch in _batches(wanted, BATCH):
+    for batch in batches(wanted):
         job.check()
         params = [("ids", ",".join(map(str, batch))), ("nsfw", "true"), ("limit", BATCH)]
         answer = table(ask(net, "models", "models by their numbers", job, params), "models")
         for one in _listed(answer.get("items")):
             number = values.identifier(one, "id")
-            if number in batch:
+            if number is not None and number in batch:
                 found.setdefault(number, one)
     return found
 
@@ -112,7 +116,6 @@ def _numbered(raw: Table, number: int, what: str) -> Table:
     return {**raw, "id": number}
 
 
-def _batches(items: list[_T], size: int) -> Iterator[list[_T]]:
-    rest = iter(items)
-    while batch := list(islice(rest, size)):
-        yield batch
+def batches(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """`items` in parts that one request can ask for."""
+    return (items[start : start + BATCH] for start in range(0, len(items), BATCH))

@@ -11,7 +11,7 @@ from modelhub.fetch.civitai.asking import Table, tables
 from modelhub.fetch.civitai.files import files_of
 from modelhub.fetch.civitai.trouble import trouble_of
 from modelhub.fetch.offer import Offer, Picture, Version
-from modelhub.fetch.source import CivitaiSource
+from modelhub.fetch.sources.source import CivitaiSource
 from modelhub.formats.sidecars import SidecarFacts, values
 from modelhub.formats.sidecars.civitai import page, version_facts
 from modelhub.formats.sidecars.facts import says

@@ -24,7 +24,7 @@ LOGIN_HINT = "Make an API key on civitai.com under Account settings, then: model
 
 def explain(refusal: Refusal, what: str) -> ModelhubError:
     """The error for `what` ("version 5 of model 3 on Civitai"), which Civitai refused."""
-    by_status = {401: _unauthorized, 403: _forbidden, 404: _not_found, 410: _gone, 429: _too_often}
+    by_status = {400: _bad, 401: _unauthorized, 403: _forbidden, 404: _not_found, 410: _gone, 429: _too_often}
     explained = by_status.get(refusal.status)
     return explained(refusal, what) if explained else general.explain(refusal, what)
 
@@ -37,7 +37,7 @@ def disabled(what: str) -> DownloadsDisabledError:
 
 def early(what: str, until: datetime | None, *, forever: bool = False) -> EarlyAccessError:
     """The error for a file that only those who paid can have, until some day if that is known."""
-    message = f"{_capital(what)} is in early access: only those who paid on its page can download it"
+    message = f"Civitai has {what} in early access: only those who paid on its page can download it"
     if until is not None and until > now() and not forever:
         hint = f"It is free from {until:%Y-%m-%d}; try again then, or log in with the account that bought it."
         return EarlyAccessError(f"{message} before {spoken(until)}.", hint)
@@ -45,10 +45,16 @@ def early(what: str, until: datetime | None, *, forever: bool = False) -> EarlyA
     return EarlyAccessError(f"{message}." if forever else f"{message}; until when is not known.", hint)
 
 
-def archived(what: str, how: str = "archived") -> ArchivedError:
+def archived(what: str) -> ArchivedError:
     """The error for a model whose files Civitai took away."""
     hint = "Look for another version, or for a copy elsewhere: modelhub find."
-    return ArchivedError(f"{_capital(what)} was {how} on Civitai, and its files can no longer be downloaded.", hint)
+    return ArchivedError(f"Civitai has archived {what}: its files can no longer be downloaded.", hint)
+
+
+def _bad(refusal: Refusal, what: str) -> ModelhubError:
+    quote = f" It says: {refusal.said}" if refusal.said else ""
+    hint = "Check what was typed; if that is right, Civitai may want to be asked in another way by now."
+    return ProviderError(f"Civitai does not take the question for {what}.{quote}", hint)
 
 
 def _unauthorized(refusal: Refusal, what: str) -> ModelhubError:
@@ -56,7 +62,7 @@ def _unauthorized(refusal: Refusal, what: str) -> ModelhubError:
         return disabled(what)
     if refusal.signed:
         message = f"Civitai does not take the token that was sent for {what}."
-        return LoginNeededError(message, f"It may have been deleted or have expired. {LOGIN_HINT}")
+        return LoginNeededError(message, f"It may have expired, or its account may not have this. {LOGIN_HINT}")
     return LoginNeededError(f"Civitai gives {what} only to those who are logged in.", LOGIN_HINT)
 
 
@@ -86,7 +92,3 @@ def _too_often(refusal: Refusal, what: str) -> ModelhubError:
     when = f"in {human_seconds(refusal.wait)}" if refusal.wait else "tomorrow: it counts the downloads of 24 hours"
     message = f"Civitai found too many downloads from here to give {what}."
     return RateLimitedError(message, f"Try again {when}.", refusal.wait)
-
-
-def _capital(what: str) -> str:
-    return what[:1].upper() + what[1:]

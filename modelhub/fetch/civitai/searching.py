@@ -7,14 +7,14 @@ from typing import Any
 
 from modelhub.catalog.base_models import architecture_of, base_models_of, kind_of, types_of
 from modelhub.errors import ProviderError
+from modelhub.fetch.choosing.ranking import best
 from modelhub.fetch.civitai.asking import Table, ask, table, tables
 from modelhub.fetch.civitai.files import files_of
 from modelhub.fetch.civitai.offering import describe, joined
 from modelhub.fetch.civitai.trouble import trouble_of
-from modelhub.fetch.hits import Found, Search
 from modelhub.fetch.net import Net, Refused
-from modelhub.fetch.ranking import best
-from modelhub.fetch.source import CivitaiSource
+from modelhub.fetch.search.hits import Found, Search
+from modelhub.fetch.sources.source import CivitaiSource
 from modelhub.formats.sidecars import values
 from modelhub.formats.sidecars.civitai import page
 from modelhub.jobs import QUIET, Job
@@ -52,12 +52,17 @@ def _answer(params: Params, more: Params, net: Net, job: Job) -> tuple[Table, Pa
     try:
         return _page([*params, *more], net, job), params
     except ProviderError as error:
-        refused = error.__cause__
-        taken = _taken(net, job) if isinstance(refused, Refused) and refused.refusal.status == 400 else frozenset()
+        if not (_is_bad(error) and any(name == "baseModels" for name, _ in params)):
+            raise
+        taken = _taken(net, job)
         kept = [(name, value) for name, value in params if name != "baseModels" or value in taken]
         if kept == params or not any(name == "baseModels" for name, _ in kept):
             raise
     return _page([*kept, *more], net, job), kept
+
+
+def _is_bad(error: ProviderError) -> bool:
+    return isinstance(error.__cause__, Refused) and error.__cause__.refusal.status == 400
 
 
 def _taken(net: Net, job: Job) -> frozenset[str]:
@@ -135,8 +140,8 @@ def _found(model: Table, version: Table, number: int, kind: str | None) -> Found
         kind=kind,
         base_model=values.clear_text(version, "baseModel"),
         architecture=_architecture(version),
-        downloads=_count(model, "downloadCount"),
-        likes=_count(model, "thumbsUpCount"),
+        downloads=values.count(model, "stats", "downloadCount"),
+        likes=values.count(model, "stats", "thumbsUpCount"),
         size=files[0].size if files else None,
         updated=values.text(version, "publishedAt") or values.text(version, "createdAt"),
         nsfw=values.flag(model, "nsfw"),
@@ -144,8 +149,3 @@ def _found(model: Table, version: Table, number: int, kind: str | None) -> Found
         tags=values.listed(model, "tags"),
         trouble=trouble.message if trouble else None,
     )
-
-
-def _count(model: Table, name: str) -> int | None:
-    value = values.at(model, "stats", name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None

@@ -10,14 +10,12 @@ from modelhub.fetch.civitai.dates import moment, now
 from modelhub.fetch.civitai.refusals import archived, disabled, early
 from modelhub.formats.sidecars import values
 
-_TAKEN = {"archived": "archived", "takendown": "taken down"}
-
 
 def trouble_of(version: Table, model: Table, what: str) -> ModelhubError | None:
     """The error that a download of `what` would end in; None if nothing speaks against it."""
     mode = values.text(model, "mode") or values.text(version, "model", "mode") or ""
-    if mode.lower() in _TAKEN:
-        return archived(what, _TAKEN[mode.lower()])
+    if mode.lower() == "archived":  # of one that was taken down only the pictures are gone
+        return archived(what)
     usage = values.text(version, "usageControl")
     if usage is not None and usage.lower() != "download":
         return disabled(what)
@@ -25,7 +23,7 @@ def trouble_of(version: Table, model: Table, what: str) -> ModelhubError | None:
         return early(what, _ends(version), forever=_is_forever(version))
     if not tables(version.get("files")):
         hint = "Other versions may have some: --list shows them."
-        return ProviderError(f"{what[:1].upper()}{what[1:]} has no files on Civitai.", hint)
+        return ProviderError(f"Civitai has no files of {what}.", hint)
     return None
 
 

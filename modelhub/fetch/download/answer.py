@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from modelhub.fetch.names.served import disposition_name
 from modelhub.fetch.net.endpoints import host_of
 from modelhub.fetch.net.redact import redacted
-from modelhub.fetch.served_names import disposition_name
 
 if TYPE_CHECKING:
     from requests import Response

@@ -37,7 +37,7 @@ class Fetched:
     resumed: int = 0
 
 
-def _nobody(n: int = 1, item: str = "", picture: object = None) -> None:
+def _nobody(n: int = 1, item: str = "", picture: object = None, *, kept: bool = False) -> None:
     """An advance that nobody looks at."""
 
 
@@ -100,6 +100,9 @@ def discard(file: RemoteFile, goal: Path) -> None:
     if os.path.lexists(place.part):
         with Part(place, goal) as part:
             part.remove()
+    else:
+        with suppress(OSError):
+            place.state.unlink()
 
 
 def _made_folders(folder: Path) -> list[Path]:

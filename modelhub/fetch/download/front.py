@@ -42,11 +42,11 @@ def check_front(front: Front, file: RemoteFile, provider: str) -> None:
 
     LoginNeededError for a login page, else WrongBytesError with what the server said.
     """
-    text = front.data[:FRONT].removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = _text(front.data)
     ending = os.path.splitext(file.name.lower())[1]  # noqa: PTH122 (a name from a server is no path)
-    if text.startswith(_POINTER):
+    if is_pointer(front.data):
         raise _pointer(front, file)
-    if _is_page(front, text) and ending not in _PAGE_ENDINGS:
+    if is_page(front.data, front.kind) and ending not in _PAGE_ENDINGS:
         raise _page(front, file, provider)
     if text.startswith((b"<?xml", b"<Error>")) and ending not in _XML_ENDINGS:
         raise _instead("an error in XML", front, file, b": ".join(_SAID.findall(text)))
@@ -56,9 +56,18 @@ def check_front(front: Front, file: RemoteFile, provider: str) -> None:
             raise _instead("JSON", front, file, said)
 
 
-def _is_page(front: Front, text: bytes) -> bool:
-    """Whether it looks like one, or is said to be one and does not look like a model."""
-    return bool(_PAGE.match(text)) or (front.kind in _PAGES and sniff_bytes(front.data) == "unknown")
+def is_pointer(data: bytes) -> bool:
+    """Whether a file that begins with `data` is a pointer of Git LFS."""
+    return _text(data).startswith(_POINTER)
+
+
+def is_page(data: bytes, kind: str) -> bool:
+    """Whether it looks like a web page, or is said to be one by its Content-Type and does not look like a model."""
+    return bool(_PAGE.match(_text(data))) or (kind in _PAGES and sniff_bytes(data) == "unknown")
+
+
+def _text(data: bytes) -> bytes:
+    return data[:FRONT].removeprefix(b"\xef\xbb\xbf").lstrip()
 
 
 def _words(text: bytes) -> bytes:

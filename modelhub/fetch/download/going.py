@@ -18,6 +18,7 @@ from modelhub.fetch.download.sink import Sink, check_space
 from modelhub.fetch.download.state import State, read_state, write_state
 from modelhub.fetch.download.verifying import checked, told
 from modelhub.fetch.net import Net, Refused
+from modelhub.fetch.net.endpoints import title_of
 from modelhub.fetch.net.patience import wait
 from modelhub.fetch.offer import RemoteFile
 from modelhub.fetch.refusals import explained
@@ -91,7 +92,7 @@ class Going(Closing):
         """Take what is there; whether it is all."""
         state = read_state(self._part.place.state)
         count = kept(self._file, self._part.length, state)
-        self._sink.catch_up(count, lambda _: self._tell(f"{self._file.name}: what is there already"))
+        self._sink.catch_up(count, lambda _: self._tell(f"{self._file.name}: what is there already", kept=True))
         if count:
             self._state, self._mixed, self.resumed = state or State(), True, count
         return count > 0 and count == expected_size(self._file, state)
@@ -234,7 +235,7 @@ class Going(Closing):
             self._restart()
             return f"{refusal.host} has no byte {there:,} of {self._name}."
         if self._links.renew(refusal):
-            return f"{refusal.host} no longer takes the link to {self._name}."
+            return f"{title_of(refusal.url)} no longer takes the link to {self._name}."
         raise explained(refused, self._provider, self._name) from None
 
     def _compressed(self, answer: Answer) -> str:
@@ -248,11 +249,14 @@ class Going(Closing):
     def _restart(self) -> None:
         """Begin anew: nothing is there."""
         self._sink.rewind()
+        if self.resumed:
+            self._told -= self.resumed
+            self._advance(-self.resumed, self._file.name, kept=True)
         self._state, self._mixed, self.resumed = None, False, 0
         self._tell(self._file.name)
 
-    def _tell(self, item: str) -> None:
+    def _tell(self, item: str, *, kept: bool = False) -> None:
         """Say how far it is by now."""
         count, self._told = self._sink.received - self._told, self._sink.received
         if count:
-            self._advance(count, item)
+            self._advance(count, item, kept=kept)

@@ -47,6 +47,14 @@ class Lock:
             self._claim = None
 
 
+def is_at(descriptor: int, path: Path) -> bool:
+    """Whether `path`, a link or not, is a name of the open file."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
 def _flocked(descriptor: int) -> bool:
     """Whether the file is locked now; False where that cannot be done."""
     if not _CAN_LOCK:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from modelhub.errors import FileError, file_error
-from modelhub.fetch.download.locking import Busy, Lock
+from modelhub.fetch.download.locking import Busy, Lock, is_at
 from modelhub.fetch.download.place import Place
 from modelhub.formats.closing import Closing
 from modelhub.formats.pump import put
@@ -52,7 +52,7 @@ class Part(Closing):
     def remove(self) -> None:
         """Take its names away, if they are still its own; the file may have another by now. The lock stays."""
         with suppress(OSError):
-            if _is_at(self.file.fileno(), self.path):
+            if is_at(self.file.fileno(), self.path):
                 self.path.unlink()
         if not os.path.lexists(self.path):
             with suppress(OSError):
@@ -83,7 +83,11 @@ def _opened(place: Place, goal: Path, wait: bool, job: Job) -> tuple[BinaryIO, L
 def _once(place: Place) -> tuple[BinaryIO, Lock] | None:
     """The file and its lock; None if it was taken away in between."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(place.part, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+    try:
+        descriptor = os.open(place.part, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+    except FileNotFoundError:  # another download that made the folder came to nothing, and took it away again
+        place.part.parent.mkdir(parents=True, exist_ok=True)
+        return None
     with ExitStack() as stack:
         file = stack.enter_context(os.fdopen(descriptor, "r+b", buffering=0))
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -91,7 +95,7 @@ def _once(place: Place) -> tuple[BinaryIO, Lock] | None:
         lock = Lock(descriptor, place.claim)
         if is_placed(os.fstat(descriptor)):
             place.part.unlink()
-        if not _is_at(descriptor, place.part):
+        if not is_at(descriptor, place.part):
             lock.release()
             return None
         stack.pop_all()
@@ -104,14 +108,6 @@ def is_placed(found: os.stat_result) -> bool:
     Nothing may be written to it any more.
     """
     return found.st_nlink > 1
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether `path` is a name of the open file."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.lstat())
-    except FileNotFoundError:
-        return False
 
 
 def _busy_error(goal: Path, busy: Busy) -> FileError:

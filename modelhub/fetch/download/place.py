@@ -1,4 +1,4 @@
-"""Places: under what names the beginning of a download lies beside its goal, so that the next try finds it.
+"""Place: under what names the beginning of a download lies beside its goal, so that the next try finds it.
 
 The name depends on the content alone: its SHA256, or else the address. All names are hidden, so that no scan sees them,
 and none is one that `formats.parts` takes for the leavings of a dead process.

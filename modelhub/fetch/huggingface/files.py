@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from modelhub.fetch.endings import format_by_name
 from modelhub.fetch.huggingface.listing import GENERIC, precision, pruned
 from modelhub.fetch.huggingface.picking import Picked
 from modelhub.fetch.huggingface.repo import Repo, RepoFile
+from modelhub.fetch.names.endings import format_by_name
 from modelhub.fetch.offer import RemoteFile
 
 _CONFIGS = frozenset({"json", "yaml", "yml", "txt", "jinja", "model", "md", "tiktoken"})

@@ -35,6 +35,7 @@ def repository(name: str, revision: str | None, token: str | None, net: Net, job
     from modelhub.fetch.huggingface.reading import repo_of
 
     endpoint = endpoints.hugging_face()
+    endpoints.refuse_offline(endpoint)
     api = _api(endpoint, token)
 
     def ask() -> Repo:
@@ -44,23 +45,19 @@ def repository(name: str, revision: str | None, token: str | None, net: Net, job
     return _asked(ask, name, token, net, job)
 
 
-def refuse_offline() -> None:
-    """Raise UnreachableError where the user wants Hugging Face not to be asked."""
-    from huggingface_hub import constants
-
-    if constants.is_offline_mode():
-        raise _offline()
-
-
 def _api(endpoint: str, token: str | None) -> HfApi:
     """The library's client; it never looks for a token of its own."""
     from huggingface_hub import HfApi, constants
     from huggingface_hub.utils import logging
 
+    from modelhub.fetch.huggingface.bounds import PLAIN, bound
+
     # it would ask another address, and write a file, to find out which program runs this one
     constants.HF_HUB_DISABLE_TELEMETRY = True
     logging.set_verbosity_error()
-    return HfApi(endpoint=endpoint, token=token or False, library_name="modelhub", library_version=__version__)
+    bound()
+    about = {"library_name": "modelhub", "library_version": __version__}
+    return HfApi(endpoint=endpoint, token=token or False, headers=dict(PLAIN), **about)
 
 
 def _asked(ask: Callable[[], T], name: str, token: str | None, net: Net, job: Job) -> T:
@@ -81,12 +78,10 @@ def _asked(ask: Callable[[], T], name: str, token: str | None, net: Net, job: Jo
 
 def _once(ask: Callable[[], T], name: str, token: str | None) -> T | Refusal | Trouble | ModelhubError:
     import httpx2
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     try:
         return ask()
-    except OfflineModeIsEnabled:
-        return _offline()
     except HFValidationError:
         return UsageError(f"{brief(name)} is no name of a repository.", "It reads owner/name.")
     except HfHubHTTPError as error:
@@ -96,10 +91,6 @@ def _once(ask: Callable[[], T], name: str, token: str | None) -> T | Refusal | T
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         hint = "Is HF_ENDPOINT right, and no login page of a network in between? Try again later."
         return ProviderError(f"Hugging Face answered with something that says nothing of {brief(name)}.", hint)
-
-
-def _offline() -> UnreachableError:
-    return UnreachableError("Hugging Face is not asked: HF_HUB_OFFLINE is set.", "Unset HF_HUB_OFFLINE to download.")
 
 
 def _refusal(error: HfHubHTTPError, token: str | None) -> Refusal:
@@ -153,6 +144,9 @@ def _trouble(error: Exception) -> Trouble:
         return Trouble(UnreachableError(f"{host} took too long to answer.", "Try again later."))
     if isinstance(error, httpx2.InvalidURL | httpx2.UnsupportedProtocol | httpx2.LocalProtocolError):
         return Trouble(UsageError(f"{host} cannot be asked like this.", "Check HF_ENDPOINT."), passing=False)
+    if isinstance(error, httpx2.DecodingError):
+        message = f"{host} answered without end, or in a packed form that was not asked for."
+        return Trouble(ProviderError(message, "Is HF_ENDPOINT right? Try again later."), passing=False)
     if isinstance(error, httpx2.TooManyRedirects):
         return Trouble(ProviderError(f"{host} sends every question on to somewhere else.", "Try again later."), False)
     return Trouble(UnreachableError(f"{host} broke off in the middle of its answer.", "Try again later."))

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from modelhub.fetch.choosing.ranking import precision_rank
 from modelhub.fetch.huggingface.repo import RepoFile
+from modelhub.fetch.names.endings import format_by_name
 from modelhub.formats.naming import ShardName, is_model_name, shard_name
 
 #: How libraries call weights of whatever model.
@@ -20,9 +22,6 @@ _OTHERS = re.compile(
 )
 _PRECISION = re.compile(r"(?:^|[._\-])(fp32|fp16|bf16|fp8|fp4|nf4|mxfp8|int8|int4|i?q\d\w*)(?=[._\-]|$)", re.IGNORECASE)
 _PRUNED = re.compile(r"(?:^|[._\-])(pruned|ema-?only)(?=[._\-]|$)", re.IGNORECASE)
-#: The best comes first: half of the bytes are enough for pictures.
-_ORDER = {"fp16": 0, None: 1, "bf16": 2, "fp8": 3, "fp32": 4}
-_PICKLES = frozenset({"bin", "ckpt", "pt", "pt2", "pth", "pkl"})
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Weights:
     @property
     def is_pickle(self) -> bool:
         """Whether programs load it by unpickling."""
-        return self.ending in _PICKLES
+        return format_by_name(self.first.name) == "pickle"
 
     @property
     def variant(self) -> str:
@@ -94,7 +93,7 @@ class Weights:
     @property
     def rank(self) -> tuple[object, ...]:
         """The least is the copy to be had where nothing is chosen."""
-        return self.is_odd, self.is_pickle, _ORDER.get(self.precision, 9), len(self.files) > 1, self.first.path
+        return self.is_odd, self.is_pickle, precision_rank(self.precision), len(self.files) > 1, self.first.path
 
 
 def precision(name: str) -> str | None:

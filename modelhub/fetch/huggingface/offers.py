@@ -19,7 +19,7 @@ from modelhub.fetch.huggingface.repo import Repo, RepoFile
 from modelhub.fetch.net import Net, Refused
 from modelhub.fetch.offer import Offer, RemoteFile, Version
 from modelhub.fetch.peek import peek
-from modelhub.fetch.source import HuggingFaceSource
+from modelhub.fetch.sources.source import HuggingFaceSource
 from modelhub.formats.naming import INDEX
 from modelhub.jobs import QUIET, Job
 from modelhub.text import brief, few

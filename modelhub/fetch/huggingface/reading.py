@@ -7,6 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from modelhub.fetch.huggingface.repo import Repo, RepoFile
+from modelhub.fetch.net.bodies import is_deep
+from modelhub.fetch.offer import LARGEST
+from modelhub.fetch.sources.hub_urls import is_sane
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo, RepoSibling
@@ -19,7 +22,7 @@ _CARD = 100_000
 
 def repo_of(info: ModelInfo, endpoint: str) -> Repo:
     """The library's answer in our form. Raises ValueError for one that has no name, commit or files."""
-    if not isinstance(info.id, str) or not _COMMIT.fullmatch(str(info.sha)) or info.siblings is None:
+    if not _is_name(info.id) or not _COMMIT.fullmatch(str(info.sha)) or info.siblings is None:
         raise ValueError("no answer about a repository")
     files = {file.path: file for one in info.siblings if (file := _file(one)) is not None}
     return Repo(
@@ -34,15 +37,19 @@ def repo_of(info: ModelInfo, endpoint: str) -> Repo:
         pipeline=_text(info.pipeline_tag),
         modified=info.last_modified.isoformat() if info.last_modified else None,
         gated=bool(info.gated),
-        private=bool(info.private),
         disabled=bool(info.disabled),
     )
 
 
-def is_sane(path: str) -> bool:
-    """Whether a path can be one of a repository: no part of it leads elsewhere."""
-    parts = path.split("/")
-    return not any(part in ("", ".", "..") for part in parts) and "\\" not in path and "\0" not in path
+def _is_name(name: Any) -> bool:
+    """Whether the library makes an address of it."""
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return isinstance(name, str) and bool(hf_hub_url(name, "file"))
+    except HFValidationError:
+        return False
 
 
 def _file(one: RepoSibling) -> RepoFile | None:
@@ -53,7 +60,7 @@ def _file(one: RepoSibling) -> RepoFile | None:
     size = large.size if large else one.size
     sha256 = _hex("sha256", large.sha256) if large else None
     git = None if large else _hex("git", one.blob_id)
-    return RepoFile(path, size if isinstance(size, int) and size >= 0 else None, sha256, git)
+    return RepoFile(path, size if isinstance(size, int) and 0 <= size <= LARGEST else None, sha256, git)
 
 
 def _hex(name: str, value: Any) -> str | None:
@@ -61,13 +68,13 @@ def _hex(name: str, value: Any) -> str | None:
 
 
 def _card(card: Any) -> dict[str, Any]:
-    """The words of the card as plain values; nothing of one that is too long to keep."""
+    """The words of the card as plain values; nothing of one that is too long, too deep or odd to keep."""
     found = card.to_dict() if hasattr(card, "to_dict") else {}
     try:
-        text = json.dumps(found)
-    except (TypeError, ValueError, RecursionError):
+        text = "" if is_deep(found) else json.dumps(found, allow_nan=False)
+    except (TypeError, ValueError):
         return {}
-    return dict(json.loads(text)) if len(text) <= _CARD else {}
+    return dict(json.loads(text)) if 0 < len(text) <= _CARD else {}
 
 
 def _class_name(config: Any) -> str | None:

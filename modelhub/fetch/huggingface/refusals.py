@@ -11,6 +11,7 @@ from modelhub.errors import (
     LoginNeededError,
     ModelhubError,
     NotFoundError,
+    ProviderError,
     RateLimitedError,
     TokenScopeError,
 )
@@ -21,7 +22,6 @@ LOGIN = "log in with `modelhub login huggingface`"
 TOKENS = "https://huggingface.co/settings/tokens"
 _REPO = re.compile(r"/(?:api/(?:resolve-cache/)?models/)?(?P<repo>[^/]+(?:/[^/]+)?)(?:/|$)")
 _VERBS = ("resolve", "raw", "revision", "tree", "blob", "refs", "auth-check", "paths-info")
-_LIMIT = re.compile(r'"\w+"\s*;\s*r\s*=\s*0+\s*;\s*t\s*=\s*(\d{1,9})')
 
 
 def explain(refused: Refusal, what: str) -> ModelhubError:
@@ -57,6 +57,8 @@ def _closed(refused: Refusal, code: str, said: str, what: str) -> ModelhubError:
         return _narrow_token(what, "read access to public gated repositories")
     if code == "GatedRepo":
         return gated(_page(refused.url), what, signed=refused.signed)
+    if refused.status == 403 and not code:
+        return _forbidden(refused, said, what)
     if not refused.signed:
         return _hidden(what)
     if refused.status == 401 and code != "RepoNotFound":
@@ -71,6 +73,16 @@ def _hidden(what: str) -> NotFoundError:
     """Without a login the hub gives one answer for what is missing and what is private."""
     message = f"Hugging Face has no {what}, or shows it only to those who log in."
     return NotFoundError(message, f"Check the spelling. If it is private or gated: {LOGIN}.")
+
+
+def _forbidden(refused: Refusal, said: str, what: str) -> ModelhubError:
+    """Without a word about the repository: the token is too narrow, or who asks is blocked."""
+    quote = f" It says: {brief(said, 200)}" if said else ""
+    if refused.signed:
+        error = _narrow_token(what, "read access to it")
+        return TokenScopeError(f"{error.message}{quote}", error.hint)
+    hint = f"It may be blocked where you are; see whether its page opens in a browser, or {LOGIN}."
+    return ProviderError(f"Hugging Face does not let this address on the network have {what}.{quote}", hint)
 
 
 def _narrow_token(what: str, lacks: str) -> TokenScopeError:
@@ -90,10 +102,7 @@ def _missing(refused: Refusal, code: str, what: str) -> ModelhubError:
 
 
 def _too_often(refused: Refusal) -> RateLimitedError:
-    """The hub tells the wait in `Retry-After`, or as seconds in a header of its own."""
-    found = _LIMIT.search(refused.headers.get("RateLimit") or "")
-    wait = refused.wait if refused.wait is not None else float(found[1]) if found else None
-    error = refusal.rate_limited("Hugging Face", wait)
+    error = refusal.rate_limited("Hugging Face", refused.wait)
     if not refused.signed:
         error.hint += f" Those who are known may ask more often: {LOGIN}."
     return error

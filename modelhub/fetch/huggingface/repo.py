@@ -46,7 +46,6 @@ class Repo:
     pipeline: str | None = None
     modified: str | None = None
     gated: bool = False
-    private: bool = False
     disabled: bool = False
 
     @property

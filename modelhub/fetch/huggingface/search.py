@@ -11,12 +11,12 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from modelhub.errors import ProviderError
 from modelhub.fetch import refusals
-from modelhub.fetch.hits import Found, Search
-from modelhub.fetch.huggingface import facts, hub
+from modelhub.fetch.huggingface import facts
 from modelhub.fetch.net import Net, Refused, endpoints
 from modelhub.fetch.net.bodies import BODY, json_of, whole
 from modelhub.fetch.net.trouble import failures, trouble_of
-from modelhub.fetch.source import HuggingFaceSource
+from modelhub.fetch.search.hits import Found, Search
+from modelhub.fetch.sources.source import HuggingFaceSource
 from modelhub.formats.sidecars import values
 from modelhub.jobs import QUIET, Job
 from modelhub.text import brief
@@ -47,7 +47,6 @@ def search(wanted: Search, net: Net, job: Job = QUIET) -> list[Found]:
 
     Raises UnreachableError, RateLimitedError and other ProviderErrors.
     """
-    hub.refuse_offline()
     found: list[Found] = []
     known, cursor = net.token(_PROVIDER, job) is not None, wanted.cursor
     for _ in range(_PAGES):
@@ -127,8 +126,8 @@ def _found(item: Any, wanted: Search, known: bool) -> list[Found]:
             kind=kind,
             base_model=bases[0] if bases else None,
             architecture=architecture,
-            downloads=_count(item, "downloads"),
-            likes=_count(item, "likes"),
+            downloads=values.count(item, "downloads"),
+            likes=values.count(item, "likes"),
             updated=values.text(item, "lastModified") or values.text(item, "createdAt"),
             nsfw=adult or None,
             page=f"https://huggingface.co/{name}",
@@ -151,8 +150,3 @@ def _trouble(item: Any, known: bool) -> str | None:
     if values.at(item, "gated") not in (None, False) and not known:
         return "gated: accept its terms on its page, and log in"
     return None
-
-
-def _count(item: Any, name: str) -> int | None:
-    value = values.at(item, name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -15,7 +15,7 @@ from modelhub.errors import ModelhubError, NotFoundError
 from modelhub.fetch import refusals
 from modelhub.fetch.lookup.newer import Here, ModelUpdates, Newer
 from modelhub.fetch.net import Net, Refused
-from modelhub.fetch.source import HuggingFaceSource
+from modelhub.fetch.sources.source import HuggingFaceSource
 from modelhub.jobs import QUIET, Job
 
 if TYPE_CHECKING:

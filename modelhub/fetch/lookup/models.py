@@ -10,12 +10,10 @@ from modelhub.catalog import lookups
 from modelhub.catalog.lookups import ModelAnswer
 from modelhub.catalog.store import Catalog
 from modelhub.fetch import civitai
+from modelhub.fetch.civitai.looking import batches
 from modelhub.fetch.lookup import civitai_words
 from modelhub.fetch.net import Net
 from modelhub.jobs import QUIET, Job
-
-#: What one request may ask for.
-BATCH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +55,3 @@ class Models:
         files = lookups.of_models(self.catalog, found, "civitai")
         told = ((one, civitai_words.of_model(found[model].facts)) for model, many in files.items() for one in many)
         lookups.tell(self.catalog, ((one, more) for one, more in told if one.found and more))
-
-
-def batches(items: Sequence[str]) -> Iterator[Sequence[str]]:
-    """`items` in parts that one request can ask for."""
-    return (items[start : start + BATCH] for start in range(0, len(items), BATCH))

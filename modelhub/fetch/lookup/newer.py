@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelhub.catalog.lookups import ModelAnswer
+from modelhub.formats.sidecars.civitai import page
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class ModelUpdates:
     gone: str | None = None
 
 
-def compare(answer: ModelAnswer, here: Sequence[Here], title: str | None = None) -> ModelUpdates:
+def compare(answer: ModelAnswer, here: Sequence[Here]) -> ModelUpdates:
     """What Civitai's answer about a model has that is newer than what is here."""
     versions: list[dict[str, Any]] = list(answer.facts.get("versions", ()))
     by_id = {str(one["id"]): one for one in versions}
@@ -63,13 +64,13 @@ def compare(answer: ModelAnswer, here: Sequence[Here], title: str | None = None)
     found = ModelUpdates(
         answer.provider,
         answer.model,
-        answer.facts.get("name") or title,
-        f"https://civitai.com/models/{answer.model}",
+        answer.facts.get("name"),
+        page(int(answer.model), None),
         answer.at,
         known,
         gone=_gone(answer),
     )
-    found.newer.extend(_newer(answer.model, versions, mine) if mine else ())
+    found.newer.extend(_newer(answer.model, versions, mine) if mine and answer.found else ())
     return found
 
 
@@ -93,10 +94,10 @@ def _of_base(mine: Sequence[Mapping[str, Any]], one: Mapping[str, Any]) -> list[
 
 
 def _is_newer(one: Mapping[str, Any], than: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a version came after all of these: by its date where both have one, else by its number."""
+    """Whether a version came after all of these: by its date where both have one of their own, else by its number."""
     return all(
         one["published"] > other["published"]
-        if "published" in one and "published" in other
+        if "published" in one and "published" in other and one["published"] != other["published"]
         else one["id"] > other["id"]
         for other in than
     )
@@ -132,7 +133,7 @@ def _listed_no_more(one: Here) -> dict[str, Any]:
 def _gone(answer: ModelAnswer) -> str | None:
     if not answer.found:
         return "Civitai lists it no more"
-    return {"Archived": "its files were taken away", "TakenDown": "it was taken down"}.get(answer.facts.get("mode", ""))
+    return "its files were taken away" if answer.facts.get("mode") == "Archived" else None
 
 
 def _is_number(text: str | None) -> bool:

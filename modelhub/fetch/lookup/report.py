@@ -75,4 +75,4 @@ def asdict_without(report: Any, *names: str) -> dict[str, Any]:
 
 def told(error: ModelhubError | None) -> dict[str, str] | None:
     """An error as JSON has it."""
-    return {"code": error.code, "message": error.message, "hint": error.hint} if error else None
+    return error.as_dict() if error else None

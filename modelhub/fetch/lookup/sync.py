@@ -16,10 +16,11 @@ from modelhub.catalog.store import Catalog
 from modelhub.errors import CancelledError, ProviderError
 from modelhub.fetch import civitai
 from modelhub.fetch.civitai.asking import Table
+from modelhub.fetch.civitai.looking import BATCH, batches
 from modelhub.fetch.lookup import civitai_words
 from modelhub.fetch.lookup.choosing import FOUND, Chosen, choose, known_models
 from modelhub.fetch.lookup.edited import Edited
-from modelhub.fetch.lookup.models import BATCH, Models, batches
+from modelhub.fetch.lookup.models import Models
 from modelhub.fetch.lookup.report import Known, SyncReport, Vanished
 from modelhub.fetch.net import Net
 from modelhub.jobs import QUIET, Job
@@ -163,7 +164,7 @@ class _Sync:
         for digest, copies in self.chosen.contents.items():
             answer, name = self.answers.get(digest), names.get(copies[0].id)
             model = models.get(name or "")
-            lost = model is not None and (not model.found or model.facts.get("mode") == "TakenDown")
+            lost = model is not None and not model.found
             gone = answer.facts.get("gone") if answer else None
             if lost or gone:
                 since = gone or (model.at if model else None)

@@ -103,6 +103,7 @@ class Asking:
                 raise ProviderError(message, "Is the address right? Try again later.")
 
     def _hop(self, question: Question, hop: Hop, header: str | None, tries: Tries) -> Response:
+        endpoints.refuse_offline(hop.url)
         while True:
             tries.job.check()
             got = self._once(question, hop, header, tries.patience)

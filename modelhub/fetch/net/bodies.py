@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
+import socket
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from modelhub.errors import ProviderError
+from modelhub.errors import ProviderError, UnreachableError
 from modelhub.fetch.net.endpoints import title_of
 from modelhub.fetch.net.redact import redacted
 from modelhub.text import human_size
@@ -19,6 +23,10 @@ BODY = 64 * 1024 * 1024
 ERROR = 64 * 1024
 _REST = 64 * 1024
 _BLOCK = 64 * 1024
+#: Seconds that a body may take in all: one that is read whole, and one of which only what comes at once is of use.
+LONG, SHORT = 120.0, 5.0
+#: Lists and tables in one another: nobody's answer has more, and what walks through them would run out of stack.
+_DEEP = 64
 
 
 class Body(NamedTuple):
@@ -32,7 +40,7 @@ class Body(NamedTuple):
 def whole(response: Response, limit: int) -> Body:
     """The body of `response`. Raises ProviderError for more than `limit` bytes; what `trouble.failures()` names."""
     data = bytearray()
-    for block in response.iter_content(_BLOCK):
+    for block in pieces(response, LONG):
         data += block
         if len(data) > limit:
             message = f"{title_of(response.url)} answered with more than {human_size(limit)} where data was expected."
@@ -40,13 +48,44 @@ def whole(response: Response, limit: int) -> Body:
     return Body(bytes(data), response.headers.get("Content-Type", ""), redacted(response.url))
 
 
+def pieces(response: Response, seconds: float, size: int = _BLOCK, *, decode: bool = True) -> Iterator[bytes]:
+    """The bytes of a body as they come, `size` at most at once, unpacked if `decode` says so.
+
+    Raises UnreachableError when all of it takes longer than `seconds`, however steadily it trickles: asking again
+    would take as long; what `trouble.failures()` names.
+    """
+    from modelhub.fetch.net.trouble import failures
+
+    end, line = time.monotonic() + seconds, _line_of(response)
+    while (left := end - time.monotonic()) > 0:
+        if line is not None:
+            line.settimeout(min(left, line.gettimeout() or left))
+        try:
+            data = response.raw.read1(size, decode_content=decode)
+        except failures():
+            if time.monotonic() < end:
+                raise
+            break
+        if not data:
+            return
+        yield data
+    raise UnreachableError(f"{title_of(response.url)} took too long to answer.", "Try again later.")
+
+
+def _line_of(response: Response) -> socket.socket | None:
+    """The socket under an answer; None where the library keeps it to itself. Each request sets its timeout anew."""
+    answer = getattr(response.raw, "_fp", None)
+    found = getattr(getattr(getattr(answer, "fp", None), "raw", None), "_sock", None)
+    return found if isinstance(found, socket.socket) else None
+
+
 def beginning(response: Response) -> str:
-    """The first bytes of a body as text, as far as they come; the connection is closed."""
+    """The first bytes of a body as text, as far as they come soon; the connection is closed."""
     from modelhub.fetch.net.trouble import failures
 
     data = bytearray()
-    with suppress(*failures()):
-        for block in response.iter_content(4096):
+    with suppress(*failures(), UnreachableError):
+        for block in pieces(response, SHORT):
             data += block
             if len(data) >= ERROR:
                 break
@@ -60,15 +99,18 @@ def let_go(response: Response) -> None:
 
     length = response.headers.get("Content-Length", "")
     if length.isascii() and length.isdigit() and len(length) < 9 and int(length) <= _REST:
-        with suppress(*failures()):
-            response.raw.read(int(length) or None)
+        with suppress(*failures(), UnreachableError):
+            for _ in pieces(response, SHORT, decode=False):
+                pass
     response.close()
 
 
 def json_of(body: Body) -> Any:
-    """`body` as JSON. Raises ProviderError for anything else."""
+    """`body` as JSON, as other programs can read it, too. Raises ProviderError for anything else."""
     with suppress(ValueError, RecursionError):
-        return json.loads(body.data)
+        found = json.loads(body.data, parse_float=_number, parse_constant=_number)
+        if not is_deep(found):
+            return found
     what = "something that is not JSON"
     if "html" in body.kind.lower() or body.data.lstrip()[:1] == b"<":
         what = "a web page"
@@ -76,3 +118,23 @@ def json_of(body: Body) -> Any:
         what = "nothing"
     message = f"{title_of(body.url)} answered with {what} where data was expected, at {body.url}."
     raise ProviderError(message, "Is the address right, and no login page of a network in between? Try again later.")
+
+
+def is_deep(value: Any) -> bool:
+    """Whether lists and tables are in one another more often than in any answer that means something."""
+    level = [value]
+    for _ in range(_DEEP):
+        level = [inner for one in level if isinstance(one, list | dict) for inner in _inside(one)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: list[Any] | dict[str, Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
+
+
+def _number(text: str) -> float | None:
+    """A number; None for NaN and for those that no computer can hold, such as 1e999, which are no JSON once written."""
+    found = float(text)
+    return found if math.isfinite(found) else None

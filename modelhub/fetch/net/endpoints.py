@@ -6,7 +6,8 @@ import os
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from modelhub.errors import UsageError
+from modelhub.catalog.provided import TITLES as TITLES
+from modelhub.errors import UnreachableError, UsageError
 from modelhub.fetch.net.redact import redacted
 
 CIVITAI = "https://civitai.com"
@@ -15,11 +16,11 @@ HUGGING_FACE = "https://huggingface.co"
 #: Where Civitai is asked for what it does not show on its first address.
 CIVITAI_OTHERS = ("https://civitai.red",)
 
-TITLES = {"civitai": "Civitai", "huggingface": "Hugging Face"}
-
 _CIVITAI_HOSTS = frozenset(f"{www}civitai.{end}" for www in ("", "www.") for end in ("com", "red", "green"))
 _HUB_HOSTS = frozenset({"huggingface.co", "www.huggingface.co", "huggingface.com", "www.huggingface.com", "hf.co"})
 _PORTS = {"http": 80, "https": 443}
+#: What huggingface_hub takes for a yes.
+_TRUE = frozenset({"1", "ON", "YES", "TRUE"})
 
 
 class Origin(NamedTuple):
@@ -61,6 +62,14 @@ def provider_of(url: str) -> str:
         if parts.scheme in _PORTS and (parts.hostname in hosts or asked == origin(str(endpoint(provider)))):
             return provider
     return "web"
+
+
+def refuse_offline(url: str) -> None:
+    """Raise UnreachableError for an address of Hugging Face where the user wants that not to be asked."""
+    variable = "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"
+    if os.environ.get(variable, "").upper() in _TRUE and provider_of(url) == "huggingface":
+        message = f"Hugging Face is not asked: {variable} is set."
+        raise UnreachableError(message, f"Unset {variable} to download.")
 
 
 def through_endpoint(url: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,13 @@ from modelhub.errors import (
 from modelhub.fetch.net.endpoints import title_of
 from modelhub.fetch.net.patience import seconds_of
 from modelhub.text import brief, human_seconds
+
+#: Troubles of a server that asking again does not mend: not implemented, HTTP version, loop, network login.
+_LASTING = (501, 505, 508, 511)
+#: What Civitai says where it counts the downloads of a whole day.
+_OF_A_DAY = "unusual amount of downloading"
+#: `RateLimit: "api";r=0;t=55`: none remain, for so many seconds.
+_LIMIT = re.compile(r'"\w+"\s*;\s*r\s*=\s*0+\s*;\s*t\s*=\s*(\d{1,9})')
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +55,36 @@ class Refusal:
     @property
     def wait(self) -> float | None:
         """Seconds until the server wants to be asked again, if it says so."""
-        return seconds_of(self.headers.get("Retry-After"))
+        told = seconds_of(self.headers.get("Retry-After"))
+        limit = _LIMIT.search(self.headers.get("RateLimit") or "") if told is None and self.status == 429 else None
+        return float(limit[1]) if limit else told
+
+    @property
+    def passes(self) -> bool:
+        """Whether asking again after some seconds may help."""
+        if self.status == 429:
+            return self.wait is not None or _OF_A_DAY not in self.said.lower()
+        return self.status >= 500 and self.status not in _LASTING
 
     @property
     def said(self) -> str:
         """The server's own words, on one line and shortened; "" if it sent none or a web page."""
         found = self.json
         if isinstance(found, dict):
-            words = [found.get(name) for name in ("message", "error", "detail")]
-            return next((brief(word, 200) for word in words if isinstance(word, str) and word.strip()), "")
+            words = [_words(found.get(name)) for name in ("message", "error", "detail")]
+            return next((brief(word, 200) for word in words if word), "")
         is_page = "html" in self.headers.get("Content-Type", "").lower() or self.body.lstrip()[:1] in ("<", "{", "[")
         return "" if is_page else brief(self.body.strip(), 200)
+
+
+def _words(value: Any) -> str:
+    """The text in a field of an error: itself, its message, or that of the first of the issues it lists."""
+    for _ in range(4):
+        if isinstance(value, dict):
+            value = value.get("issues") or value.get("message")
+        elif isinstance(value, list):
+            value = value[0] if value else None
+    return value.strip() if isinstance(value, str) else ""
 
 
 class Refused(ProviderError):  # noqa: N818 (a refusal is raised, too, where nothing is wrong with the program)

@@ -9,9 +9,6 @@ from modelhub.fetch.net.trouble import Trouble
 from modelhub.jobs import Job
 from modelhub.text import human_seconds
 
-#: Troubles of a server that asking again does not mend: not implemented, HTTP version, loop, network login.
-_LASTING = (501, 505, 508, 511)
-
 
 class Tries:
     """The tries of one question."""
@@ -35,8 +32,7 @@ class Tries:
         self.job.check()
         self._failures += 1
         told = refusal.wait
-        passing = refusal.status == 429 or (refusal.status >= 500 and refusal.status not in _LASTING)
-        if not passing or self._failures >= self.patience.tries or (told or 0) > self.patience.longest:
+        if not refusal.passes or self._failures >= self.patience.tries or (told or 0) > self.patience.longest:
             raise Refused(refusal)
         who = title_of(refusal.url)
         if told is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from modelhub.errors import CorruptFileError, FileError, ForbiddenError, VanishedError, file_error
@@ -42,18 +43,45 @@ def read() -> dict[str, str]:
     return _parsed(data)
 
 
-def write(tokens: dict[str, str]) -> None:
-    """Replace the file, whole or not at all; it goes when there are no tokens. Raises FileError."""
+def change(provider: str, token: str | None) -> bool:
+    """Put a token in the place of any other, or with None take it away; whether the file is another now.
+
+    It is replaced whole or not at all, and goes when there are no tokens; another process that changes it waits. Raises
+    FileError.
+    """
     # behind a link, so that the link stays
     goal = Path(os.path.realpath(path()))
     try:
-        if tokens:
-            goal.parent.mkdir(parents=True, exist_ok=True)
-            _replace(goal, tokens)
-        else:
-            goal.unlink(missing_ok=True)
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(goal.parent):
+            before = read()
+            after = {name: one for name, one in {**before, provider: token}.items() if one is not None}
+            if after == before:
+                return False
+            if after:
+                _replace(goal, after)
+            else:
+                goal.unlink(missing_ok=True)
+            return True
     except OSError as error:
         raise file_error(error, path()) from error
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Holds a lock of the folder, where the system has such."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _replace(goal: Path, tokens: dict[str, str]) -> None:

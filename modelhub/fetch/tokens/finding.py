@@ -8,12 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from modelhub.catalog.provided import TITLES
 from modelhub.fetch.tokens import file, ring
 from modelhub.fetch.tokens.ring import KeyringTrouble
 from modelhub.fetch.tokens.words import read_token
 from modelhub.text import one_line
 
-PROVIDERS = ("civitai", "huggingface")
+PROVIDERS = tuple(TITLES)
 
 #: The variables of the environment, the first that is set counts.
 VARIABLES = {

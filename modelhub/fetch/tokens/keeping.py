@@ -54,7 +54,7 @@ def keep(provider: str, token: str) -> Kept:
         kept = place_to_keep()
         _from_file(provider, troubles)
         return Kept(kept.kind, kept.place, tuple(troubles))
-    file.write({**file.read(), provider: good})
+    file.change(provider, good)
     _from_ring(provider, troubles)  # or an old one would count before it
     return Kept("file", one_line(str(file.path())), tuple(troubles))
 
@@ -93,11 +93,8 @@ def _from_ring(provider: str, troubles: list[str], dry_run: bool = False) -> str
 def _from_file(provider: str, troubles: list[str], dry_run: bool = False) -> str | None:
     """Where in the file a token was, or would be, deleted."""
     try:
-        tokens = file.read()
-        if tokens.pop(provider, None) is None:
+        if not (provider in file.read() if dry_run else file.change(provider, None)):
             return None
-        if not dry_run:
-            file.write(tokens)
     except FileError as error:
         _say(f"{error.message} {error.hint}", troubles)
         return None

@@ -53,6 +53,12 @@ def identifier(raw: Any, *keys: str) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63 else None
 
 
+def count(raw: Any, *keys: str) -> int | None:
+    """A number of things, 0 or more, of 63 bits, or None."""
+    value = at(raw, *keys)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None
+
+
 def weight(raw: Any, *keys: str) -> float | None:
     """A strength between -100 and 100, also as text; None for 0, by which tools mean that none was chosen."""
     value = at(raw, *keys)

@@ -10,6 +10,7 @@ from typing import Any
 
 from modelhub.catalog.architectures import architecture
 from modelhub.catalog.asset import PRECISIONS, Asset
+from modelhub.catalog.provided import TITLES
 from modelhub.errors import BadRecipeError, UnknownModelError
 from modelhub.merge.recipes.recipe import parse_recipe
 from modelhub.merge.recipes.telling import lora_line, model_names, output_lines, step_line
@@ -173,7 +174,7 @@ def _sidecar(sidecar: dict[str, Any]) -> Iterator[Fact]:
 def _provided(asset: Asset) -> tuple[str, tuple[Fact, ...]]:
     """What a provider says that no file beside it does, below the provider's name."""
     said = asset.provided
-    title = {"civitai": "On Civitai", "huggingface": "On Hugging Face"}.get(said.get("provider", ""), "On the web")
+    title = f"On {TITLES.get(said.get('provider', ''), 'the web')}"
     if not said:
         return title, (Fact("looked up", "never", "muted"),) * asset.never_look_up
     more = {name: value for name, value in said.items() if name not in asset.sidecar}

@@ -18,7 +18,7 @@ from modelhub.errors import (
     UnreachableError,
 )
 from modelhub.fetch.civitai.dates import moment, spoken
-from modelhub.fetch.civitai.refusals import explain
+from modelhub.fetch.civitai.refusals import archived, early, explain
 from modelhub.fetch.net import Net, Patience, Refused
 
 WHAT = 'version "v2" of "WAI" (civitai:1@2)'
@@ -90,6 +90,19 @@ def test_no_such_version_and_no_such_file(world):
     error = refused(world)
     assert type(error) is NotFoundError
     assert "--list" in error.hint
+
+
+def test_a_question_that_is_not_taken(world):
+    issues = [{"code": "custom", "message": "Expected number"}]
+    world.fault("download", faults.status(400, {"error": {"name": "ZodError", "message": "[…]", "issues": issues}}))
+    error = refused(world)
+    assert type(error) is ProviderError
+    assert error.message.endswith("It says: Expected number")
+
+
+def test_a_name_of_a_file_stays_as_it_is():
+    for error in (early("ink.safetensors", None), archived("ink.safetensors")):
+        assert " ink.safetensors" in error.message
 
 
 def test_forbidden(world):

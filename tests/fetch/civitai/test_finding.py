@@ -16,8 +16,9 @@ from modelhub.errors import (
 from modelhub.fetch import civitai
 from modelhub.fetch.choosing import Wish, choose
 from modelhub.fetch.net import Net, Patience
-from modelhub.fetch.source import CivitaiSource
 from modelhub.fetch.sources import read_source
+from modelhub.fetch.sources.source import CivitaiSource
+from modelhub.jobs import Job
 
 AHEAD, BEHIND = "2999-01-02T03:04:05.000Z", "2020-01-02T03:04:05.000Z"
 
@@ -80,7 +81,8 @@ def test_a_file_with_all_that_is_known(wai, net):
     assert (file.name, file.size, file.exact) == ("wai.safetensors", len(made.data), True)
     assert file.hashes == {name.lower(): digits.lower() for name, digits in made.hashes.items()}
     assert (file.role, file.format, file.precision, file.pruned) == ("pruned-model", "safetensors", "fp16", True)
-    assert file.url == made.json(wai.civitai.url, 2)["downloadUrl"]
+    told = made.json(wai.civitai.url, 2)["downloadUrl"]
+    assert file.url == f"{told}?type=Pruned+Model&format=SafeTensor&size=pruned&fp=fp16"
     assert file.url.startswith(wai.civitai.url)
 
 
@@ -192,15 +194,34 @@ def test_who_has_a_token_may_have_paid(world, monkeypatch, net):
     assert isinstance(find("civitai:1", net).trouble, DownloadsDisabledError)
 
 
-@pytest.mark.parametrize(("mode", "word"), [("Archived", "archived"), ("TakenDown", "taken down")])
-def test_what_was_taken_away(world, net, mode, word):
-    world.add_version(1, 2, [b"x" * 10], mode=mode)
+def test_what_was_archived(world, net):
+    world.add_version(1, 2, [b"x" * 10], mode="Archived")
     trouble = find("civitai:1", net).trouble
     assert isinstance(trouble, ArchivedError)
-    assert word in trouble.message
+    assert "archived" in trouble.message
     world.civitai.empty_models.add(1)
-    with pytest.raises(ArchivedError if mode == "Archived" else ModelhubError):
+    with pytest.raises(ArchivedError):
         find("civitai:1", net)
+
+
+def test_of_what_was_taken_down_only_the_pictures_are_gone(world, net):
+    picture = {"url": world.add_file("a.png", b"x"), "type": "image", "nsfwLevel": 1}
+    world.add_version(1, 2, [b"x" * 10], mode="TakenDown", images=[picture])
+    offer = find("civitai:1", net)
+    assert (offer.trouble, offer.pictures) == (None, ())
+    assert choose(offer).files
+    world.civitai.empty_models.add(1)
+    with pytest.raises(NotFoundError):
+        find("civitai:1", net)
+
+
+def test_the_list_of_versions_knows_that_this_one_is_disabled(world, net):
+    """The table of a model, which has the list, does not say it; that of the version does."""
+    world.add_version(1, 2, [b"x" * 10])
+    world.add_version(1, 3, [b"x" * 10], usageControl="Generation")
+    listed = {one.address: one.trouble for one in find("civitai:1", net).versions}
+    assert isinstance(listed["civitai:1@3"], DownloadsDisabledError)
+    assert listed["civitai:1@2"] is None
 
 
 def test_a_version_without_files(world, net):
@@ -322,3 +343,31 @@ def test_addresses_go_through_the_endpoint(wai):
     first, second = civitai.offer_of(raw).files
     assert first.url == f"{wai.civitai.url}/api/download/models/2?fp=fp16"
     assert second.url == f"{wai.civitai.url}/api/download/models/2?type=Model&format=SafeTensor&fp=fp16"
+
+
+def test_the_main_file_is_asked_for_as_what_it_is(world, net, monkeypatch):
+    """Civitai's own address of it is that of the version, which leads to what the account of a token prefers."""
+    big = {"data": b"full", "name": "full.safetensors", "size": "full", "fp": "fp32"}
+    made = world.add_version(1, 2, [big, {"data": b"half", "name": "half.safetensors", "size": "pruned"}])
+    assert made.files[1].json(world.civitai.url, 2)["downloadUrl"] == world.download_url(2)
+    monkeypatch.setenv("CIVITAI_TOKEN", world.civitai.token)
+    world.civitai.prefers = {"size": "full", "fp": "fp32"}
+    (file,) = choose(find("civitai:1", net)).files
+    with net.open(file.url, provider="civitai") as answer:
+        assert (file.name, answer.raw.read()) == ("half.safetensors", b"half")
+
+
+def test_a_link_may_name_its_file_by_number(world, net):
+    made = world.add_version(1, 2, [b"one", {"data": b"two", "name": "two.safetensors", "fp": "fp32"}])
+    offer = find(world.download_url(2, fileId=str(made.files[1].id)), net)
+    assert [one.name for one in choose(offer).files] == ["two.safetensors"]
+    with pytest.raises(NotFoundError, match="no file 7"):
+        find(world.download_url(2, fileId="7"), net)
+
+
+def test_what_civitai_scanned_and_found_dangerous_is_told(world, net):
+    files = [{"data": b"x", "name": f"{verdict}.ckpt", "virusScanResult": verdict} for verdict in ("Danger", "Success")]
+    world.add_version(1, 2, files)
+    events = []
+    civitai.find_offer(read_source("civitai:1"), net, Job("get", events.append))
+    assert [(one.level, one.item) for one in events] == [("warning", "Civitai's scan calls Danger.ckpt dangerous.")]

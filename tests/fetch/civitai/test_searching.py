@@ -6,8 +6,8 @@ import pytest
 from world import faults
 
 from modelhub.fetch import civitai
-from modelhub.fetch.hits import Search
 from modelhub.fetch.net import Net, Patience
+from modelhub.fetch.search.hits import Search
 
 
 @pytest.fixture

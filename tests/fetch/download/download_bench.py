@@ -50,7 +50,7 @@ class Bench:
             into_place(found.part, self.goal, force=True)
         return found
 
-    def advance(self, n: int = 1, item: str = "", picture: object = None) -> None:
+    def advance(self, n: int = 1, item: str = "", picture: object = None, *, kept: bool = False) -> None:
         self.counts.append(n)
         self.items.append(item)
         if self._then is not None and sum(self.counts) >= self._then[0]:

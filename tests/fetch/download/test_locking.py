@@ -14,6 +14,7 @@ from download_bench import Bench
 
 from modelhub.errors import FileError
 from modelhub.fetch.download import fetched, locking
+from modelhub.fetch.download.part import Part
 from modelhub.fetch.download.place import Place
 from modelhub.fetch.net import Net
 
@@ -30,6 +31,12 @@ def dead_process() -> int:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
     return process.pid
+
+
+def test_a_folder_that_another_download_took_away_is_made_anew(bench: Bench):
+    """The one that had made the folder came to nothing, after this one had looked whether it is there."""
+    with Part(Place.of(bench.file, bench.goal), bench.goal) as part:
+        assert part.path.is_file()
 
 
 def test_the_lock_file_is_there_while_it_is_needed(bench: Bench, claim: Path):

@@ -27,8 +27,8 @@ from modelhub.fetch.choosing import Wish, choose
 from modelhub.fetch.huggingface import find_offer
 from modelhub.fetch.net import Net
 from modelhub.fetch.offer import Offer, RemoteFile
-from modelhub.fetch.source import HuggingFaceSource
 from modelhub.fetch.sources import read_source
+from modelhub.fetch.sources.source import HuggingFaceSource
 from modelhub.formats.diffusers import DiffusersFolder
 from modelhub.jobs import Job
 
@@ -401,9 +401,7 @@ def test_no_server_at_all(world: World, offer: Ask, monkeypatch: pytest.MonkeyPa
 
 
 def test_offline_is_respected_and_named(world: World, offer: Ask, monkeypatch: pytest.MonkeyPatch):
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(UnreachableError) as caught:
         offer("mara/one")
     assert "HF_HUB_OFFLINE" in caught.value.message and world.asked == []

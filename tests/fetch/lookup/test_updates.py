@@ -15,12 +15,12 @@ from modelhub.catalog import lookups
 from modelhub.catalog.lookups import Lookup, ModelAnswer
 from modelhub.catalog.store import Catalog
 from modelhub.errors import CancelledError, UnreachableError
+from modelhub.fetch.arriving.remember import remember
 from modelhub.fetch.huggingface import find_offer
 from modelhub.fetch.lookup.newer import Here, compare
 from modelhub.fetch.lookup.sync import sync
 from modelhub.fetch.lookup.updates import updates
 from modelhub.fetch.net import Net
-from modelhub.fetch.remember import remember
 from modelhub.fetch.sources import HuggingFaceSource, read_source
 from modelhub.jobs import Event, Job
 
@@ -47,6 +47,7 @@ def newer(versions: list[dict[str, Any]], *mine: int | None) -> list[tuple[int, 
         ([version(3), version(2), version(1)], [3], []),
         ([version(9, day=1), version(2, day=5), version(5, day=3)], [5], [(2, True)]),  # by date, not by number
         ([version(9, day=1), version(2)], [2], [(9, True)]),  # by number where a date lacks
+        ([version(3, day=1), version(2, day=1)], [2], [(3, True)]),  # and where it is the same
         ([version(3, "Pony"), version(2, "Pony"), version(1)], [1], [(3, False)]),  # of another base only the newest
         ([version(4, "Pony"), version(3), version(1)], [1], [(3, True), (4, False)]),  # the same base comes first
         ([version(2, "SD 1.5"), version(3)], [3], []),  # an older version for another base is no news
@@ -150,8 +151,12 @@ def test_what_cannot_be_had_is_said(
     assert said in (one.newer[0].trouble or "").lower()
 
 
-def test_models_that_are_there_no_more_are_told(catalog: Catalog, net: Net, world: World, known: int) -> None:
-    del world.civitai.models[1], world.civitai.versions[10]
+def test_models_that_are_there_no_more_are_told(
+    catalog: Catalog, net: Net, offer: Callable[..., None], world: World, known: int
+) -> None:
+    offer("b", 1, 12, baseModel="Pony", publishedAt="2026-03-01T00:00:00.000Z")
+    assert updates(catalog, "", net, refresh=True).behind
+    del world.civitai.models[1], world.civitai.versions[10], world.civitai.versions[12]
     report = updates(catalog, "", net, refresh=True)
     assert [(one.title, one.here[0].id, bool(one.gone)) for one in report.vanished] == [("Wet Ink", known, True)]
     assert report.behind == []

@@ -290,6 +290,40 @@ def test_a_wait_that_is_too_long_is_an_error_with_the_wait(world: World, net: Ne
     assert "1 h 00 min" in caught.value.hint
 
 
+def test_the_limit_of_the_hub_is_waited_for(world: World, net: Net, told):
+    """It names the seconds in a header of its own, as huggingface_hub reads it."""
+    job, items = told
+    world.add_repo("o/r", {"a.json": b"{}"})
+    world.fault("GET hub", faults.status(429, RateLimit='"api";r=0;t=1'))
+    started = time.monotonic()
+    net.json(f"{world.hub.url}/api/models/o/r", provider="huggingface", job=job)
+    assert time.monotonic() - started >= 1
+    assert "Hugging Face asks to wait 1.0 s." in items()
+    world.fault("GET hub", faults.status(429, RateLimit='"api";r=0;t=900'))
+    with pytest.raises(Refused) as caught:
+        net.json(f"{world.hub.url}/api/models/o/r", provider="huggingface")
+    assert caught.value.refusal.wait == 900
+
+
+def test_a_limit_of_a_day_is_not_knocked_at(world: World, net: Net):
+    body = {"error": "We have detected an unusual amount of downloading from your account"}
+    world.fault("GET civitai", faults.status(429, body), times=None)
+    with pytest.raises(Refused):
+        net.json(MODEL, provider="civitai")
+    assert len(world.asked) == 1
+
+
+def test_offline_holds_for_the_bytes_too_and_for_the_hub_alone(world: World, net: Net, monkeypatch: pytest.MonkeyPatch):
+    world.add_repo("o/r", {"a.safetensors": b"x"})
+    world.add_version(1, 2, [b"x"])
+    monkeypatch.setenv("HF_HUB_OFFLINE", "on")
+    address = "https://huggingface.co/o/r/resolve/main/a.safetensors"
+    with pytest.raises(UnreachableError, match="HF_HUB_OFFLINE"), net.open(address, provider="huggingface"):
+        pass
+    assert world.asked == []
+    assert net.json(MODEL, provider="civitai")["id"] == 1
+
+
 def test_once_is_once(world: World, net: Net):
     world.fault("GET civitai", faults.refuse(), times=None)
     with pytest.raises(UnreachableError), net.open(f"{world.civitai.url}/x", patient=False):

@@ -1,0 +1,1 @@
+"""Search: models by words, at Civitai and on Hugging Face at once."""
