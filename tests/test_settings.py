@@ -43,6 +43,11 @@ SETTINGS = st.builds(
     theme=st.text(max_size=20),
     preview_steps=st.integers(1, 100),
     preview_prompt=st.text(st.characters(codec="utf-8"), max_size=80),
+    download_folder=st.text(max_size=20),
+    download_path=st.text(max_size=20),
+    download_jobs=st.integers(0, 64),
+    download_sidecars=st.sampled_from(["", "civitai-info a1111"]),
+    download_previews=st.sampled_from(["safe", "all", "none"]),
 )
 
 

@@ -250,6 +250,16 @@ def api(world: World, token: str | bool = False):
     return HfApi(endpoint=world.hub.url, token=token)
 
 
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The client without its own storage protocol, which this world does not speak, and without the user's cache."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.usefixtures("plain")
 def test_the_client_of_the_hub_fetches_a_file_of_each_size(world: World, tmp_path: Path):
     world.add_repo("mara/ink", {"ink.safetensors": DATA, "a folder/config.json": b'{"a": 1}'})
     for name, data in (("ink.safetensors", DATA), ("a folder/config.json", b'{"a": 1}')):
@@ -258,6 +268,7 @@ def test_the_client_of_the_hub_fetches_a_file_of_each_size(world: World, tmp_pat
     assert "storage" in {one.site for one in world.asked}
 
 
+@pytest.mark.usefixtures("plain")
 def test_the_client_of_the_hub_fetches_a_whole_repository_of_a_revision(world: World, tmp_path: Path):
     repo = world.add_repo(
         "mara/ink", samples.diffusers(), revisions={"refs/pr/4": {"only.json": b"{}"}, "v1.0": {"v1.safetensors": DATA}}

@@ -93,7 +93,7 @@ def _look_at_pickle(part: Path, name: str) -> Content:
 
 
 _PICKLE = (
-    "It is a pickle, of which nothing was run: `modelhub convert` makes a safetensors file of it, which can run none."
+    "It is a pickle, of which nothing was run: `modelhub convert` makes a safetensors file of it, which runs nothing."
 )
 
 

@@ -346,7 +346,7 @@ names = (
     .filter(lambda name: not name.endswith(".git"))
 )
 parts = st.text(min_size=1, max_size=12).filter(
-    lambda part: "/" not in part and part not in (".", "..") and part.isprintable()
+    lambda part: not set(part) & set("/\\") and part not in (".", "..") and part.isprintable()
 )
 paths = st.lists(parts, max_size=4).map("/".join)
 revisions = st.none() | st.sampled_from(["main", "v1.0", "refs/pr/4", "a@b", "refs/convert/x"]) | parts
