@@ -42,6 +42,7 @@ class Places:
         self._settings = settings or load_settings(catalog.folder)
         self.library, self._layout = _chosen(catalog, self._settings, to, library)
         self.fixed = to is not None and self._layout is None
+        self._named_by_user = [self.library, *catalog.roots(), *([_absolute(to)] if to else [])]
 
     def folder(
         self, kind: str | None, architecture: str | None, form: str | None = None, facts: SidecarFacts = _NO_FACTS
@@ -66,11 +67,15 @@ class Places:
         own = (
             None if kind in ("other", "unknown") else self._layout.folder(kind, architecture=architecture, format=form)
         )
-        if own is None:
+        if own is None or not self._may_make(own):
             other = _plain(laid_out_as(_PLAIN, self._layout.models), kind, architecture, form)
             return other, [other]
         every = self._layout.folders().get(kind, [])
         return own, every if own in every else [own]
+
+    def _may_make(self, folder: Path) -> bool:
+        """Whether a folder is there, or lies in one that the user named: nothing appears beside what was scanned."""
+        return folder.is_dir() or any(folder.is_relative_to(one) for one in self._named_by_user)
 
     def _usual(self, kind: str, architecture: str | None, base: Path, bases: list[Path]) -> Path:
         """The folder where the user keeps such models; `base` where there is no habit."""

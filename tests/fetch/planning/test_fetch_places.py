@@ -63,6 +63,16 @@ def test_other_tools_have_other_folders(tmp_path: Path, catalog: Catalog):
     )
 
 
+def test_no_folder_is_made_beside_the_one_that_was_scanned(tmp_path: Path, catalog: Catalog):
+    models = tmp_path / "mine" / "models"
+    (models / "Stable-diffusion").mkdir(parents=True)
+    catalog.add_root(models)
+    assert Places(catalog).folder("embedding", "sd1") == models / "embeddings"
+    assert Places(catalog, to=tmp_path / "mine").folder("embedding", "sd1") == tmp_path / "mine" / "embeddings"
+    (tmp_path / "mine" / "embeddings").mkdir()
+    assert Places(catalog).folder("embedding", "sd1") == tmp_path / "mine" / "embeddings", "the tool's own is there"
+
+
 def test_a_scanned_folder_inside_a_tool_leads_to_its_layout(comfy: Path, tmp_path: Path, home: Path):
     with Catalog.open(home / "second") as other:
         other.add_root(comfy / "loras")
