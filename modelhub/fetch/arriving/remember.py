@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,20 +39,34 @@ def _names(offer: Offer) -> tuple[str | None, str | None]:
     return offer.address, None
 
 
-def _place(offer: Offer, sha256: str) -> dict[str, str]:
-    """Where a file lies in a repository, and on which branch; a commit that was asked for is none."""
+def _place(offer: Offer, sha256: str) -> dict[str, Any]:
+    """Where a file, or the files of a folder, lie in a repository, and on which branch."""
+    source = _on_hub(offer.source)
+    branch = source.revision if source else None
+    if branch and _COMMIT.fullmatch(branch):  # a commit that was asked for is none
+        branch = None
+    found = _folder(offer, source, branch) if offer.whole and source else _file(offer, sha256)
+    return {**found, "revision": branch} if branch else found
+
+
+def _file(offer: Offer, sha256: str) -> dict[str, Any]:
     same = [file for file in offer.files if file.hashes.get("sha256") == sha256]
-    found = {"path": same[0].path or same[0].name} if same else {}
-    revision = _revision(offer)
-    return {**found, "revision": revision} if revision and not _COMMIT.fullmatch(revision) else found
+    return {"path": same[0].path or same[0].name} if same else {}
 
 
-def _revision(offer: Offer) -> str | None:
+def _folder(offer: Offer, source: HuggingFaceSource, branch: str | None) -> dict[str, Any]:
+    """The SHA256 of those files of a folder that have one, by their paths in the repository, and what `get` takes."""
+    there = [(_on_hub(file.url), file.hashes.get("sha256")) for file in offer.files]
+    files = {one.path: sha256 for one, sha256 in there if one and sha256}
+    return {"files": files, "folder": replace(source, revision=branch).address}
+
+
+def _on_hub(address: str) -> HuggingFaceSource | None:
     try:
-        source = read_source(offer.source)
+        source = read_source(address)
     except UsageError:
         return None
-    return source.revision if isinstance(source, HuggingFaceSource) else None
+    return source if isinstance(source, HuggingFaceSource) else None
 
 
 def _text(value: Any) -> str | None:

@@ -21,13 +21,15 @@ FOUND, UNKNOWN = 30 * DAY, 7 * DAY
 class Chosen:
     """Assets that are looked up: all of a query, of which some have no hash and some are nobody's business.
 
-    `contents` are the others by SHA256, copies together. `secret` are hashes that must not be sent.
+    `contents` are the others by SHA256, copies together; `folders` are models of several files, which have a hash of
+    hashes that nobody else knows. `secret` are hashes that must not be sent.
     """
 
     assets: int
     unhashed: list[Askable]
     never: int
     contents: Mapping[str, list[Askable]]
+    folders: Mapping[str, list[Askable]]
     secret: frozenset[str]
 
     @property
@@ -42,16 +44,14 @@ class Chosen:
 
 def choose(catalog: Catalog, query: str) -> Chosen:
     """What `query` finds of files that are there. Raises BadQueryError."""
-    # a set of shards or a folder has a hash of hashes, which nobody else knows
-    there = [one for one in askable(catalog, catalog.ids(query)) if not one.missing and _is_one_file(one)]
+    there = [one for one in askable(catalog, catalog.ids(query)) if not one.missing and one.sha256 != EMPTY_SHA256]
     kept_back = secret(catalog)
+    single = [one for one in there if _is_one_file(one)]
     open_ones = [one for one in there if not one.never and one.sha256 not in kept_back]
-    by_digest: dict[str, list[Askable]] = {}
-    for one in open_ones:
-        if one.sha256:
-            by_digest.setdefault(one.sha256, []).append(one)
-    unhashed = [one for one in open_ones if not one.sha256]
-    return Chosen(len(there), unhashed, len(there) - len(open_ones), by_digest, kept_back)
+    files = [one for one in open_ones if _is_one_file(one)]
+    folders = _by_digest(one for one in open_ones if not _is_one_file(one))
+    unhashed = [one for one in files if not one.sha256]
+    return Chosen(len(single), unhashed, len(single) - len(files), _by_digest(files), folders, kept_back)
 
 
 def known_models(assets: Iterable[Askable], answers: Mapping[str, Lookup]) -> dict[int, str]:
@@ -66,7 +66,15 @@ def known_models(assets: Iterable[Askable], answers: Mapping[str, Lookup]) -> di
 
 
 def _is_one_file(one: Askable) -> bool:
-    return one.format != "diffusers" and shard_name(one.name) is None and one.sha256 != EMPTY_SHA256
+    return one.format != "diffusers" and shard_name(one.name) is None
+
+
+def _by_digest(assets: Iterable[Askable]) -> dict[str, list[Askable]]:
+    found: dict[str, list[Askable]] = {}
+    for one in assets:
+        if one.sha256:
+            found.setdefault(one.sha256, []).append(one)
+    return found
 
 
 def _is_young(answer: Lookup | None) -> bool:

@@ -36,7 +36,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class HubFiles:
-    """The files here by the place that they came from: each with what was remembered of it."""
+    """The files and folders here by the place that they came from: each with what was remembered of it."""
 
     places: Mapping[Place, list[tuple[Askable, Lookup]]]
 
@@ -45,14 +45,19 @@ class HubFiles:
         """Of contents by SHA256, and what Hugging Face said of them."""
         places: dict[Place, list[tuple[Askable, Lookup]]] = {}
         for digest, answer in answers.items():
-            if answer.found and answer.model and answer.facts.get("path"):
+            if answer.found and answer.model and _paths(answer):
                 place = Place(answer.model, str(answer.facts.get("revision", "")))
                 places.setdefault(place, []).extend((one, answer) for one in contents[digest])
         return cls(places)
 
     def paths(self, place: Place) -> set[str]:
         """The paths in the repository of what is here of it."""
-        return {str(answer.facts["path"]) for _, answer in self.places[place]}
+        return {path for _, answer in self.places[place] for path in _paths(answer)}
+
+    @property
+    def ids(self) -> set[int]:
+        """The ids of all that came from some place."""
+        return {one.id for many in self.places.values() for one, _ in many}
 
 
 @dataclass(frozen=True)
@@ -126,22 +131,52 @@ def _compare(
         Here(one.id, one.path, said.version, _short(said.version), said.facts.get("base_model")) for one, said in mine
     ]
     facts: Mapping[str, Any] = answer.facts
-    newer, lost = [], []
-    for path in sorted({str(said.facts["path"]) for _, said in mine}):
-        now = facts.get("files", {}).get(path)
-        if now is None and path in facts.get("asked", ()):
-            lost.append(path)
-        elif now and now.get("sha256") and now["sha256"] not in here:
-            newer.append(_newer(place, path, now, facts))
+    now: Mapping[str, Mapping[str, Any]] = facts.get("files", {})
+    lost = sorted(
+        {path for _, said in mine for path in _paths(said) if path in facts.get("asked", ()) and path not in now}
+    )
+    newer = [*_newer_files(place, mine, facts, here), *_newer_folders(mine, facts)]
     gone = None if answer.found else "Hugging Face shows it no more"
     gone = gone or (f"no longer there: {', '.join(lost)}" if lost else None)
     page = f"https://huggingface.co/{place.repo}"
     return ModelUpdates("huggingface", place.repo, place.key, page, answer.at, assets, newer, gone)
 
 
-def _newer(place: Place, path: str, now: Mapping[str, Any], facts: Mapping[str, Any]) -> Newer:
-    address = HuggingFaceSource(place.repo, place.revision or None, path).address
-    return Newer(address, str(facts.get("sha")), _short(facts.get("sha")), None, facts.get("modified"), now.get("size"))
+def _newer_files(
+    place: Place, mine: list[tuple[Askable, Lookup]], facts: Mapping[str, Any], here: frozenset[str]
+) -> Iterator[Newer]:
+    """The single files that have other bytes now."""
+    for path in sorted({str(said.facts["path"]) for _, said in mine if "path" in said.facts}):
+        now = facts.get("files", {}).get(path)
+        if now and now.get("sha256") and now["sha256"] not in here:
+            yield _newer(HuggingFaceSource(place.repo, place.revision or None, path).address, now.get("size"), facts)
+
+
+def _newer_folders(mine: list[tuple[Askable, Lookup]], facts: Mapping[str, Any]) -> Iterator[Newer]:
+    """The folders in which a file has other bytes now, unless they are here as they are now, too."""
+    now: Mapping[str, Mapping[str, Any]] = facts.get("files", {})
+    folders: dict[str, list[Mapping[str, str]]] = {}
+    for _, said in mine:
+        if "folder" in said.facts:
+            folders.setdefault(str(said.facts["folder"]), []).append(said.facts["files"])
+    for address, copies in sorted(folders.items()):
+        if not any(_is_as(files, now) for files in copies):
+            yield _newer(address, sum(now[path]["size"] or 0 for path in copies[0] if path in now), facts)
+
+
+def _is_as(files: Mapping[str, str], now: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether none of `files` (SHA256 by path) is known to have other bytes now."""
+    return all(now[path]["sha256"] in (None, sha256) for path, sha256 in files.items() if path in now)
+
+
+def _newer(address: str, size: int | None, facts: Mapping[str, Any]) -> Newer:
+    return Newer(address, str(facts.get("sha")), _short(facts.get("sha")), None, facts.get("modified"), size)
+
+
+def _paths(answer: Lookup) -> list[str]:
+    """The paths in its repository of what an answer is about: one file, or those of a folder."""
+    path = answer.facts.get("path")
+    return [str(path)] if path else list(answer.facts.get("files", ()))
 
 
 def _short(commit: Any) -> str | None:

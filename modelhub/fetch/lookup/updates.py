@@ -57,10 +57,10 @@ def updates(catalog: Catalog, query: str, net: Net, job: Job = QUIET, *, refresh
 class _Updates:
     def __init__(self, catalog: Catalog, chosen: Chosen, net: Net, job: Job, age: float) -> None:
         self.catalog, self.chosen = catalog, chosen
-        self.assets = chosen.all
         self.answers = lookups.answers(catalog, chosen.contents, "civitai")
-        self.mine = known_models(self.assets, self.answers)
-        self.files = HubFiles.of(chosen.contents, lookups.answers(catalog, chosen.contents, "huggingface"))
+        self.mine = known_models(chosen.all, self.answers)
+        contents = {**chosen.contents, **chosen.folders}
+        self.files = HubFiles.of(contents, lookups.answers(catalog, contents, "huggingface"))
         self.models, self.hub = Models(catalog, net, age, job), Hub(catalog, net, age, job)
         self.report = UpdatesReport(chosen.assets, never=chosen.never)
 
@@ -93,8 +93,8 @@ class _Updates:
         self.report.models = len(found)
         self.report.behind = [one for one in found if one.newer]
         self.report.vanished = [one for one in found if one.gone]
-        known = set(self.mine) | {one.id for many in self.files.places.values() for one, _ in many}
-        self.report.unknown = len(self.assets) - len(known)
+        known = set(self.mine) | self.files.ids
+        self.report.unknown = sum(one.id not in known for one in self.chosen.all)
 
     def _of_civitai(self, everything: Chosen) -> Iterable[ModelUpdates]:
         """What is newer, also than what the query did not find: a version that is here is no news."""
