@@ -30,6 +30,11 @@ class ModelhubError(Exception):
         return {"code": self.code, "message": self.message, "hint": self.hint}
 
 
+def error_dict(error: ModelhubError | None) -> dict[str, str] | None:
+    """The plain values of an error, None for none."""
+    return None if error is None else error.as_dict()
+
+
 class UsageError(ModelhubError):
     """The words of the command do not fit together."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 HASH_NAMES = ("sha256", "blake3", "crc32", "autov1", "autov2", "autov3")
@@ -41,6 +43,12 @@ ALWAYS = Condition("1", ())
 def effective(found: dict[str, str | None], said: dict[str, str]) -> dict[str, str | None]:
     """The columns that hold: the user's word where there is one, else what the bytes say."""
     return {name: said.get(name) or found.get(name) for name in OVERRIDABLE}
+
+
+def below(folder: Path) -> Condition:
+    """What lies below a folder, as its path is spelled. A range, so that the index of paths is used."""
+    start = os.path.join(folder, "")  # noqa: PTH118 (ends in one separator, also for "/")
+    return Condition("path > ? AND path < ?", (start, start[:-1] + chr(ord(start[-1]) + 1)))
 
 
 def escape_like(text: str) -> str:

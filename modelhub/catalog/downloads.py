@@ -79,8 +79,9 @@ def listed(catalog: CatalogFile, states: Iterable[str] = STATES, ids: Sequence[i
     """The rows of these states, the oldest first; only those of `ids`, if given."""
     words = list(states)
     sql = f"SELECT * FROM downloads WHERE state IN ({_marks(words)})"  # noqa: S608
-    found = [_download(row) for row in catalog.rows(f"{sql} ORDER BY id", words)]
-    return found if ids is None else [one for one in found if one.id in set(ids)]
+    wanted = None if ids is None else set(ids)
+    rows = catalog.rows(f"{sql} ORDER BY id", words)
+    return [_download(row) for row in rows if wanted is None or row["id"] in wanted]
 
 
 def open_ids(catalog: CatalogFile, ids: Sequence[int] | None = None) -> dict[int, str | None]:

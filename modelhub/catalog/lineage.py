@@ -113,6 +113,11 @@ def strongest(found: tuple[Lineage, ...]) -> str | None:
     return next((one.id for one in found if one.id), None)
 
 
+def lineage_architecture(id: str) -> str | None:
+    """The architecture of a lineage; None for one that there is not."""
+    return next((family.architecture for family in _tables()[0] if family.id == id), None)
+
+
 def lineage_title(id: str) -> str:
     """What people call a lineage; the id itself where it is unknown."""
     return next((family.title for family in _tables()[0] if family.id == id), id)

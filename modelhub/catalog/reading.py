@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from modelhub.catalog.columns import ALWAYS, HASH_NAMES, SELECT, Condition, escape_like
+from modelhub.catalog.columns import ALWAYS, HASH_NAMES, SELECT, Condition, below, escape_like
 from modelhub.catalog.database import CatalogFile
 from modelhub.errors import NotFoundError, UsageError
 from modelhub.formats.naming import shard_name
@@ -29,9 +28,11 @@ _BIGGEST_FIRST = {"size", "added", "rating", "modified", "params", "parameters"}
 _HERE = "trashed IS NULL"
 _READABLE = "missing = 0 AND problem IS NULL"
 _UNHASHED = "sha256 IS NULL OR blake3 IS NULL"
+_FIVE_DIGITS = "[0-9]" * 5
 #: A download brings all hashes but those of a part of the file, which only single files have.
-_PARTLY_HASHED = """
-crc32 IS NULL OR (format = 'safetensors' AND autov3 IS NULL AND parameters > 0 AND name NOT LIKE '%-of-%')
+_PARTLY_HASHED = f"""
+crc32 IS NULL OR (format = 'safetensors' AND autov3 IS NULL AND parameters > 0
+    AND name NOT GLOB '*-{_FIVE_DIGITS}-of-{_FIVE_DIGITS}.*')
 """
 #: Rows that are read together.
 _PAGE = 200
@@ -116,8 +117,8 @@ class CatalogReader(CatalogFile):
         found = self.by_path(path)
         if found is not None or not is_utf8(str(path)):
             return found
-        like = escape_like(os.path.join(path, "")) + "%"  # noqa: PTH118 (ends in one separator, also for "/")
-        rows = self.rows(f"{SELECT} WHERE {_HERE} AND path LIKE ? ESCAPE '\\' LIMIT 2", [like]).fetchall()
+        inside = below(path)
+        rows = self.rows(f"{SELECT} WHERE {_HERE} AND {inside.sql} LIMIT 2", inside.parameters).fetchall()
         return next(_assets(rows), None) if len(rows) == 1 else None
 
     def named(self, name: str) -> list[Asset]:
@@ -207,9 +208,9 @@ class CatalogReader(CatalogFile):
 
     def below(self, folder: Path) -> tuple[int, int]:
         """How many assets lie below a folder, and their bytes together."""
-        like = escape_like(os.path.join(folder, "")) + "%"  # noqa: PTH118 (ends in one separator, also for "/")
-        sql = f"SELECT count(*), coalesce(sum(size), 0) FROM assets WHERE {_HERE} AND path LIKE ? ESCAPE '\\'"  # noqa: S608
-        count, size = self.rows(sql, [like]).fetchone()
+        inside = below(folder)
+        sql = f"SELECT count(*), coalesce(sum(size), 0) FROM assets WHERE {_HERE} AND {inside.sql}"  # noqa: S608
+        count, size = self.rows(sql, inside.parameters).fetchone()
         return count, size
 
     def in_trash(self) -> list[Asset]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelhub.cli.context import Bold, Context
 from modelhub.cli.identity_words import architecture_words, say_what_it_is
-from modelhub.cli.options import REF_HELP, command
+from modelhub.cli.options import REF_HELP, command, number_from_1
 from modelhub.cli.table import table
 from modelhub.text import human_size, one_line, plural
 
@@ -55,7 +54,7 @@ def add(commands: Commands) -> None:
         help="name (default), size, added, rating, kind, arch, modified, params, dtype, …, e.g. --sort size",
     )
     parser.add_argument("--reverse", action="store_true", help="turn the order round, e.g. --sort size --reverse")
-    parser.add_argument("--limit", type=_limit, metavar="N", help="at most N assets, e.g. --limit 20")
+    parser.add_argument("--limit", type=number_from_1(), metavar="N", help="at most N assets, e.g. --limit 20")
 
     parser = command(
         commands, "show", _show, "Show everything known of an asset, and why.", "modelhub show sd_xl_base_1.0"
@@ -63,12 +62,6 @@ def add(commands: Commands) -> None:
     parser.add_argument("ref", metavar="REF", help=REF_HELP)
 
     command(commands, "tags", _tags, "List all tags with the number of their assets.", "modelhub tags")
-
-
-def _limit(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 on")
-    return int(text)
 
 
 def _scan(context: Context) -> int:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from modelhub.catalog.kinds import KINDS
 from modelhub.catalog.provided import TITLES
 from modelhub.cli.context import Bold, Context
-from modelhub.cli.options import command
+from modelhub.cli.options import command, number_from_1
 from modelhub.cli.table import table, wrapped
 from modelhub.errors import UsageError
 from modelhub.text import human_count, human_size, one_line
@@ -36,14 +35,10 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--sort", choices=tuple(_SORTS), default="relevance", help="the order of each provider, e.g. --sort downloads"
     )
-    parser.add_argument("--limit", type=_limit, default=20, metavar="N", help="at most N of each, e.g. --limit 50")
+    parser.add_argument(
+        "--limit", type=number_from_1(1000), default=20, metavar="N", help="at most N of each, e.g. --limit 50"
+    )
     parser.add_argument("--nsfw", action="store_true", help="also what is marked as not safe for work")
-
-
-def _limit(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 to 1000")
-    return int(text)
 
 
 def _find(context: Context) -> int:

@@ -76,9 +76,13 @@ def choice_lines(files: Sequence[RemoteFile], marked: Sequence[RemoteFile]) -> I
 
 
 def _cells(at: int, file: RemoteFile, marked: bool) -> tuple[str, str, str, str, str]:
-    what = " ".join(word for word in (file.precision, pruned_word(file), role_word(file)) if word)
     number, name = f"{'>' if marked else ' '}{at:>3}", one_line(file.path or file.name)
-    return number, human_size(file.size), brief(file.format or "", 11), brief(what, 16), name
+    return number, human_size(file.size), brief(file.format or "", 11), brief(file_words(file), 16), name
+
+
+def file_words(file: RemoteFile) -> str:
+    """What a provider calls a file beside its format: its precision, whether it is pruned, what it is for."""
+    return " ".join(word for word in (file.precision, pruned_word(file), role_word(file)) if word)
 
 
 def pruned_word(file: RemoteFile) -> str:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from modelhub.cli.context import Context
 from modelhub.cli.library_commands import CONVENTIONS
-from modelhub.cli.options import command, path_word
-from modelhub.cli.queue_command import count
+from modelhub.cli.options import command, number_from_1, path_word
 from modelhub.errors import NoSpaceError, UsageError, file_error
 from modelhub.text import brief
 
@@ -95,7 +94,7 @@ def _add_place(parser: ArgumentParser) -> None:
 def _add_way(parser: ArgumentParser) -> None:
     """How it is done."""
     parser.add_argument(
-        "--jobs", metavar="N", type=count, help="files to download at once (default: settings.toml, else 2)"
+        "--jobs", metavar="N", type=number_from_1(99), help="files to download at once (default: settings.toml, else 2)"
     )
     parser.add_argument(
         "--queue-only", "--later", action="store_true", help="put it into the queue, for `modelhub queue run`"

@@ -23,7 +23,7 @@ def run_queue(
     catalog: Catalog,
     ids: Sequence[int] | None,
     jobs: int | None,
-    net: Net | None = None,
+    net: Net,
     orders: Sequence[Order] = (),
 ) -> list[Told]:
     """Run these downloads of the queue, or all that wait, several at once; what became of each.
@@ -31,25 +31,18 @@ def run_queue(
     `orders` are those just put into it: what was typed into an address to log in is in them, not in the queue.
     Raises CancelledError, which says that the queue keeps them.
     """
-    from modelhub.fetch.net import Net
     from modelhub.fetch.queue import run
     from modelhub.scan.adding import add_file
     from modelhub.settings import load_settings
 
-    if net is None:
-        with Net() as net:
-            return run_queue(context, catalog, ids, jobs, net, orders)
     at_once = jobs or load_settings(catalog.folder).download_jobs or 1
     try:
         outcomes = run(catalog.folder, net, add_file, context.job, ids, at_once, orders=orders)
     except CancelledError as error:
-        raise stopped() from error
+        raise CancelledError(
+            "Stopped; what has come so far is kept.", "`modelhub queue run` goes on with it."
+        ) from error
     return [told(catalog, outcome) for outcome in outcomes]
-
-
-def stopped() -> CancelledError:
-    """The error of downloads that were stopped by the user."""
-    return CancelledError("Stopped; what has come so far is kept.", "`modelhub queue run` goes on with it.")
 
 
 def told(catalog: Catalog, outcome: Outcome) -> Told:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelhub.cli.context import Bold
-from modelhub.cli.get_choice import pruned_word, role_word
+from modelhub.cli.get_choice import file_words
 from modelhub.cli.table import packed, table, wrapped
-from modelhub.errors import ModelhubError
+from modelhub.errors import ModelhubError, error_dict
 from modelhub.text import human_size, one_line, plural
 
 if TYPE_CHECKING:
@@ -23,11 +23,6 @@ if TYPE_CHECKING:
 
 #: Digits of a hash that are shown; six of them name an asset.
 _DIGITS = 10
-
-
-def error_json(error: ModelhubError | None) -> dict[str, str] | None:
-    """An error as the contract of the command line has it."""
-    return None if error is None else error.as_dict()
 
 
 # -- what came of it ---------------------------------------------------------------------------------------------------
@@ -73,7 +68,7 @@ class Told:
             "title": self.title or None,
             "download": self.download,
             "notes": list(self.notes),
-            "error": error_json(self.error),
+            "error": error_dict(self.error),
         }
 
     def lines(self) -> Iterator[str]:
@@ -170,7 +165,7 @@ def versions_of(offer: Offer) -> Sequence[Version]:
 def listed_json(one: Asked) -> dict[str, Any]:
     """What a source leads to, for --list."""
     if one.offer is None:
-        return {"source": one.source, "versions": [], "error": error_json(one.error)}
+        return {"source": one.source, "versions": [], "error": error_dict(one.error)}
     return offer_json(one.source, one.offer, one.choice.files if one.choice else ())
 
 
@@ -193,7 +188,7 @@ def offer_json(source: str, offer: Offer, marked: Sequence[RemoteFile]) -> dict[
             "name": one.name,
             "base_model": one.base_model,
             "published": one.published,
-            "error": error_json(one.trouble),
+            "error": error_dict(one.trouble),
             "files": [{**_file_json(file), "chosen": file in marked} for file in one.files],
         }
         for one in versions_of(offer)
@@ -227,6 +222,10 @@ def offer_lines(offer: Offer, marked: Sequence[RemoteFile]) -> Iterator[str]:
 
 
 def _file_row(file: RemoteFile, is_marked: bool) -> Sequence[str]:
-    what = " ".join(filter(None, (file.precision, pruned_word(file), role_word(file))))
     form = file.format if file.format != "other" else ""
-    return f"{'  >  ' if is_marked else '     '}{file.path or file.name}", human_size(file.size), form or "", what
+    return (
+        f"{'  >  ' if is_marked else '     '}{file.path or file.name}",
+        human_size(file.size),
+        form or "",
+        file_words(file),
+    )

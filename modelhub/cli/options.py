@@ -17,12 +17,29 @@ if TYPE_CHECKING:
 
 REF_HELP = "an asset: its path, file name, stem, '#id' in quotes, or six or more digits of a hash"
 
+#: Digits of a number that anybody means; longer ones take a program long to read.
+_DIGITS = 18
+
 
 def path_word(text: str) -> Path:
     """A path as the user wrote it; an empty one, as an unset variable of a shell gives it, is refused."""
     if not text:
         raise argparse.ArgumentTypeError("an empty word names no file or folder")
     return user_path(text)
+
+
+def number_from_1(most: int | None = None) -> Callable[[str], int]:
+    """How an option reads a number from 1 on, or from 1 to `most`."""
+
+    def read(text: str) -> int:
+        number = int(text) if text.isdecimal() and len(text) <= _DIGITS else 0
+        if number < 1 or (most is not None and number > most):
+            raise argparse.ArgumentTypeError(
+                f"'{text}' is not a number from 1 {'on' if most is None else f'to {most}'}"
+            )
+        return number
+
+    return read
 
 
 def add_goal(parser: argparse.ArgumentParser, name: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from modelhub.cli.context import Bold, Context
-from modelhub.cli.options import command
+from modelhub.cli.options import command, number_from_1
 from modelhub.cli.table import table, wrapped
 from modelhub.text import human_size, one_line, plural
 
@@ -40,7 +40,9 @@ def _add_running(verbs: Commands) -> None:
     help = "Download what waits, and go on with what was broken off."
     parser = command(verbs, "run", _run, help, "modelhub queue run --jobs 3", reads=False)
     parser.add_argument("ids", metavar="ID", type=int, nargs="*", help=f"{_ID_HELP} (default: all that wait)")
-    parser.add_argument("--jobs", metavar="N", type=count, help="files at once (default: settings.toml, else 2)")
+    parser.add_argument(
+        "--jobs", metavar="N", type=number_from_1(99), help="files at once (default: settings.toml, else 2)"
+    )
 
 
 def _add_changing(verbs: Commands) -> None:
@@ -64,13 +66,6 @@ def _add_changing(verbs: Commands) -> None:
 
     help = "Take all downloads that are done out of the list; their files stay."
     command(verbs, "clear", _clear, help, "modelhub queue clear", reads=False)
-
-
-def count(text: str) -> int:
-    """How many files at once. Raises ArgumentTypeError."""
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:3]) <= 99:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 to 99")
-    return int(text)
 
 
 # -- list --------------------------------------------------------------------------------------------------------------
@@ -115,6 +110,7 @@ def _run(context: Context) -> int:
     from modelhub.catalog import downloads
     from modelhub.catalog.store import Catalog
     from modelhub.cli.get_running import answer, run_queue
+    from modelhub.fetch.net import Net
 
     args = context.args
     with Catalog.open() as catalog:
@@ -125,7 +121,8 @@ def _run(context: Context) -> int:
             context.answer([row.as_dict() for row in rows], lambda: download_lines(rows))
             context.say(f"would run {plural(len(rows), 'download')}" if rows else "Nothing waits in the queue.")
             return 0
-        told = run_queue(context, catalog, args.ids or None, args.jobs)
+        with Net() as net:
+            told = run_queue(context, catalog, args.ids or None, args.jobs, net)
     return answer(context, told)
 
 

@@ -38,6 +38,11 @@ class RemoteFile:
     primary: bool = False
     id: int | None = None
 
+    @property
+    def exact_size(self) -> int | None:
+        """The bytes that the file has, if its provider told them to the byte."""
+        return self.size if self.exact else None
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:

@@ -121,7 +121,7 @@ class _Far(Handle):
         return answer.end - start
 
     def _is_promised(self, size: int) -> bool:
-        return self._file.size is None or not self._file.exact or self._file.size == size
+        return self._file.exact_size in (None, size)
 
 
 def _read(response: Response, count: int, job: Job) -> bytes:

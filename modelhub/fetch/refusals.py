@@ -5,7 +5,6 @@ from __future__ import annotations
 from modelhub.errors import ModelhubError, ProviderError
 from modelhub.fetch.net import endpoints
 from modelhub.fetch.net.refusal import Refused, explain
-from modelhub.text import brief
 
 
 def explained(refused: Refused, provider: str, what: str) -> ModelhubError:
@@ -33,6 +32,5 @@ def _of_storage(refused: Refused, provider: str, what: str) -> ModelhubError:
     refusal, title = refused.refusal, endpoints.TITLES[provider]
     if refusal.status not in (400, 401, 403):
         return explain(refusal, what)
-    said = f" It says: {brief(refusal.said, 200)}" if refusal.said else ""
-    message = f"The link to {what} that {title} gave is not, or no longer, taken by {refusal.host}.{said}"
+    message = f"The link to {what} that {title} gave is not, or no longer, taken by {refusal.host}.{refusal.quote}"
     return ProviderError(message, "Try again: a new link is asked for then.")

@@ -8,6 +8,7 @@ from typing import Any
 from modelhub.errors import LoginNeededError, ModelhubError, ProviderError, TokenScopeError
 from modelhub.fetch.net import Net, Patience, endpoints
 from modelhub.fetch.net.refusal import Refused, explain
+from modelhub.formats.sidecars import values
 from modelhub.jobs import QUIET, Job
 from modelhub.text import brief
 
@@ -63,21 +64,16 @@ def _refused(provider: str, refused: Refused) -> ModelhubError:
 
 
 def _name(provider: str, found: Any) -> str:
-    name = found.get("username" if provider == "civitai" else "name") if isinstance(found, dict) else None
+    name = values.at(found, "username" if provider == "civitai" else "name")
     if not (isinstance(name, str) and name.strip()):
         message = f"{endpoints.TITLES[provider]} does not say whose token it is."
         raise ProviderError(message, "Try again later, or keep it unchecked with --no-check.")
     return brief(name)
 
 
-def _notes(provider: str, found: dict[str, Any]) -> list[str]:
+def _notes(provider: str, found: Any) -> list[str]:
     """Of Hugging Face's tokens that were given single rights: whether they open gated models."""
-    token = _part(_part(found, "auth"), "accessToken")
-    if provider == "huggingface" and _part(token, "fineGrained").get("canReadGatedRepos") is False:
+    right = values.at(found, "auth", "accessToken", "fineGrained", "canReadGatedRepos")
+    if provider == "huggingface" and right is False:
         return ["This token does not open gated models: its right to read public gated repositories is off."]
     return []
-
-
-def _part(found: Any, name: str) -> dict[str, Any]:
-    inner = found.get(name) if isinstance(found, dict) else None
-    return inner if isinstance(inner, dict) else {}

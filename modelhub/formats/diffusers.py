@@ -16,14 +16,13 @@ from typing import Any
 from modelhub.errors import CorruptFileError, NotAModelError, file_error
 from modelhub.formats.files import open_file
 from modelhub.formats.json_file import read_table
-from modelhub.formats.naming import INDEX, shard_name
+from modelhub.formats.naming import INDEX, WEIGHT_NAMES, shard_name
 from modelhub.formats.shards import ShardedFile, shard_files
 from modelhub.formats.source import TensorSource
 from modelhub.formats.views import Combined, Renamed
 
-_BASES = ("diffusion_pytorch_model", "model", "pytorch_model")
 _WEIGHTS = re.compile(
-    rf"({'|'.join(_BASES)})((?:\.\w+)?)(-\d{{5}}-of-\d{{5}})?((?:\.\w+)?)\.(safetensors|bin)", re.ASCII
+    rf"({'|'.join(WEIGHT_NAMES)})((?:\.\w+)?)(-\d{{5}}-of-\d{{5}})?((?:\.\w+)?)\.(safetensors|bin)", re.ASCII
 )
 _COMPONENT = re.compile(r"\w{1,100}", re.ASCII)
 _MAX_COMPONENTS = 64
@@ -185,4 +184,5 @@ def _copies(folder: Path) -> list[tuple[tuple[object, ...], str]]:
 
 def _rank(base: str, front: str, shard: str | None, back: str, ending: str) -> tuple[object, ...]:
     variant = front + back
-    return "non_ema" in variant, ending != "safetensors", variant != "", shard is not None, _BASES.index(base), variant
+    at = WEIGHT_NAMES.index(base)
+    return "non_ema" in variant, ending != "safetensors", variant != "", shard is not None, at, variant

@@ -56,6 +56,10 @@ def check_png(goal: Path, *, force: bool = False) -> None:
     """Raise what saving a PNG file to `goal` would end in, as far as it can be told beforehand."""
     if goal.suffix.lower() != ".png":
         raise UsageError(f"{goal} is not a name for a PNG file.", "Let the name end in .png.")
+    _check_goal(goal, force=force)
+
+
+def _check_goal(goal: Path, *, force: bool) -> None:
     try:
         check_place(goal, force=force)
     except OSError as error:
@@ -89,35 +93,36 @@ def load_thumbnail(path: str | Path, side: int) -> npt.NDArray[np.uint8]:
     """
     import numpy as np
 
-    with _opened(path, (*_FORMATS, "GIF")) as image:
-        image.draft("RGB", (side, side))
-        _check_size(image, str(path), _MAX_THUMBNAIL)
-        small = image if image.mode == "RGB" else image.convert("RGB")
-        small.thumbnail((side, side))
+    with _small(path, side) as small:
         return np.array(small, dtype=np.uint8)
 
 
-def save_thumbnail(path: str | Path, goal: str | Path, side: int, *, force: bool = False) -> Path:
+def save_thumbnail(path: str | Path, goal: str | Path, side: int) -> Path:
     """Save a picture as JPEG, of a GIF or another that moves the first frame, made smaller if a side is above `side`.
 
-    Nothing but its pixels is taken over: no metadata, nothing behind its end. Raises FileExistsAlreadyError without
-    `force`, and as `read_parameters` does.
+    Nothing but its pixels is taken over: no metadata, nothing behind its end. What is at `goal` is replaced. Raises as
+    `read_parameters` does.
     """
     packed = io.BytesIO()
+    with _small(path, side) as small:
+        small.info.clear()  # comments, EXIF and XMP would be written
+        small.save(packed, "JPEG", quality=88)
+    goal = Path(goal)
+    _check_goal(goal, force=True)
+    with replacing(goal, force=True) as file:
+        write_all(file, packed.getbuffer())
+    return goal
+
+
+@contextmanager
+def _small(path: str | Path, side: int) -> Iterator[Picture]:
+    """A picture in RGB, made smaller if a side is above `side`."""
     with _opened(path, (*_FORMATS, "GIF")) as image:
         image.draft("RGB", (side, side))
         _check_size(image, str(path), _MAX_THUMBNAIL)
         small = image if image.mode == "RGB" else image.convert("RGB")
         small.thumbnail((side, side))
-        small.info.clear()  # comments, EXIF and XMP would be written
-        small.save(packed, "JPEG", quality=88)
-    try:
-        check_place(Path(goal), force=force)
-    except OSError as error:
-        raise file_error(error, goal) from error
-    with replacing(Path(goal), force=force) as file:
-        write_all(file, packed.getbuffer())
-    return Path(goal)
+        yield small
 
 
 @contextmanager

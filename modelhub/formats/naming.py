@@ -13,6 +13,8 @@ from modelhub.text import is_utf8
 MODEL_SUFFIXES = frozenset({".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl", ".gguf"})
 #: Models that modelhub does not read, and downloads under way: beside a model, but not about it.
 NO_SIDECARS = frozenset({".onnx", ".engine", ".part", ".aria2", ".downloading", ".crdownload", ".tmp"})
+#: What diffusers and transformers call files of weights, the usual name first.
+WEIGHT_NAMES = ("diffusion_pytorch_model", "model", "pytorch_model")
 #: The file that makes a folder a diffusers pipeline.
 INDEX = "model_index.json"
 _NAME = r"(?sa)(.+)-(\d{5})-of-(\d{5})((?:\.[\w-]+)?\.(?:safetensors|sft|bin))"  # compiled when there is one

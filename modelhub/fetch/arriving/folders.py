@@ -126,7 +126,7 @@ def _is_whole(goal: Path, file: RemoteFile) -> bool:
         size = goal.lstat().st_size
     except OSError:
         return False
-    return goal.is_file() and (file.size in (None, size) or not file.exact)
+    return goal.is_file() and file.exact_size in (None, size)
 
 
 def _look_at_folder(folder: Path, order: Order) -> Content:

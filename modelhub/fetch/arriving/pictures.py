@@ -51,7 +51,7 @@ def kept_picture(home: Path, sha256: str, url: str, net: Net, job: Job = QUIET) 
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".part") as file:
             file.write(_read(url, net, job))
             file.flush()
-            return save_thumbnail(file.name, goal, SIDE, force=True)
+            return save_thumbnail(file.name, goal, SIDE)
     except OSError as error:
         raise file_error(error, goal) from error
 

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from modelhub.fetch.choosing.ranking import WEIGHTS
 from modelhub.fetch.names.endings import format_by_name
 from modelhub.fetch.offer import RemoteFile
+from modelhub.formats.naming import WEIGHT_NAMES
 
 _GLOB = re.compile(r"[*?\[]")
 #: Civitai's words for formats, as an AIR has them; other words are endings, or our own.
@@ -16,8 +17,6 @@ _FORMATS = {"safetensor": "safetensors", "pickletensor": "pickle", "core ml": "c
 _ENDING = re.compile(r"\.\w+$")
 _SHARD = re.compile(r"-\d{5}-of-\d{5}")
 _COPY = re.compile(r"[._-](fp32|fp16|bf16|fp8\w*|nf4|i?q\d\w*|pruned|full|ema|emaonly|ema-only)(?=$|[._-])")
-#: Names that a library gives to whatever weights.
-_STANDARD = ("diffusion_pytorch_model", "pytorch_model", "model")
 
 
 def is_glob(pattern: str) -> bool:
@@ -84,7 +83,7 @@ def model_of(file: RemoteFile) -> str:
     """What copies of one model have in common: the path without ending, number of a shard, precision and pruning."""
     folder, slash, name = (file.path or file.name).casefold().rpartition("/")
     plain = _COPY.sub("", _SHARD.sub("", _ENDING.sub("", name)))
-    return f"{folder}{slash}{'model' if plain in _STANDARD else plain}"
+    return f"{folder}{slash}{'model' if plain in WEIGHT_NAMES else plain}"
 
 
 def _stem(file: RemoteFile) -> tuple[str, str]:

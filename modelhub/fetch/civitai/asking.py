@@ -34,8 +34,3 @@ def table(answer: Any, what: str) -> Table:
     if not isinstance(answer, dict):
         raise ProviderError(f"Civitai's answer about {what} is not of the form that is known.", "Try again later.")
     return answer
-
-
-def tables(answer: Any, most: int = 1000) -> list[Table]:
-    """The tables in a list; whatever else stands there is left out."""
-    return [one for one in (answer if isinstance(answer, list) else [])[:most] if isinstance(one, dict)]

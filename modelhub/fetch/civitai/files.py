@@ -7,10 +7,11 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from modelhub.catalog.base_models import role_of
-from modelhub.fetch.civitai.asking import Table, tables
+from modelhub.fetch.civitai.asking import Table
 from modelhub.fetch.names.endings import format_by_name
 from modelhub.fetch.net import endpoints
 from modelhub.fetch.offer import LARGEST, RemoteFile
+from modelhub.fetch.sources.air import WISHES
 from modelhub.formats.sidecars import values
 
 _FORMATS = {
@@ -22,7 +23,7 @@ _FORMATS = {
 def files_of(version: Table) -> tuple[RemoteFile, ...]:
     """The files of a version, in Civitai's order."""
     number = values.identifier(version, "id")
-    return tuple(one for raw in tables(version.get("files")) if (one := file_of(raw, number)) is not None)
+    return tuple(one for raw in values.tables(version.get("files")) if (one := file_of(raw, number)) is not None)
 
 
 def file_of(raw: Table, version: int | None) -> RemoteFile | None:
@@ -72,11 +73,14 @@ def _address(raw: Table, version: int | None) -> str | None:
     return f"{found}?{query}" if bare and (query := _wish(raw)) else found
 
 
+def told(raw: Table) -> dict[str, str | None]:
+    """What Civitai says of a file, by the names that a link to a download may have it by."""
+    return {name: values.text(raw, *(("type",) if name == "type" else ("metadata", name))) for name in WISHES.values()}
+
+
 def _wish(raw: Table) -> str:
     """What tells the file from the others of its version, as a query."""
-    told = {name: values.text(raw, "metadata", name) for name in ("format", "size", "fp", "quantType")}
-    wish = {"type": values.text(raw, "type"), **told}
-    return urlencode({name: value for name, value in wish.items() if value})
+    return urlencode({name: value for name, value in told(raw).items() if value})
 
 
 def _size(kilobytes: Any) -> tuple[int | None, bool]:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from modelhub.errors import EarlyAccessError, ModelhubError, NotFoundError, ProviderError
 from modelhub.fetch.choosing.ranking import best, there_is
-from modelhub.fetch.civitai.asking import Table, tables
-from modelhub.fetch.civitai.files import file_of, format_of
+from modelhub.fetch.civitai.asking import Table
+from modelhub.fetch.civitai.files import file_of, format_of, told
 from modelhub.fetch.civitai.looking import has_hash, models, read_by_hash, read_model, read_version
 from modelhub.fetch.civitai.offering import describe, joined, offer_of, versions_of
 from modelhub.fetch.civitai.refusals import archived
@@ -65,7 +65,7 @@ def _settled(offer: Offer, source: str, net: Net, job: Job) -> Offer:
 def _warn(version: Table, job: Job) -> None:
     """Say which files Civitai itself found dangerous when it scanned them."""
     scans = ("virusScanResult", "pickleScanResult")
-    for raw in tables(version.get("files")):
+    for raw in values.tables(version.get("files")):
         if any((values.text(raw, scan) or "").lower() == "danger" for scan in scans):
             job.say(f"Civitai's scan calls {brief(values.text(raw, 'name') or 'a file')} dangerous.", "warning")
 
@@ -96,7 +96,7 @@ def _version_and_model(number: int, wanted: int | None, net: Net, job: Job) -> t
 def _in_model(number: int, wanted: int, net: Net, job: Job) -> tuple[Table, Table]:
     """A version that only the table of its model knows. Raises NotFoundError with those it has."""
     model = read_model(wanted, net, job)
-    entry = next((one for one in tables(model.get("modelVersions")) if one.get("id") == number), None)
+    entry = next((one for one in values.tables(model.get("modelVersions")) if one.get("id") == number), None)
     if entry is None:
         hint = _choices(versions_of(model, wanted)) or "Its page shows what there is."
         raise NotFoundError(f"Model {wanted} on Civitai has no version {number}.", hint)
@@ -117,7 +117,7 @@ def _model_with_versions(number: int, net: Net, job: Job) -> Table:
 
 
 def _versions(model: Table) -> list[Table]:
-    return [one for one in tables(model.get("modelVersions")) if values.identifier(one, "id")]
+    return [one for one in values.tables(model.get("modelVersions")) if values.identifier(one, "id")]
 
 
 def _newest(model: Table) -> Table:
@@ -169,14 +169,14 @@ def _asked(source: CivitaiSource, version: Table, offer: Offer) -> tuple[RemoteF
 
 def _files(version: Table, wanted: Callable[[Table], bool]) -> tuple[RemoteFile, ...]:
     number = values.identifier(version, "id")
-    found = [file_of(raw, number) for raw in tables(version.get("files")) if wanted(raw)]
+    found = [file_of(raw, number) for raw in values.tables(version.get("files")) if wanted(raw)]
     return tuple(one for one in found if one is not None)
 
 
 def _fits(raw: Table, wish: Sequence[tuple[str, str]], *, missing: bool) -> bool:
     """Whether a file is as a link to a download wants it; `missing`: so is one that does not say."""
-    told = {name: values.text(raw, "metadata", name) for name, _ in wish} | {"type": values.text(raw, "type")}
-    return all(missing if told[name] is None else _same(name, str(told[name]), value) for name, value in wish)
+    said = told(raw)
+    return all(missing if said[name] is None else _same(name, str(said[name]), value) for name, value in wish)
 
 
 def _same(name: str, told: str, wanted: str) -> bool:

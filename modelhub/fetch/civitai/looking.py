@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from modelhub.errors import NotFoundError, ProviderError, UsageError
-from modelhub.fetch.civitai.asking import Table, ask, table, tables, tell
+from modelhub.fetch.civitai.asking import Table, ask, table, tell
 from modelhub.fetch.net import Net
 from modelhub.formats.sidecars import values
 from modelhub.jobs import QUIET, Job
@@ -44,7 +44,7 @@ def read_by_hash(digits: str, net: Net, job: Job = QUIET) -> Table:
     except NotFoundError as error:
         hint = "It may never have been there, or have been taken back. Look for it by its name: modelhub find."
         raise NotFoundError(error.message, hint) from error
-    if not any(has_hash(one, digits) for one in tables(raw.get("files"))):
+    if not any(has_hash(one, digits) for one in values.tables(raw.get("files"))):
         raise NotFoundError(
             f"Civitai answered with a version that has no {what}.", "Ask with the whole SHA256 of 64 digits."
         )
@@ -96,7 +96,7 @@ def models(ids: Iterable[int], net: Net, job: Job = QUIET) -> dict[int, Table]:
 
 def _match(versions: list[Table], wanted: set[str], found: dict[str, Table]) -> None:
     for version in versions:
-        for file in tables(version.get("files")):
+        for file in values.tables(version.get("files")):
             digits = values.hashes(file.get("hashes")).get("sha256", "")
             if digits in wanted:
                 found.setdefault(digits, version)
@@ -105,7 +105,7 @@ def _match(versions: list[Table], wanted: set[str], found: dict[str, Table]) -> 
 def _listed(answer: object) -> list[Table]:
     if not isinstance(answer, list):
         raise ProviderError("Civitai's answer is not the list that is known.", "Try again later.")
-    return tables(answer)
+    return values.tables(answer)
 
 
 def _numbered(raw: Table, number: int, what: str) -> Table:

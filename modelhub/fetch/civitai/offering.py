@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from modelhub.catalog.base_models import architecture_of, kind_of
-from modelhub.fetch.civitai.asking import Table, tables
+from modelhub.fetch.civitai.asking import Table
 from modelhub.fetch.civitai.files import files_of
 from modelhub.fetch.civitai.trouble import trouble_of
 from modelhub.fetch.offer import Offer, Picture, Version
@@ -84,7 +84,7 @@ def describe(raw: Mapping[str, Any]) -> str:
 def versions_of(model: Table, model_id: int | None = None) -> tuple[Version, ...]:
     """All versions of a model, in Civitai's order: newest first."""
     number = values.identifier(model, "id") or model_id
-    listed = [joined(one, {**model, "id": number}) for one in tables(model.get("modelVersions"), _VERSIONS)]
+    listed = [joined(one, {**model, "id": number}) for one in values.tables(model.get("modelVersions"), _VERSIONS)]
     return tuple(_version(one) for one in listed if values.identifier(one, "id"))
 
 
@@ -102,7 +102,7 @@ def _version(raw: Table) -> Version:
 def _kind(raw: Table) -> str | None:
     """The kind by the model's type; a checkpoint of which there is only the denoiser is a diffusion model."""
     kind = kind_of(values.text(raw, "model", "type"))
-    weights = [one for one in tables(raw.get("files")) if _type(one) in _BARE | {"model", "pruned model"}]
+    weights = [one for one in values.tables(raw.get("files")) if _type(one) in _BARE | {"model", "pruned model"}]
     bare = bool(weights) and all(_type(one) in _BARE for one in weights)
     return "diffusion-model" if kind == "checkpoint" and bare else kind
 
@@ -112,7 +112,7 @@ def _type(raw: Table) -> str:
 
 
 def _pictures(images: Any) -> tuple[Picture, ...]:
-    shown = [one for one in tables(images, _PICTURES) if (values.text(one, "type") or "image") == "image"]
+    shown = [one for one in values.tables(images, _PICTURES) if (values.text(one, "type") or "image") == "image"]
     found = [(values.web_address(one, "url"), one) for one in shown]
     return tuple(Picture(url, _level(one)) for url, one in found if url)
 

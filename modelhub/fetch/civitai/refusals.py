@@ -52,9 +52,8 @@ def archived(what: str) -> ArchivedError:
 
 
 def _bad(refusal: Refusal, what: str) -> ModelhubError:
-    quote = f" It says: {refusal.said}" if refusal.said else ""
     hint = "Check what was typed; if that is right, Civitai may want to be asked in another way by now."
-    return ProviderError(f"Civitai does not take the question for {what}.{quote}", hint)
+    return ProviderError(f"Civitai does not take the question for {what}.{refusal.quote}", hint)
 
 
 def _unauthorized(refusal: Refusal, what: str) -> ModelhubError:
@@ -70,7 +69,7 @@ def _forbidden(refusal: Refusal, what: str) -> ModelhubError:
     said = refusal.json
     if isinstance(said, dict) and (said.get("error") == "Early Access" or "early access" in refusal.said.lower()):
         return early(what, moment(said.get("deadline")))
-    quote = f" It says: {refusal.said}" if refusal.said and refusal.said != "Forbidden" else ""
+    quote = refusal.quote if refusal.said != "Forbidden" else ""
     hint = "It may be blocked where you are, or for this account; see whether its page opens in a browser."
     return ProviderError(f"Civitai does not let this account or this address on the network have {what}.{quote}", hint)
 
@@ -88,7 +87,7 @@ def _gone(refusal: Refusal, what: str) -> ModelhubError:
 
 def _too_often(refusal: Refusal, what: str) -> ModelhubError:
     if "downloading" not in refusal.said.lower():
-        return general.rate_limited("Civitai", refusal.wait, f" It says: {refusal.said}" if refusal.said else "")
+        return general.rate_limited("Civitai", refusal.wait, refusal.quote)
     when = f"in {human_seconds(refusal.wait)}" if refusal.wait else "tomorrow: it counts the downloads of 24 hours"
     message = f"Civitai found too many downloads from here to give {what}."
     return RateLimitedError(message, f"Try again {when}.", refusal.wait)

@@ -8,7 +8,7 @@ from typing import Any
 from modelhub.catalog.base_models import architecture_of, base_models_of, kind_of, types_of
 from modelhub.errors import ProviderError
 from modelhub.fetch.choosing.ranking import best
-from modelhub.fetch.civitai.asking import Table, ask, table, tables
+from modelhub.fetch.civitai.asking import Table, ask, table
 from modelhub.fetch.civitai.files import files_of
 from modelhub.fetch.civitai.offering import describe, joined
 from modelhub.fetch.civitai.trouble import trouble_of
@@ -39,7 +39,7 @@ def search(wanted: Search, net: Net, job: Job = QUIET) -> list[Found]:
         if missing <= 0:
             break
         answer, params = _answer(params or [], [("limit", min(missing, _PAGE)), ("cursor", cursor)], net, job)
-        hits = [hit for one in tables(answer.get("items")) if (hit := _hit(one, wanted)) is not None]
+        hits = [hit for one in values.tables(answer.get("items")) if (hit := _hit(one, wanted)) is not None]
         cursor = _cursor(answer)
         found += [*hits[:-1], *(replace(one, cursor=cursor) for one in hits[-1:])][:missing]
         if cursor is None:
@@ -114,7 +114,7 @@ def _hit(model: Table, wanted: Search) -> Found | None:
 
 
 def _version(model: Table, wanted: Search) -> Table | None:
-    listed = [one for one in tables(model.get("modelVersions")) if values.identifier(one, "id")]
+    listed = [one for one in values.tables(model.get("modelVersions")) if values.identifier(one, "id")]
     return next((one for one in listed if _is_wanted(one, wanted)), None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from modelhub.errors import ModelhubError, ProviderError
-from modelhub.fetch.civitai.asking import Table, tables
+from modelhub.fetch.civitai.asking import Table
 from modelhub.fetch.civitai.dates import moment, now
 from modelhub.fetch.civitai.refusals import archived, disabled, early
 from modelhub.formats.sidecars import values
@@ -21,7 +21,7 @@ def trouble_of(version: Table, model: Table, what: str) -> ModelhubError | None:
         return disabled(what)
     if is_early(version):
         return early(what, _ends(version), forever=_is_forever(version))
-    if not tables(version.get("files")):
+    if not values.tables(version.get("files")):
         hint = "Other versions may have some: --list shows them."
         return ProviderError(f"Civitai has no files of {what}.", hint)
     return None

@@ -11,6 +11,7 @@ import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from modelhub.fetch.net.bodies import line_of
 from modelhub.fetch.net.endpoints import title_of
 from modelhub.fetch.net.trouble import failures, trouble_of
 from modelhub.jobs import Job
@@ -106,8 +107,4 @@ class Body:
 
 def _socket_of(raw: Any) -> socket.socket | None:
     """The socket under an answer whose body comes as it is; None where the library keeps it to itself."""
-    answer = getattr(raw, "_fp", None)
-    if getattr(answer, "chunked", True):
-        return None
-    found = getattr(getattr(getattr(answer, "fp", None), "raw", None), "_sock", None)
-    return found if isinstance(found, socket.socket) else None
+    return None if getattr(getattr(raw, "_fp", None), "chunked", True) else line_of(raw)

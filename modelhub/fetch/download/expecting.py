@@ -5,7 +5,6 @@ from __future__ import annotations
 from modelhub.errors import WrongBytesError
 from modelhub.fetch.download.answer import Answer
 from modelhub.fetch.download.front import FRONT, Front, check_front
-from modelhub.fetch.download.keeping import exact_size
 from modelhub.fetch.download.part import Part
 from modelhub.fetch.offer import RemoteFile
 from modelhub.formats.naming import is_model_name
@@ -29,7 +28,7 @@ class Expecting:
 
     def check_size(self, answer: Answer) -> None:
         """Raise WrongBytesError for a file of another size than was promised."""
-        size = exact_size(self._file)
+        size = self._file.exact_size
         if size is not None and answer.total is not None and answer.total != size:
             raise self.wrong_size(answer.total)
         if answer.total == 0 and size is None and is_model_name(self._file.name):
@@ -47,7 +46,7 @@ class Expecting:
 
     def wrong_size(self, found: int) -> WrongBytesError:
         """The error for a file that is not as large as promised."""
-        size = exact_size(self._file)
+        size = self._file.exact_size
         return self._wrong(f"{self._name} should have {size:,} bytes, and {self._host} has one of {found:,}.")
 
     def most(self, answer: Answer) -> int | None:

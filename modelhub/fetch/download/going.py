@@ -11,7 +11,7 @@ from modelhub.fetch.download.answer import Answer, total_of_refusal
 from modelhub.fetch.download.body import Body, BrokenOff
 from modelhub.fetch.download.expecting import Expecting
 from modelhub.fetch.download.front import FRONT
-from modelhub.fetch.download.keeping import exact_size, expected_size, is_other, kept
+from modelhub.fetch.download.keeping import expected_size, is_other, kept
 from modelhub.fetch.download.links import Links
 from modelhub.fetch.download.part import Part
 from modelhub.fetch.download.sink import Sink, check_space
@@ -125,7 +125,7 @@ class Going(Closing):
 
     def _proven(self) -> tuple[Hashes, tuple[str, ...]]:
         """What `run` returns. Raises WrongBytesError for a file that is not what was promised, which is then gone."""
-        hashes, size = self._sink.finish(), exact_size(self._file)
+        hashes, size = self._sink.finish(), self._file.exact_size
         try:
             if size is not None and self._sink.position != size:
                 raise self._expecting.wrong_size(self._sink.position)

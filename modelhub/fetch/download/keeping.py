@@ -8,11 +8,6 @@ from modelhub.fetch.download.verifying import is_known, told
 from modelhub.fetch.offer import RemoteFile
 
 
-def exact_size(file: RemoteFile) -> int | None:
-    """The bytes that a file has, if its provider told them to the byte."""
-    return file.size if file.exact else None
-
-
 def kept(file: RemoteFile, there: int, state: State | None) -> int:
     """How many of the first `there` bytes are of use: those of which it can be told that they are of this very file.
 
@@ -27,7 +22,7 @@ def kept(file: RemoteFile, there: int, state: State | None) -> int:
 
 def expected_size(file: RemoteFile, state: State | None) -> int | None:
     """The bytes of the whole file, as the server or else the provider told them; None if neither did."""
-    return exact_size(file) if state is None or state.size is None else state.size
+    return file.exact_size if state is None or state.size is None else state.size
 
 
 def is_other(answer: Answer, state: State) -> bool:
@@ -40,6 +35,6 @@ def is_other(answer: Answer, state: State) -> bool:
 
 def _fits(file: RemoteFile, state: State) -> bool:
     """Whether the state is of a file of the same hashes and size, as far as both are known."""
-    size = exact_size(file)
+    size = file.exact_size
     same = size is None or state.size is None or size == state.size
     return same and all(state.hashes.get(name, value) == value for name, value in told(file).items())

@@ -8,6 +8,7 @@ import platform
 from contextlib import suppress
 from pathlib import Path
 
+from modelhub.errors import FileError, VanishedError
 from modelhub.formats.handle import read_bounded
 
 try:
@@ -73,10 +74,12 @@ def _claimed(claim: Path) -> None:
         try:
             descriptor = os.open(claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         except FileExistsError:
-            if not _is_stale(claim):
-                raise Busy(claim) from None
-            with suppress(FileNotFoundError):
+            try:
+                if not _is_stale(claim):
+                    raise Busy(claim) from None
                 claim.unlink()
+            except (VanishedError, FileNotFoundError):  # its holder took it away just now
+                pass
             continue
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump({"computer": platform.node(), "process": os.getpid()}, file)
@@ -85,11 +88,13 @@ def _claimed(claim: Path) -> None:
 
 
 def _is_stale(claim: Path) -> bool:
-    """Whether the process that made a lock file ran on this computer and is gone."""
+    """Whether the process that made a lock file ran on this computer and is gone. Raises VanishedError."""
     try:
         made = json.loads(read_bounded(claim, 4096)[1])
         computer, process = made["computer"], int(made["process"])
-    except (ValueError, TypeError, KeyError, OSError):
+    except VanishedError:
+        raise
+    except (ValueError, TypeError, KeyError, FileError):
         return False
     return computer == platform.node() and os.name == "posix" and not _runs(process)
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from modelhub.catalog.data import data_path
-from modelhub.catalog.lineage import lineage
+from modelhub.catalog.lineage import lineage, lineage_architecture
 from modelhub.fetch.huggingface.repo import Repo
 from modelhub.formats.sidecars import SidecarFacts, values
 
@@ -83,7 +83,7 @@ def _of_base(base: str) -> str | None:
     row = next((row for row in _table()["base"] if re.search(row["names"], base, re.IGNORECASE)), None)
     if row:
         return str(row["architecture"])
-    return next((_lineages()[one.id] for one in lineage({}, declared=base) if one.id in _lineages()), None)
+    return next((found for one in lineage({}, declared=base) if (found := lineage_architecture(one.id))), None)
 
 
 def own_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
@@ -105,10 +105,3 @@ def _fits(row: dict[str, Any], name: str) -> bool:
 @cache
 def _table() -> dict[str, Any]:
     return tomllib.loads(data_path("hugging-face.toml").read_text(encoding="utf-8"))
-
-
-@cache
-def _lineages() -> dict[str, str]:
-    """The architecture of each lineage."""
-    table = tomllib.loads(data_path("lineages.toml").read_text(encoding="utf-8"))
-    return {row["id"]: row["architecture"] for row in table["lineage"]}

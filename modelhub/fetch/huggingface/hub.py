@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from modelhub import __version__
-from modelhub.errors import ModelhubError, ProviderError, UnreachableError, UsageError
+from modelhub.errors import ModelhubError, ProviderError, UsageError
 from modelhub.fetch.huggingface.repo import Repo
-from modelhub.fetch.net import Net, Refusal, endpoints
+from modelhub.fetch.net import Net, Refusal, endpoints, trouble
 from modelhub.fetch.net.bodies import ERROR
 from modelhub.fetch.net.redact import cleaned, redacted
 from modelhub.fetch.net.tries import Tries
@@ -95,24 +95,15 @@ def _once(ask: Callable[[], T], name: str, token: str | None) -> T | Refusal | T
 
 def _refusal(error: HfHubHTTPError, token: str | None) -> Refusal:
     """What the library knows of an answer of 400 or more, in our form and without secrets."""
+    from requests.structures import CaseInsensitiveDict
+
     answer = error.response
     secrets = [token] if token else []
     url = str(answer.url)
     shown = {name: cleaned(value, secrets) for name, value in answer.headers.items()}
     body = cleaned(_text(answer), secrets)
-    base = endpoints.origin(endpoints.hugging_face())
-    signed = token is not None and endpoints.origin(url) == base
-    return Refusal(redacted(url), answer.status_code, _Headers(shown), body, endpoints.host_of(url), signed)
-
-
-class _Headers(dict[str, str]):
-    """Headers that are found by names in any case."""
-
-    def __init__(self, headers: dict[str, str]) -> None:
-        super().__init__({name.lower(): value for name, value in headers.items()})
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return super().get(name.lower(), default)
+    signed = token is not None and endpoints.is_at("huggingface", url)
+    return Refusal(redacted(url), answer.status_code, CaseInsensitiveDict(shown), body, endpoints.host_of(url), signed)
 
 
 def _text(answer: Any) -> str:
@@ -130,18 +121,15 @@ def _trouble(error: Exception) -> Trouble:
 
     host = endpoints.host_of(endpoints.hugging_face())
     text = str(error)
-    online = "Is this machine online? Try again later."
     if "CERTIFICATE_VERIFY_FAILED" in text:
         hint = "Is the clock right? Where a proxy or company reads along, SSL_CERT_FILE names its certificate."
         return Trouble(ProviderError(f"{host} shows a certificate that cannot be trusted.", hint), passing=False)
     if isinstance(error, httpx2.ProxyError):
-        message = f"The proxy on the way to {host} does not answer, or does not let us through."
-        hint = f"Check the variables HTTPS_PROXY and HTTP_PROXY, or have NO_PROXY name {host}."
-        return Trouble(UnreachableError(message, hint), knocking=True)
+        return trouble.proxy(host)
     if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
-        return Trouble(UnreachableError(f"{host} cannot be reached.", online), knocking=True)
+        return trouble.unreached(host)
     if isinstance(error, httpx2.TimeoutException):
-        return Trouble(UnreachableError(f"{host} took too long to answer.", "Try again later."))
+        return trouble.slow(host)
     if isinstance(error, httpx2.InvalidURL | httpx2.UnsupportedProtocol | httpx2.LocalProtocolError):
         return Trouble(UsageError(f"{host} cannot be asked like this.", "Check HF_ENDPOINT."), passing=False)
     if isinstance(error, httpx2.DecodingError):
@@ -149,4 +137,4 @@ def _trouble(error: Exception) -> Trouble:
         return Trouble(ProviderError(message, "Is HF_ENDPOINT right? Try again later."), passing=False)
     if isinstance(error, httpx2.TooManyRedirects):
         return Trouble(ProviderError(f"{host} sends every question on to somewhere else.", "Try again later."), False)
-    return Trouble(UnreachableError(f"{host} broke off in the middle of its answer.", "Try again later."))
+    return trouble.broken_off(host)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from modelhub.fetch.choosing.ranking import precision_rank
 from modelhub.fetch.huggingface.repo import RepoFile
 from modelhub.fetch.names.endings import format_by_name
-from modelhub.formats.naming import ShardName, is_model_name, shard_name
+from modelhub.formats.naming import WEIGHT_NAMES, ShardName, is_model_name, shard_name
 
 #: How libraries call weights of whatever model.
-STANDARD = ("diffusion_pytorch_model", "model", "pytorch_model")
 GENERIC = (
-    *STANDARD, "pytorch_lora_weights", "adapter_model", "open_clip_pytorch_model", "learned_embeds", "open_clip_model",
+    *WEIGHT_NAMES, "pytorch_lora_weights", "adapter_model", "open_clip_pytorch_model", "learned_embeds",
+    "open_clip_model",
 )  # fmt: skip
 #: Names that begin so are states of a training, weights for other machines, or no weights at all.
 _OTHERS = re.compile(

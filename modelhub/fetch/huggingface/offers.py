@@ -7,20 +7,21 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
-from modelhub.errors import DownloadsDisabledError, ModelhubError, NotFoundError, ProviderError
+from modelhub.errors import ModelhubError, NotFoundError, ProviderError
 from modelhub.fetch import refusals
 from modelhub.fetch.huggingface import facts, hub
 from modelhub.fetch.huggingface.files import remote_file, with_full_precision
 from modelhub.fetch.huggingface.listing import weights
 from modelhub.fetch.huggingface.picking import Picked, pick_file, pick_folder
 from modelhub.fetch.huggingface.pictures import pictures_of
-from modelhub.fetch.huggingface.refusals import gated
+from modelhub.fetch.huggingface.refusals import disabled, gated
 from modelhub.fetch.huggingface.repo import Repo, RepoFile
 from modelhub.fetch.net import Net, Refused
 from modelhub.fetch.offer import Offer, RemoteFile, Version
 from modelhub.fetch.peek import peek
 from modelhub.fetch.sources.source import HuggingFaceSource
 from modelhub.formats.naming import INDEX
+from modelhub.formats.sidecars import values
 from modelhub.jobs import QUIET, Job
 from modelhub.text import brief, few
 
@@ -71,8 +72,7 @@ def _revisions(name: str, net: Net, job: Job) -> str:
     found: Any = {}
     with suppress(ProviderError):
         found = net.json(f"{endpoints.hugging_face()}/api/models/{name}/refs", provider=_PROVIDER, job=job)
-    table = found if isinstance(found, dict) else {}
-    refs = [one.get("name") for key in ("branches", "tags") for one in table.get(key) or () if isinstance(one, dict)]
+    refs = [one.get("name") for key in ("branches", "tags") for one in values.tables(values.at(found, key))]
     names = [name for name in refs if isinstance(name, str)]
     return f"There are: {few(names)}. Without a revision it is the newest." if names else ""
 
@@ -184,8 +184,7 @@ def _is_denoiser(file: RemoteFile, picked: Picked) -> bool:
 def _trouble(repo: Repo, picked: Picked, token: str | None, net: Net, job: Job) -> ModelhubError | None:
     """Why nothing of it can be had, as far as that is known before it is asked for."""
     if repo.disabled:
-        message = f"Hugging Face has disabled {repo.id}: nobody can download it."
-        return DownloadsDisabledError(message, "Look for a copy of it elsewhere.")
+        return disabled(repo.id)
     if not repo.gated:
         return None
     if token is None:

@@ -18,8 +18,8 @@ _ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif")
 
 def pictures_of(repo: Repo) -> tuple[Picture, ...]:
     """What the widget of the card shows, then its thumbnail: files of the repository, or on the hub."""
-    widget = values.at(repo.card, "widget")
-    shown = [values.text(one, "output", "url") for one in (widget if isinstance(widget, list) else [])[:_MOST]]
+    widget = values.tables(values.at(repo.card, "widget"), _MOST)
+    shown = [values.text(one, "output", "url") for one in widget]
     found = [_address(repo, one) for one in (*shown, values.text(repo.card, "thumbnail")) if one]
     level = _ADULT if is_adult(repo.tags) else _HARMLESS
     return tuple(Picture(url, level) for url in dict.fromkeys(found) if url)

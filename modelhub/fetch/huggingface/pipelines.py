@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from modelhub.fetch.huggingface.listing import STANDARD, Weights, weights
+from modelhub.fetch.huggingface.listing import Weights, weights
 from modelhub.fetch.huggingface.repo import RepoFile
+from modelhub.formats.naming import WEIGHT_NAMES
 
 #: Endings of the files that configure a component: configs, vocabularies, chat templates.
 _SMALL = (".json", ".txt", ".jinja", ".model", ".tiktoken")
@@ -53,8 +54,8 @@ def component_parts(files: Collection[RepoFile], folder: str) -> Parts:
 
 def standard(files: Iterable[RepoFile]) -> list[Weights]:
     """One copy for each format and precision of the weights that have a name of the library's, the best first."""
-    named = [one for one in weights(files) if one.base in STANDARD and one.ending in ("safetensors", "bin")]
-    named.sort(key=lambda one: (one.rank[:3], STANDARD.index(one.base), one.rank))
+    named = [one for one in weights(files) if one.base in WEIGHT_NAMES and one.ending in ("safetensors", "bin")]
+    named.sort(key=lambda one: (one.rank[:3], WEIGHT_NAMES.index(one.base), one.rank))
     usual = [one for one in named if not one.is_odd] or named[:1]
     found: dict[tuple[bool, str | None], Weights] = {}
     for one in usual:

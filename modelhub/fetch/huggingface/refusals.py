@@ -29,8 +29,7 @@ def explain(refused: Refusal, what: str) -> ModelhubError:
     code = refused.headers.get("X-Error-Code") or ""
     said = refused.headers.get("X-Error-Message") or refused.said
     if "access to this resource is disabled" in said.lower():
-        message = f"Hugging Face has disabled {what}: nobody can download it."
-        return DownloadsDisabledError(message, "Look for a copy of it elsewhere.")
+        return disabled(what)
     if refused.status in (401, 403):
         return _closed(refused, code, said, what)
     if refused.status == 404:
@@ -38,6 +37,12 @@ def explain(refused: Refusal, what: str) -> ModelhubError:
     if refused.status == 429:
         return _too_often(refused)
     return refusal.explain(refused, what)
+
+
+def disabled(what: str) -> DownloadsDisabledError:
+    """The error of a model that Hugging Face gives to nobody any more."""
+    message = f"Hugging Face has disabled {what}: nobody can download it."
+    return DownloadsDisabledError(message, "Look for a copy of it elsewhere.")
 
 
 def gated(page: str, what: str, *, signed: bool) -> GatedError:

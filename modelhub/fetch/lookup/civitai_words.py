@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from modelhub.catalog.lookups import Lookup, ModelAnswer, plain_facts
-from modelhub.fetch.civitai.asking import Table, tables
+from modelhub.fetch.civitai.asking import Table
 from modelhub.fetch.civitai.offering import facts_of, joined, versions_of
 from modelhub.fetch.offer import Version
 from modelhub.formats.sidecars import values
@@ -21,7 +21,7 @@ _OF_MODEL = ("description", "tags", "creator", "licence", "nsfw", "model_type")
 
 def files_of(raw: Table) -> Iterator[tuple[Table, dict[str, str]]]:
     """The files of a version, each with its hashes in lower case."""
-    return ((one, values.hashes(one.get("hashes"))) for one in tables(raw.get("files")))
+    return ((one, values.hashes(one.get("hashes"))) for one in values.tables(raw.get("files")))
 
 
 def content(sha256: str, raw: Table, file: Table, **more: Any) -> Lookup:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from modelhub.errors import ModelhubError
+from modelhub.errors import ModelhubError, error_dict
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +64,10 @@ class SyncReport:
 
     def as_dict(self) -> dict[str, Any]:
         """The report for JSON."""
-        return {**asdict_without(self, "stopped"), "stopped": told(self.stopped)}
+        return {**asdict_without(self, "stopped"), "stopped": error_dict(self.stopped)}
 
 
 def asdict_without(report: Any, *names: str) -> dict[str, Any]:
     """A report as plain values, without what JSON cannot hold."""
     plain = {name: value for name, value in vars(report).items() if name not in names}
     return {name: [asdict(one) for one in value] if isinstance(value, list) else value for name, value in plain.items()}
-
-
-def told(error: ModelhubError | None) -> dict[str, str] | None:
-    """An error as JSON has it."""
-    return error.as_dict() if error else None

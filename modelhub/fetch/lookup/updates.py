@@ -13,12 +13,12 @@ from modelhub.catalog import lookups
 from modelhub.catalog.askable import Askable
 from modelhub.catalog.lookups import Lookup
 from modelhub.catalog.store import Catalog
-from modelhub.errors import CancelledError, ModelhubError, ProviderError
+from modelhub.errors import CancelledError, ModelhubError, ProviderError, error_dict
 from modelhub.fetch.lookup.choosing import DAY, Chosen, choose, known_models
 from modelhub.fetch.lookup.hub_updates import Hub, HubFiles
 from modelhub.fetch.lookup.models import Models
 from modelhub.fetch.lookup.newer import Here, ModelUpdates, compare
-from modelhub.fetch.lookup.report import asdict_without, told
+from modelhub.fetch.lookup.report import asdict_without
 from modelhub.fetch.net import Net
 from modelhub.jobs import QUIET, Job
 
@@ -43,7 +43,7 @@ class UpdatesReport:
     def as_dict(self) -> dict[str, Any]:
         """The report for JSON."""
         plain = asdict_without(self, "stopped", "problems")
-        return {**plain, "problems": [told(one) for one in self.problems], "stopped": told(self.stopped)}
+        return {**plain, "problems": [one.as_dict() for one in self.problems], "stopped": error_dict(self.stopped)}
 
 
 def updates(catalog: Catalog, query: str, net: Net, job: Job = QUIET, *, refresh: bool = False) -> UpdatesReport:

@@ -155,8 +155,7 @@ def _first(question: Question) -> Hop:
 
 def _headers(question: Question, hop: Hop) -> dict[str, str]:
     headers = {"Accept-Encoding": "identity" if question.plain else "gzip, deflate", "Accept": "*/*"}
-    base = endpoints.endpoint("civitai")
-    if question.provider == "civitai" and base and endpoints.origin(base) == endpoints.origin(hop.url):
+    if question.provider == "civitai" and endpoints.is_at("civitai", hop.url):
         headers["Content-Type"] = "application/json"  # without it Civitai takes us for a browser, and shows pages
     mine = question.headers.items()
     return headers | {name: value for name, value in mine if hop.home or name.lower() not in _PRIVATE}

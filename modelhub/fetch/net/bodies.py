@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from modelhub.errors import ProviderError, UnreachableError
 from modelhub.fetch.net.endpoints import title_of
 from modelhub.fetch.net.redact import redacted
+from modelhub.fetch.net.trouble import failures
 from modelhub.text import human_size
 
 if TYPE_CHECKING:
@@ -54,9 +55,7 @@ def pieces(response: Response, seconds: float, size: int = _BLOCK, *, decode: bo
     Raises UnreachableError when all of it takes longer than `seconds`, however steadily it trickles: asking again
     would take as long; what `trouble.failures()` names.
     """
-    from modelhub.fetch.net.trouble import failures
-
-    end, line = time.monotonic() + seconds, _line_of(response)
+    end, line = time.monotonic() + seconds, line_of(response.raw)
     while (left := end - time.monotonic()) > 0:
         if line is not None:
             line.settimeout(min(left, line.gettimeout() or left))
@@ -72,17 +71,15 @@ def pieces(response: Response, seconds: float, size: int = _BLOCK, *, decode: bo
     raise UnreachableError(f"{title_of(response.url)} took too long to answer.", "Try again later.")
 
 
-def _line_of(response: Response) -> socket.socket | None:
-    """The socket under an answer; None where the library keeps it to itself. Each request sets its timeout anew."""
-    answer = getattr(response.raw, "_fp", None)
+def line_of(raw: Any) -> socket.socket | None:
+    """The socket under an answer's `raw`; None where the library keeps it. Each request sets its timeout anew."""
+    answer = getattr(raw, "_fp", None)
     found = getattr(getattr(getattr(answer, "fp", None), "raw", None), "_sock", None)
     return found if isinstance(found, socket.socket) else None
 
 
 def beginning(response: Response) -> str:
     """The first bytes of a body as text, as far as they come soon; the connection is closed."""
-    from modelhub.fetch.net.trouble import failures
-
     data = bytearray()
     with suppress(*failures(), UnreachableError):
         for block in pieces(response, SHORT):
@@ -95,8 +92,6 @@ def beginning(response: Response) -> str:
 
 def let_go(response: Response) -> None:
     """Give the connection of an answer that nobody reads to the next question; close it if much is still to come."""
-    from modelhub.fetch.net.trouble import failures
-
     length = response.headers.get("Content-Length", "")
     if length.isascii() and length.isdigit() and len(length) < 9 and int(length) <= _REST:
         with suppress(*failures(), UnreachableError):

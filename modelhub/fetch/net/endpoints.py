@@ -100,6 +100,12 @@ def origin(url: str) -> Origin:
     return Origin(parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0))
 
 
+def is_at(provider: str, url: str) -> bool:
+    """Whether `url` is at the very address of a provider, which may be told its token. Raises ValueError for none."""
+    base = endpoint(provider)
+    return base is not None and origin(base) == origin(url)
+
+
 def host_of(url: str) -> str:
     """The host of `url` for people, with its port where that is not the usual; "" for what is no address."""
     try:

@@ -76,6 +76,12 @@ class Refusal:
         is_page = "html" in self.headers.get("Content-Type", "").lower() or self.body.lstrip()[:1] in ("<", "{", "[")
         return "" if is_page else brief(self.body.strip(), 200)
 
+    @property
+    def quote(self) -> str:
+        """The server's own words as a sentence that follows another; "" if there are none."""
+        said = self.said
+        return f" It says: {said}" if said else ""
+
 
 def _words(value: Any) -> str:
     """The text in a field of an error: itself, its message, or that of the first of the issues it lists."""
@@ -100,7 +106,7 @@ class Refused(ProviderError):  # noqa: N818 (a refusal is raised, too, where not
 def explain(refusal: Refusal, what: str) -> ModelhubError:
     """The error for `what` was asked for, by its status alone, as any server on the web means it."""
     who, status = title_of(refusal.url), refusal.status
-    quote = f" It says: {refusal.said}" if refusal.said else ""
+    quote = refusal.quote
     if status in (401, 407):
         return LoginNeededError(f"{who} wants to know who asks for {what}.{quote}", "Log in, or give a token.")
     if status == 403:

@@ -32,15 +32,14 @@ class Signing:
 
     def header(self, provider: str, url: str, job: Job) -> str | None:
         """The `Authorization` for `url`: only where that is at the very address of `provider`."""
-        base = endpoints.endpoint(provider)
-        if base is None or endpoints.origin(base) != endpoints.origin(url):
+        if not endpoints.is_at(provider, url):
             return None
         token = self.token(provider, job)
         return None if token is None else f"Bearer {token}"
 
     def cleaned(self, text: str) -> str:
         """`text` without the tokens."""
-        return cleaned(text, [token for token in self._known.values() if token])
+        return cleaned(text, [token for token in list(self._known.values()) if token])
 
     def _look(self, provider: str, job: Job) -> str | None:
         if self._tokens is None:

@@ -93,11 +93,31 @@ _PROXY_HINT = "Check the variables HTTPS_PROXY and HTTP_PROXY, or have NO_PROXY 
 
 
 def _proxy(host: str, reason: BaseException) -> Trouble:
-    if "407" in str(reason):
-        message = f"The proxy on the way to {host} wants a user and a password."
-    else:
-        message = f"The proxy on the way to {host} does not answer, or does not let us through."
-    return Trouble(UnreachableError(message, _PROXY_HINT.format(host)), passing="407" not in str(reason), knocking=True)
+    if "407" not in str(reason):
+        return proxy(host)
+    message = f"The proxy on the way to {host} wants a user and a password."
+    return Trouble(UnreachableError(message, _PROXY_HINT.format(host)), passing=False, knocking=True)
+
+
+def proxy(host: str) -> Trouble:
+    """A proxy that does not answer."""
+    message = f"The proxy on the way to {host} does not answer, or does not let us through."
+    return Trouble(UnreachableError(message, _PROXY_HINT.format(host)), knocking=True)
+
+
+def unreached(host: str) -> Trouble:
+    """A host to which there is no way."""
+    return Trouble(UnreachableError(f"{host} cannot be reached.", _ONLINE), knocking=True)
+
+
+def slow(host: str) -> Trouble:
+    """A host that lets wait."""
+    return Trouble(UnreachableError(f"{host} took too long to answer.", "Try again later."))
+
+
+def broken_off(host: str) -> Trouble:
+    """A host that said a part of its answer."""
+    return Trouble(UnreachableError(f"{host} broke off in the middle of its answer.", "Try again later."))
 
 
 #: What OpenSSL says to an answer in plain text.
@@ -130,7 +150,7 @@ def _connection(host: str, name: str, reason: BaseException) -> Trouble:
     if name in ("ConnectTimeoutError", "ConnectTimeout"):
         return Trouble(UnreachableError(f"{host} could not be reached in time.", _ONLINE), knocking=True)
     if isinstance(reason, TimeoutError) or name in ("ReadTimeoutError", "ReadTimeout"):
-        return Trouble(UnreachableError(f"{host} took too long to answer.", "Try again later."))
+        return slow(host)
     if name in ("NewConnectionError",) or (isinstance(reason, OSError) and not isinstance(reason, ConnectionError)):
-        return Trouble(UnreachableError(f"{host} cannot be reached.", _ONLINE), knocking=True)
-    return Trouble(UnreachableError(f"{host} broke off in the middle of its answer.", "Try again later."))
+        return unreached(host)
+    return broken_off(host)

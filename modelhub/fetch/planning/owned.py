@@ -64,10 +64,10 @@ def twins_of(catalog: Catalog, sha256: str | None, path: Path) -> tuple[str, ...
 
 def _from_there(catalog: Catalog, file: RemoteFile, order: Order) -> Owned | None:
     """What came from the address of an order before, if it may still be the same."""
-    if order.provider != "web" or file.size is None or not file.exact:
+    if order.provider != "web" or file.exact_size is None:
         return None
     numbers = lookups.owned(catalog, [order.address], "web").get(order.address, {}).values()
-    found = (asset for asset in map(catalog.get, numbers) if asset.size == file.size and _is_there(asset))
+    found = (asset for asset in map(catalog.get, numbers) if asset.size == file.exact_size and _is_there(asset))
     return next((Owned(one.path, Hashes(**one.hashes), one.id) for one in found), None)
 
 
@@ -77,9 +77,9 @@ def _known(catalog: Catalog, sha256: str) -> Asset | None:
 
 def _unhashed(catalog: Catalog, file: RemoteFile, sha256: str, job: Job) -> Asset | None:
     """An asset that was never hashed and turns out to be the file; what was found out of others is kept too."""
-    if file.size is None or not file.exact:
+    if file.exact_size is None:
         return None
-    alike = [asset for asset in catalog.unhashed_of_size(file.size) if _is_there(asset)]
+    alike = [asset for asset in catalog.unhashed_of_size(file.exact_size) if _is_there(asset)]
     alike.sort(key=lambda asset: asset.name != file.name)
     for asset in alike[:_CANDIDATES]:
         try:
@@ -102,4 +102,4 @@ def _is_there(asset: Asset) -> bool:
 
 
 def _has_other_size(file: RemoteFile, size: int) -> bool:
-    return file.size is not None and file.exact and file.size != size
+    return file.exact_size not in (None, size)

@@ -41,6 +41,7 @@ class Places:
         self._catalog = catalog
         self._settings = settings or load_settings(catalog.folder)
         self.library, self._layout = _chosen(catalog, self._settings, to, library)
+        self._habits: dict[tuple[str, str | None, Path], Path] = {}
         self.fixed = to is not None and self._layout is None
         self._named_by_user = [self.library, *catalog.roots(), *([_absolute(to)] if to else [])]
 
@@ -78,9 +79,15 @@ class Places:
         return folder.is_dir() or any(folder.is_relative_to(one) for one in self._named_by_user)
 
     def _usual(self, kind: str, architecture: str | None, base: Path, bases: list[Path]) -> Path:
-        """The folder where the user keeps such models; `base` where there is no habit."""
+        """The folder where the user keeps such models, looked for once; `base` where there is no habit."""
         if kind in ("other", "unknown"):
             return base
+        known = (kind, architecture, base)
+        if known not in self._habits:
+            self._habits[known] = self._habit(kind, architecture, base, bases)
+        return self._habits[known]
+
+    def _habit(self, kind: str, architecture: str | None, base: Path, bases: list[Path]) -> Path:
         usual = usual_folder(self._catalog, kind, architecture, bases) if architecture else None
         if usual is None and (self._layout is None or self._is_foreign(kind, base)):
             usual = usual_folder_of_kind(self._catalog, kind, architecture, self.library)

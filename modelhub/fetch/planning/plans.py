@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelhub.catalog import downloads
 from modelhub.catalog.store import Catalog
-from modelhub.errors import FileExistsAlreadyError, ModelhubError, UsageError
+from modelhub.errors import FileExistsAlreadyError, ModelhubError, UsageError, error_dict
 from modelhub.fetch.arriving.folders import Staging
 from modelhub.fetch.names.safe import folded
 from modelhub.fetch.offer import Offer, RemoteFile
@@ -71,7 +71,7 @@ class Planned:
             "files": len(order.files) if order else 0,
             "id": self.asset,
             "why": self.why or None,
-            "error": error.as_dict() if error else None,
+            "error": error_dict(error),
         }
 
 

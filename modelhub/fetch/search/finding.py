@@ -11,7 +11,6 @@ from modelhub.catalog.base_models import architecture_of, base_models_of
 from modelhub.catalog.provided import TITLES
 from modelhub.catalog.store import Catalog
 from modelhub.errors import CancelledError, ModelhubError
-from modelhub.fetch.lookup.report import told
 from modelhub.fetch.net import Net
 from modelhub.fetch.search.hits import Found, Search
 from modelhub.fetch.sources import read_source
@@ -44,7 +43,7 @@ class FindReport:
 
     def as_dict(self) -> dict[str, Any]:
         """The report for JSON."""
-        failed = {provider: told(error) for provider, error in self.failed.items()}
+        failed = {provider: error.as_dict() for provider, error in self.failed.items()}
         return {"hits": [one.as_dict() for one in self.hits], "failed": failed}
 
 

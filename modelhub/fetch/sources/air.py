@@ -9,6 +9,7 @@ from modelhub.errors import UsageError
 from modelhub.fetch.net.redact import redacted
 from modelhub.fetch.sources.hub_urls import is_repo, sane_path
 from modelhub.fetch.sources.source import CivitaiSource, HuggingFaceSource
+from modelhub.formats.sidecars import values
 from modelhub.text import brief
 
 #: What a link to a download may say of the file, as Civitai spells it.
@@ -42,13 +43,6 @@ def wish_of(query: str) -> tuple[tuple[str, str], ...]:
     return tuple((name, said[key]) for key, name in WISHES.items() if said.get(key))
 
 
-def number(digits: str | None) -> int | None:
-    """A positive number of at most 63 bits; None for what is none."""
-    if not digits or len(digits) > 19 or not (digits.isascii() and digits.isdigit()):
-        return None
-    return int(digits) if 0 < int(digits) < 2**63 else None
-
-
 def _of_source(source: str, name: str, text: str) -> CivitaiSource | HuggingFaceSource:
     if source == "civitai":
         return _of_numbers(name, text)
@@ -62,7 +56,7 @@ def _of_source(source: str, name: str, text: str) -> CivitaiSource | HuggingFace
 
 def _of_numbers(name: str, text: str) -> CivitaiSource:
     found = _NUMBERS.fullmatch(name)
-    numbers = [number(digits) for digits in found.groups()[:3]] if found else []
+    numbers = [values.identifier(digits) for digits in found.groups()[:3]] if found else []
     if found is None or any(one is None and digits for one, digits in zip(numbers, found.groups(), strict=False)):
         raise _wrong(text)
     model, version, file = numbers

@@ -6,8 +6,9 @@ import re
 from urllib.parse import SplitResult, parse_qsl
 
 from modelhub.errors import UsageError
-from modelhub.fetch.sources.air import number, wish_of
+from modelhub.fetch.sources.air import wish_of
 from modelhub.fetch.sources.source import CivitaiSource, HashSource
+from modelhub.formats.sidecars import values
 from modelhub.text import brief
 
 _MODEL = re.compile(r"(?:/api/v1)?/models/(?P<model>[^/]+)(?:/.*)?")
@@ -49,7 +50,7 @@ def _said(query: str) -> dict[str, str]:
 
 
 def _numbered(digits: str, where: str) -> int:
-    found = number(digits)
+    found = values.identifier(digits)
     if found is None:
         raise UsageError(f"{brief(digits)} is no number of Civitai's, in {brief(where)}.", _OTHERWISE)
     return found

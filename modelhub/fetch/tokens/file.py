@@ -87,7 +87,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def _replace(goal: Path, tokens: dict[str, str]) -> None:
     import tomli_w
 
-    from modelhub.formats.writer import settle
+    from modelhub.formats.writer import into_place
 
     part = goal.with_name(f".{goal.name}.{secrets.token_hex(8)}.part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
@@ -96,8 +96,7 @@ def _replace(goal: Path, tokens: dict[str, str]) -> None:
             file.write(tomli_w.dumps(dict(sorted(tokens.items()))).encode())
             file.flush()
             os.fsync(descriptor)
-        part.replace(goal)
-        settle(goal)
+        into_place(part, goal, force=True)
     except BaseException:
         with suppress(OSError):
             part.unlink()

@@ -95,8 +95,7 @@ def _file_of(raw: dict[str, Any], model: Path) -> Any:
 
     A renamed file of a version with several may be any of them, and a wrong hash is worse than none.
     """
-    listed = values.at(raw, "files")
-    files = [one for one in (listed if isinstance(listed, list) else [])[:1000] if isinstance(one, dict)]
+    files = values.tables(values.at(raw, "files"))
     named = [one for one in files if one.get("name") == model.name]
     weights = [one for one in files if one.get("type", "Model") in ("Model", "Pruned Model")]
     alone = weights[0] if len(weights) == 1 and values.may_be_of(weights[0].get("name"), model) else None

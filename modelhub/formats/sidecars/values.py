@@ -78,6 +78,11 @@ def listed(raw: Any, *keys: str) -> tuple[str, ...]:
     return words(at(one, "name") if isinstance(one, dict) else one for one in entries[:10_000])
 
 
+def tables(value: Any, most: int = 1000) -> list[dict[str, Any]]:
+    """The tables among the first entries of a list; whatever else stands there is left out."""
+    return [one for one in (value if isinstance(value, list) else [])[:most] if isinstance(one, dict)]
+
+
 def commas(raw: Any, *keys: str) -> tuple[str, ...]:
     """The words of a text that separates them by commas."""
     value = at(raw, *keys)
