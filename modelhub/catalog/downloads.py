@@ -106,9 +106,11 @@ def states(catalog: CatalogFile, ids: Iterable[int]) -> dict[int, str]:
     return {row["id"]: row["state"] for row in rows}
 
 
-def begin(catalog: CatalogFile, number: int) -> bool:
-    """Whether the row could be begun: it waited, or it ran in a process that is gone, as the caller has made sure."""
-    return _set(catalog, number, "running", TO_RUN, code=None, message=None, hint=None)
+def begin(catalog: CatalogFile, number: int) -> Download | None:
+    """The row, begun: it waited, or it ran in a process that is gone, as the caller has made sure. None for another."""
+    with catalog.atomic():
+        begun = _set(catalog, number, "running", TO_RUN, code=None, message=None, hint=None)
+        return get(catalog, number) if begun else None
 
 
 def wait_again(catalog: CatalogFile, number: int) -> bool:

@@ -137,6 +137,10 @@ class CatalogReader(CatalogFile):
         rows = self.rows(f"{SELECT} WHERE {_HERE} AND ({where}) ORDER BY path", [f"{digits}%"] * len(HASH_NAMES))
         return list(_assets(rows))
 
+    def with_sha256(self, sha256: str) -> list[Asset]:
+        """The assets of which this is the whole SHA256."""
+        return list(_assets(self.rows(f"{SELECT} WHERE {_HERE} AND sha256 = ? ORDER BY path", [sha256])))
+
     def trained_on(self, asset: Asset) -> Asset | None:
         """The asset that an adapter was trained on, by the hash that its trainer wrote down."""
         alike = self.hashed(asset.base_hash) if asset.base_hash else ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -31,11 +31,10 @@ class Asked:
     error: ModelhubError | None = None
 
 
-def pasted_tokens(sources: Sequence[str]) -> Callable[[str], str | None]:
-    """The token of a provider: one that stood in a pasted address, for this call alone, else the one that is kept."""
+def pasted_tokens(sources: Sequence[str]) -> dict[str, str]:
+    """The tokens that stood in pasted addresses, by provider: for this call alone."""
     from modelhub.fetch.sources import read_source
     from modelhub.fetch.sources.source import CivitaiSource, HuggingFaceSource
-    from modelhub.fetch.tokens import token_of
 
     pasted: dict[str, str] = {}
     for source in sources:
@@ -43,7 +42,7 @@ def pasted_tokens(sources: Sequence[str]) -> Callable[[str], str | None]:
             meant = read_source(source)
             if isinstance(meant, CivitaiSource | HuggingFaceSource) and meant.token:
                 pasted["civitai" if isinstance(meant, CivitaiSource) else "huggingface"] = meant.token
-    return lambda provider: pasted.get(provider) or token_of(provider)
+    return pasted
 
 
 def ask_all(context: Context, catalog: Catalog, sources: Sequence[str], net: Net) -> list[Asked]:

@@ -150,7 +150,7 @@ def _get(context: Context) -> int:
         raise UsageError(f"--as names one file, and there are {len(sources)} sources.", "Get them one by one.")
     if args.to is not None and args.to.exists() and not args.to.is_dir():
         raise UsageError(f"{args.to} is a file, not a folder.", "--to names the folder, and --as the file in it.")
-    with Catalog.open() as catalog, Net(pasted_tokens(sources)) as net:
+    with Catalog.open() as catalog, Net(given=pasted_tokens(sources)) as net:
         asked = ask_all(context, catalog, sources, net)
         if args.list:
             return _answer_list(context, [marked(context, one) for one in asked])

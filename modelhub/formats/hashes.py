@@ -112,12 +112,17 @@ def _hash_files(path: Path, files: list[Path], mode: str, threads: int, count: C
     return _of_list({os.path.relpath(file, folder): _hash_one(file, "fast", threads, count) for file in files})
 
 
+def hash_list(found: Iterable[tuple[str, str | None]]) -> bytes:
+    """The list that `sha256sum` would print of files, by name: what the hash of several files is one of."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(found)).encode()
+
+
 def _of_list(found: dict[str, Hashes]) -> Hashes:
     from blake3 import blake3
 
-    lines = [(Path(name).as_posix(), hashes) for name, hashes in sorted(found.items())]
-    sha256 = hashlib.sha256("".join(f"{hashes.sha256}  {name}\n" for name, hashes in lines).encode()).hexdigest()
-    tree = blake3("".join(f"{hashes.blake3}  {name}\n" for name, hashes in lines).encode()).hexdigest()
+    named = [(Path(name).as_posix(), hashes) for name, hashes in found.items()]
+    sha256 = hashlib.sha256(hash_list((name, hashes.sha256) for name, hashes in named)).hexdigest()
+    tree = blake3(hash_list((name, hashes.blake3) for name, hashes in named)).hexdigest()
     return Hashes(sha256=sha256, blake3=tree, autov2=sha256[:10])
 
 

@@ -115,6 +115,7 @@ def test_numbers_that_nothing_has_change_nothing(run: Run) -> None:
         assert run("queue", verb, "x").code == 2
     assert states(run) == ["waiting", "failed", "paused", "done"]
     assert run("queue", "pause").code == 2 and run("queue", "run", "--jobs", "0").code == 2
+    assert all(run("queue", "run", "--jobs", many).code == 2 for many in ("100", "0999", "9" * 5000, "two"))
 
 
 @pytest.mark.usefixtures("queue")

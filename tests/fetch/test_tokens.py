@@ -282,6 +282,22 @@ def test_a_variable_spares_the_keyring(ring: Ring, monkeypatch):
     assert tokens.token_of("huggingface") == SECRET and ring.asked == 0
 
 
+def test_a_token_that_is_given_comes_first_and_hides_no_trouble_of_others(ring: Ring):
+    ring.broken = {"get": KeyringLocked("locked")}
+    said: list[str] = []
+    job = Job("test", lambda event: said.append(event.item))
+    with Net(given={"huggingface": SECRET}) as net:
+        assert net.token("huggingface", job) == SECRET
+        assert said == [] and ring.asked == 0
+        assert net.token("civitai", job) is None
+    assert said == ["The keyring could not be read (KeyringLocked: locked)."]
+    with (
+        Net(given={"huggingface": "two words"}) as net,
+        pytest.raises(UsageError, match="Hugging Face holds characters"),
+    ):
+        net.token("huggingface", job)
+
+
 def test_a_net_asks_the_keyring_once_and_tells_its_trouble(world, ring: Ring):
     ring.broken = {"get": KeyringLocked("locked")}
     said: list[str] = []

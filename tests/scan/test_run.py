@@ -226,11 +226,12 @@ def test_hashes_are_right_and_are_not_made_twice(catalog: Catalog, library: Path
     assert not [event for event in events if event.phase == "hashing"]
 
 
+@pytest.mark.parametrize("name", ["one", "best-of-one"])
 def test_full_hashes_are_made_of_what_has_all_but_that_of_its_tensors(
-    catalog: Catalog, library: Path, make_file: MakeFile
+    catalog: Catalog, library: Path, make_file: MakeFile, name: str
 ) -> None:
     """As a download leaves it, which hashes while it writes."""
-    one = make_file(library / "one.safetensors", EMBEDDING)
+    one = make_file(library / f"{name}.safetensors", EMBEDDING)
     scan(catalog, [library])
     catalog.set_hashes(catalog.find()[0].id, replace(hash_file(one), autov3=None))
     scan(catalog, hashes="fast")

@@ -24,7 +24,7 @@ from modelhub.fetch.arriving.placing import Arrived, goal_of, put_aside
 from modelhub.fetch.names.safe import unused
 from modelhub.fetch.offer import RemoteFile
 from modelhub.fetch.order import Order
-from modelhub.formats.hashes import Hashes, hash_file
+from modelhub.formats.hashes import Hashes, hash_file, hash_list
 from modelhub.formats.naming import INDEX
 from modelhub.formats.opening import members, read_any_header
 from modelhub.formats.writer import into_place
@@ -110,13 +110,13 @@ class Staging:
         except FileError:
             return Hashes()
         known = {goal: file.hashes.get("sha256") for file, goal in self._goals()}
-        lines = [
-            f"{known.get(path) or hash_file(path, 'fast', job).sha256}  {path.relative_to(self.folder).as_posix()}\n"
-            for path in sorted(weights, key=lambda path: path.relative_to(self.folder).as_posix())
-        ]
-        digest = hashlib.sha256("".join(lines).encode()).hexdigest()
-        if len(lines) == 1 and not (self.folder / INDEX).is_file():
-            digest = lines[0][:64]
+        found = {
+            path.relative_to(self.folder).as_posix(): known.get(path) or str(hash_file(path, "fast", job).sha256)
+            for path in weights
+        }
+        digest = hashlib.sha256(hash_list(found.items())).hexdigest()
+        if len(found) == 1 and not (self.folder / INDEX).is_file():
+            (digest,) = found.values()
         return Hashes(sha256=digest, autov2=digest[:10])
 
 

@@ -20,7 +20,6 @@ from modelhub.fetch.planning.places import Places
 from modelhub.formats.hashes import Hashes, hash_file
 from modelhub.formats.writer import into_place
 from modelhub.jobs import QUIET, Job
-from modelhub.settings import load_settings
 from modelhub.text import few
 
 #: Kinds that models of several families share: their architecture is one of their own.
@@ -90,7 +89,7 @@ def goal_of(catalog: Catalog, order: Order, content: Content) -> tuple[Path, tup
         return order.goal, notes
     from modelhub.fetch.order_facts import facts_of
 
-    places = Places(catalog, settings=load_settings(catalog.folder), library=order.library)
+    places = Places(catalog, library=order.library)
     form = "diffusers" if order.whole else content.form
     return places.folder(identity.kind, architecture, form, facts_of(order)) / order.goal.name, notes
 

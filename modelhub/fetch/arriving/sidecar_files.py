@@ -14,6 +14,7 @@ from modelhub.fetch.order import Order
 from modelhub.fetch.order_facts import facts_of
 from modelhub.formats.hashes import Hashes
 from modelhub.formats.sidecars import export_sidecar, read_sidecars
+from modelhub.formats.sidecars.files import stem_of
 from modelhub.formats.writer import replacing
 
 
@@ -41,7 +42,7 @@ def _extra(order: Order, convention: str) -> Mapping[str, Any] | None:
 
 
 def _copy(picture: Path, model: Path) -> None:
-    goal = model.with_name(f"{model.stem}.preview{picture.suffix}")
+    goal = model.with_name(f"{stem_of(model)}.preview{picture.suffix}")
     try:
         with picture.open("rb") as source, replacing(goal) as file:
             shutil.copyfileobj(source, file)

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from modelhub.fetch.choosing.ranking import WEIGHTS
 from modelhub.fetch.names.endings import format_by_name
 from modelhub.fetch.offer import RemoteFile
-from modelhub.formats.naming import WEIGHT_NAMES
+from modelhub.formats.naming import WEIGHT_NAMES, ShardName
 
 _GLOB = re.compile(r"[*?\[]")
 #: Civitai's words for formats, as an AIR has them; other words are endings, or our own.
@@ -90,3 +90,11 @@ def _stem(file: RemoteFile) -> tuple[str, str]:
     """Role and path without the ending."""
     role = "model" if file.role in WEIGHTS else file.role
     return role, _ENDING.sub("", (file.path or file.name).casefold())
+
+
+def index_names(shard: ShardName) -> list[str]:
+    """What the index may be called, also where the variant stands behind the numbers, and as it once was spelled."""
+    inner, _, ending = shard.ending.strip(".").rpartition(".")
+    base, _, variant = (shard.stem, "", inner) if inner else shard.stem.rpartition(".")
+    odd = (f"{base}.{ending}.index.{variant}.json", f"{base}.{ending}.{variant}.index.json")
+    return [*shard.index_names, *(odd if variant and base else ())]

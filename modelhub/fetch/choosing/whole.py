@@ -6,11 +6,12 @@ import re
 from collections.abc import Sequence
 
 from modelhub.errors import NotFoundError
-from modelhub.fetch.choosing.matching import model_of, of_format, of_precision
+from modelhub.fetch.choosing.matching import index_names, model_of, of_format, of_precision
 from modelhub.fetch.choosing.ranking import precision_rank, there_is
 from modelhub.fetch.offer import RemoteFile
+from modelhub.formats.naming import shard_name
 
-_INDEX = re.compile(r"\.(?P<ending>safetensors|bin)\.index(?:\.\w+)?\.json$", re.IGNORECASE)
+_INDEX = re.compile(r"\.(?:safetensors|bin)\.index(?:\.\w+)?\.json$", re.IGNORECASE)
 _WEIGHTS = ("safetensors", "pickle")
 
 
@@ -47,13 +48,11 @@ def _copy(weights: list[RemoteFile], form: str | None, precision: str | None) ->
 
 def _is_of(file: RemoteFile, kept: Sequence[RemoteFile]) -> bool:
     """Whether a file goes with the weights that are kept: an index must be of shards among them."""
-    found = _INDEX.search(file.name)
-    if found is None:
+    if _INDEX.search(file.name) is None:
         return True
-    front = file.name[: found.start()].partition(".")[0].casefold()
-    ending = f".{found['ending'].casefold()}"
-    beside = [one.name.casefold() for one in kept if _folder(one) == _folder(file)]
-    return any(name.startswith(front) and "-of-" in name and name.endswith(ending) for name in beside)
+    shards = [shard_name(one.name) for one in kept if _folder(one) == _folder(file)]
+    names = {name.casefold() for shard in shards if shard for name in index_names(shard)}
+    return file.name.casefold() in names
 
 
 def _folder(file: RemoteFile) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from modelhub.fetch.choosing.matching import index_names
 from modelhub.fetch.choosing.ranking import precision_rank
 from modelhub.fetch.huggingface.repo import RepoFile
 from modelhub.fetch.names.endings import format_by_name
@@ -137,16 +138,8 @@ def _set(file: RepoFile, shard: ShardName, known: dict[str, RepoFile]) -> list[W
     there = tuple(one for one in members if one is not None)
     if len(there) < shard.total:
         return []
-    indexes = [known[front + name] for name in _index_names(shard) if front + name in known]
+    indexes = [known[front + name] for name in index_names(shard) if front + name in known]
     return [Weights(there, indexes[0] if indexes else None)]
-
-
-def _index_names(shard: ShardName) -> list[str]:
-    """What the index may be called, also where the variant stands behind the numbers, and as it once was spelled."""
-    inner, _, ending = shard.ending.strip(".").rpartition(".")
-    base, _, variant = (shard.stem, "", inner) if inner else shard.stem.rpartition(".")
-    odd = (f"{base}.{ending}.index.{variant}.json", f"{base}.{ending}.{variant}.index.json")
-    return [*shard.index_names, *(odd if variant and base else ())]
 
 
 def best(found: Iterable[Weights]) -> list[Weights]:

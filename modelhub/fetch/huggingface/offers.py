@@ -44,7 +44,7 @@ def find_offer(source: HuggingFaceSource, net: Net, job: Job = QUIET) -> Offer:
     Raises NotFoundError for a repository, revision or file that is not there (or not for this user), with what is;
     AmbiguousError; LoginNeededError and its like; UnreachableError; ProviderError.
     """
-    token = source.token or net.token(_PROVIDER, job)
+    token = net.token(_PROVIDER, job) or source.token
     repo = _repository(source, token, net, job)
     picked = _pick(repo, source, net, job)
     offer = _offer(repo, source, picked)

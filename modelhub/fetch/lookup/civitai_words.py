@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from modelhub.catalog.lookups import Lookup, ModelAnswer, plain_facts
@@ -12,8 +11,7 @@ from modelhub.fetch.civitai.asking import Table
 from modelhub.fetch.civitai.offering import facts_of, joined, versions_of
 from modelhub.fetch.offer import Version
 from modelhub.formats.sidecars import values
-from modelhub.formats.sidecars.civitai import version_facts
-from modelhub.formats.sidecars.facts import SidecarFacts, says
+from modelhub.formats.sidecars.facts import says
 
 #: What the answer about a model tells, or tells better than that about a file.
 _OF_MODEL = ("description", "tags", "creator", "licence", "nsfw", "model_type")
@@ -39,9 +37,8 @@ def of_model(about: Mapping[str, Any]) -> dict[str, Any]:
 
 def model(number: str, raw: Table) -> ModelAnswer:
     """What Civitai says of a model, made short: one of fifty versions takes a megabyte in its own words."""
-    about = {name: value for name, value in version_facts(joined({}, raw), Path("x")).items() if says(value)}
     versions = [_version(one) for one in versions_of(raw, int(number))]
-    kept = {**plain_facts(SidecarFacts(**about)), "mode": values.text(raw, "mode"), "versions": versions}
+    kept = {**plain_facts(facts_of(joined({}, raw))), "mode": values.text(raw, "mode"), "versions": versions}
     return ModelAnswer("civitai", number, True, {name: value for name, value in kept.items() if says(value)})
 
 

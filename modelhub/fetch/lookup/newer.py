@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelhub.catalog.lookups import ModelAnswer
+from modelhub.fetch.sources.source import CivitaiSource
 from modelhub.formats.sidecars.civitai import page
 
 
@@ -109,7 +110,7 @@ def _sorted(versions: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def _told(model: str, one: Mapping[str, Any], *, same_base: bool) -> Newer:
     return Newer(
-        f"civitai:{model}@{one['id']}",
+        CivitaiSource(int(model), one["id"]).address,
         str(one["id"]),
         one.get("name"),
         one.get("base_model"),

@@ -27,7 +27,8 @@ Params = Mapping[str, Any] | Sequence[tuple[str, Any]]
 class Net(Closing):
     """All connections of a run; safe to use from several threads, each of which gets connections of its own.
 
-    `tokens` gives the token of a provider (civitai, huggingface) where the usual places are not to be asked. An address
+    `tokens` gives the token of a provider (civitai, huggingface) where the usual places are not to be asked; those that
+    are `given`, by provider, come before. An address
     on a usual host of a provider is asked through its endpoint. All that asks raises Refused (a status of 400 or more),
     LoginNeededError (sent to a login page), UnreachableError (no answer, after several tries), ProviderError (an answer
     of no use), UsageError (no address) and CancelledError; none of them holds a secret.
@@ -37,12 +38,13 @@ class Net(Closing):
         self,
         tokens: Callable[[str], str | None] | None = None,
         *,
+        given: Mapping[str, str] | None = None,
         patience: Patience | None = None,
         civitai_others: Sequence[str] | None = None,
     ) -> None:
         self._sessions = Sessions()
         patience = patience or Patience()
-        self._asking = Asking(Signing(tokens), self._sessions, patience)
+        self._asking = Asking(Signing(tokens, given or {}), self._sessions, patience)
         self._once = replace(patience, tries=1, knocks=1)
         self._others = civitai_others
 

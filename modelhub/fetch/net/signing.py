@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from modelhub.errors import UsageError
 from modelhub.fetch.net import endpoints
@@ -15,11 +15,12 @@ from modelhub.jobs import Job
 class Signing:
     """Knows the token of each provider; keyrings may ask the user, and are slow, so it asks them once.
 
-    `tokens` gives the token of a provider; None looks in the usual places, and says what is wrong with them.
+    `tokens` gives the token of a provider; None looks in the usual places, and says what is wrong with them. Those that
+    are `given` come before either.
     """
 
-    def __init__(self, tokens: Callable[[str], str | None] | None) -> None:
-        self._tokens = tokens
+    def __init__(self, tokens: Callable[[str], str | None] | None, given: Mapping[str, str]) -> None:
+        self._tokens, self._given = tokens, given
         self._known: dict[str, str | None] = {}
         self._lock = threading.Lock()
 
@@ -42,12 +43,14 @@ class Signing:
         return cleaned(text, [token for token in list(self._known.values()) if token])
 
     def _look(self, provider: str, job: Job) -> str | None:
-        if self._tokens is None:
+        token = self._given.get(provider)
+        if token is None and self._tokens is None:
             found, troubles = find(provider)
             for trouble in troubles:
                 job.say(trouble, "warning")
             return found.token if found else None
-        token = self._tokens(provider) or None
+        if token is None and self._tokens is not None:
+            token = self._tokens(provider) or None
         if token is not None and not is_token(token):
             title = endpoints.TITLES.get(provider, provider)
             raise UsageError(f"The token for {title} holds characters that no token has.", "Give it anew.")

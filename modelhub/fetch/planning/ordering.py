@@ -16,7 +16,6 @@ from modelhub.fetch.order_facts import facts_to_keep
 from modelhub.fetch.planning.places import Places
 from modelhub.formats.naming import INDEX
 from modelhub.jobs import QUIET, Job
-from modelhub.settings import load_settings
 
 if TYPE_CHECKING:
     from modelhub.catalog.identity import Identity
@@ -51,7 +50,7 @@ class Ordering:
     def __init__(self, catalog: Catalog, options: Options, net: Net | None = None, job: Job = QUIET) -> None:
         """Raises UsageError if there is no folder to go to."""
         self._options, self._net, self._job = options, net, job
-        self._places = Places(catalog, options.to, load_settings(catalog.folder))
+        self._places = Places(catalog, options.to)
         self._taken: dict[Path, set[str]] = {}
 
     def order(self, offer: Offer, files: Sequence[RemoteFile]) -> Order:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from modelhub.catalog import lookups
@@ -48,7 +49,7 @@ def same_bytes(path: Path, file: RemoteFile, job: Job = QUIET) -> Hashes | None:
     """The hashes of what is at `path`, if these are the bytes of `file`; None also where nobody can tell."""
     sha256 = file.hashes.get("sha256")
     try:
-        if sha256 is None or not path.is_file() or _has_other_size(file, path.stat().st_size):
+        if sha256 is None or not path.is_file() or file.exact_size not in (None, path.stat().st_size):
             return None
         found = hash_file(path, "fast", job)
     except (FileError, OSError):
@@ -72,16 +73,15 @@ def _from_there(catalog: Catalog, file: RemoteFile, order: Order) -> Owned | Non
 
 
 def _known(catalog: Catalog, sha256: str) -> Asset | None:
-    return next((asset for asset in catalog.hashed(sha256) if asset.sha256 == sha256 and _is_there(asset)), None)
+    return next(filter(_is_there, catalog.with_sha256(sha256)), None)
 
 
 def _unhashed(catalog: Catalog, file: RemoteFile, sha256: str, job: Job) -> Asset | None:
     """An asset that was never hashed and turns out to be the file; what was found out of others is kept too."""
     if file.exact_size is None:
         return None
-    alike = [asset for asset in catalog.unhashed_of_size(file.exact_size) if _is_there(asset)]
-    alike.sort(key=lambda asset: asset.name != file.name)
-    for asset in alike[:_CANDIDATES]:
+    alike = sorted(catalog.unhashed_of_size(file.exact_size), key=lambda asset: asset.name != file.name)
+    for asset in islice(filter(_is_there, alike), _CANDIDATES):
         try:
             found = hash_file(asset.path, "fast", job)
             catalog.set_hashes(asset.id, found, asset.stat)
@@ -99,7 +99,3 @@ def _is_there(asset: Asset) -> bool:
     except OSError:
         return False
     return asset.path.is_file() and now._replace(device=asset.stat.device) == asset.stat
-
-
-def _has_other_size(file: RemoteFile, size: int) -> bool:
-    return file.exact_size not in (None, size)

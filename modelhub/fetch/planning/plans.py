@@ -134,15 +134,14 @@ def _orders(chosen: Sequence[tuple[Offer, Choice]], ordering: Ordering) -> Itera
         if offer.trouble is not None:
             yield Planned("refused", offer.source, offer.title, why=offer.trouble.message, error=offer.trouble)
             continue
-        of = offer.of(choice.files)
-        for files in (choice.files,) if is_whole(of, choice.files) else tuple((file,) for file in choice.files):
-            order = ordering.order(of, files)
+        for files in (choice.files,) if is_whole(offer, choice.files) else tuple((file,) for file in choice.files):
+            order = ordering.order(offer, files)
             yield Planned("new", offer.source, offer.title, order, order.goal)
 
 
 def _count(offer: Offer, choice: Choice) -> int:
     """How many orders it makes."""
-    return 1 if is_whole(offer.of(choice.files), choice.files) else len(choice.files)
+    return 1 if is_whole(offer, choice.files) else len(choice.files)
 
 
 class _Deciding:

@@ -20,7 +20,7 @@ from modelhub.errors import CancelledError, FileError, ModelhubError
 from modelhub.fetch.arriving.placing import Index
 from modelhub.fetch.order import Order
 from modelhub.fetch.queue.pasted import full_addresses, with_addresses, without_secrets
-from modelhub.fetch.queue.row_locks import RowLock, lock_row
+from modelhub.fetch.queue.row_locks import RowLock, ask_to_keep, is_to_keep, lock_row
 from modelhub.fetch.queue.running import Ended, View, discard, download
 from modelhub.jobs import QUIET, Advance, Job
 
@@ -64,12 +64,16 @@ def remove(catalog: Catalog, ids: Iterable[int], *, keep_part: bool = False) -> 
 
     Returns their rows. Files that are done stay. Raises FileError for a part that cannot be removed.
     """
-    gone = downloads.remove(catalog, ids)
-    for row in gone if not keep_part else ():
+    wanted = list(ids)
+    for row in downloads.listed(catalog, downloads.TO_RUN, wanted) if keep_part else ():
+        ask_to_keep(catalog.folder, row.id)
+    gone = downloads.remove(catalog, wanted)
+    for row in gone:
         lock = None if row.state == "done" else lock_row(catalog.folder, row.id)
         if lock is not None:  # else its runner does it, when it sees that the row is gone
             with lock:
-                discard(Order.from_dict(row.plan))
+                if not keep_part:
+                    discard(Order.from_dict(row.plan))
     return gone
 
 
@@ -212,9 +216,9 @@ class _Running:
                 lock = lock_row(catalog.folder, number)
                 if lock is None:
                     continue
-                if downloads.begin(catalog, number):
+                if (row := downloads.begin(catalog, number)) is not None:
                     self._contents[number] = sha256
-                    return downloads.get(catalog, number), lock
+                    return row, lock
                 lock.close()
             return None
 
@@ -251,8 +255,9 @@ class _Running:
             return _outcome(row, "waiting")
         if downloads.states(catalog, [row.id]):
             return _outcome(row, "paused")
-        with suppress(FileError):
-            discard(order)
+        if not is_to_keep(catalog.folder, row.id):
+            with suppress(FileError):
+                discard(order)
         return _outcome(row, "removed")
 
 

@@ -20,6 +20,8 @@ class RowLock(Closing):
     def close(self) -> None:
         """Let others have it; its file goes while it is still held."""
         with suppress(OSError):
+            _mark(self._path).unlink()
+        with suppress(OSError):
             self._path.unlink()
         self._lock.release()
         with suppress(OSError):
@@ -28,7 +30,7 @@ class RowLock(Closing):
 
 def lock_row(home: Path, number: int) -> RowLock | None:
     """The lock of a row, None if somebody runs it: another process, or another thread of this one. Raises FileError."""
-    path = home / "cache" / "downloads" / f"{number}.lock"
+    path = _path(home, number)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         while True:
@@ -42,6 +44,29 @@ def lock_row(home: Path, number: int) -> RowLock | None:
             os.close(descriptor)
     except OSError as error:
         raise file_error(error, path) from error
+
+
+def ask_to_keep(home: Path, number: int) -> None:
+    """Have whoever runs a row keep what came of it, when it is removed; to be asked before that. Raises FileError."""
+    path = _mark(_path(home, number))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError as error:
+        raise file_error(error, path) from error
+
+
+def is_to_keep(home: Path, number: int) -> bool:
+    """Whether somebody asked for that; it is forgotten when the lock of the row is closed."""
+    return _mark(_path(home, number)).exists()
+
+
+def _path(home: Path, number: int) -> Path:
+    return home / "cache" / "downloads" / f"{number}.lock"
+
+
+def _mark(path: Path) -> Path:
+    return path.with_suffix(".keep")
 
 
 def _locked(descriptor: int, path: Path) -> Lock | None:

@@ -22,6 +22,7 @@ from modelhub.fetch.order import Order
 from modelhub.fetch.queue import run
 from modelhub.formats.hashes import hash_asset
 from modelhub.formats.images import load_pixels
+from modelhub.formats.sidecars import read_sidecars
 from modelhub.scan.run import scan
 
 LORA = samples.lora(seed=21)
@@ -285,6 +286,17 @@ def test_sidecars_are_written_where_wanted(getter: Getter):
     assert info["files"][0]["hashes"]["SHA256"] == sha256(LORA).upper()
     assert json.loads((getter.models / "loras" / "a.json").read_text())["activation text"] == "a style, ink"
     assert getter.catalog.find()[0].sidecar["preview"] == "a.preview.jpg", "the index has read them"
+
+
+def test_the_picture_beside_a_folder_has_all_of_its_name(getter: Getter):
+    card = {"widget": [{"text": "a", "output": {"url": "shown.jpg"}}]}
+    getter.world.add_repo("mara/stable-3.5-medium", {**samples.diffusers(), "shown.jpg": jpeg()}, cardData=card)
+    outcome = getter.one("mara/stable-3.5-medium", sidecars=("civitai-info",))
+    folder = outcome.path
+    assert folder is not None and folder.name == "stable-3.5-medium"
+    beside = {path.name for path in folder.parent.iterdir()}
+    assert beside == {"stable-3.5-medium", "stable-3.5-medium.civitai.info", "stable-3.5-medium.preview.jpg"}
+    assert read_sidecars(folder).preview == folder.with_name("stable-3.5-medium.preview.jpg")
 
 
 def test_a_sidecar_that_is_there_is_never_replaced(getter: Getter):

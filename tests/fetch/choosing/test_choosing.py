@@ -212,6 +212,9 @@ WHOLE = (
 )  # fmt: skip
 
 
+INDEXES = ("model.safetensors.index.json", "model.safetensors.index.fp16.json")
+
+
 def whole(*paths):
     def role(path):
         return "model" if path.endswith((".safetensors", ".bin")) else "config"
@@ -243,6 +246,20 @@ def test_a_pattern_means_folders_of_it_too():
     ]
     assert names(choose(whole(*WHOLE), Wish("*/config.json"))) == ["unet/config.json", "vae/config.json"]
     assert names(choose(whole(*WHOLE), Wish(everything=True))) == list(WHOLE)
+
+
+@pytest.mark.parametrize(("precision", "kept"), [("fp16", "index.fp16"), ("fp32", "index")])
+def test_only_the_index_of_the_shards_that_are_kept_comes(precision, kept):
+    ends = [
+        (f"model{one}-0000{n}-of-00002.safetensors", word)
+        for one, word in (("", "fp32"), (".fp16", "fp16"))
+        for n in (1, 2)
+    ]
+    shards = [file(name, precision=word) for name, word in ends]
+    indexes = [file(name, "config") for name in INDEXES]
+    chosen = names(choose(offer(*shards, *indexes, provider="huggingface", whole=True), Wish(precision=precision)))
+    assert [name for name in chosen if name in INDEXES] == [f"model.safetensors.{kept}.json"]
+    assert len(chosen) == 3
 
 
 def test_a_whole_in_pickles():

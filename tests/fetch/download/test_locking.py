@@ -56,6 +56,19 @@ def test_that_of_a_dead_process_is_taken_over(bench: Bench, claim: Path):
     assert bench.goal.read_bytes() == bench.data
 
 
+def test_one_that_goes_while_it_is_looked_at_is_no_obstacle(bench: Bench, claim: Path, monkeypatch: pytest.MonkeyPatch):
+    claim.write_text("{}")
+    read = locking.read_bounded
+
+    def gone(path: Path, limit: int) -> tuple[int, bytes]:
+        path.unlink()
+        return read(path, limit)
+
+    monkeypatch.setattr(locking, "read_bounded", gone)
+    bench.get()
+    assert bench.goal.read_bytes() == bench.data
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"computer": 1}', '{"computer": "elsewhere", "process": 1}'])
 def test_that_of_anybody_else_stays(bench: Bench, claim: Path, text: str):
     claim.write_text(text)

@@ -153,20 +153,22 @@ def test_a_pause_from_elsewhere_stops_that_one_only(getter: Getter, home: Path):
     assert [one.status for one in getter.run()] == ["downloaded"]
 
 
-def test_what_is_removed_while_it_runs_leaves_nothing(getter: Getter, home: Path):
+@pytest.mark.parametrize("keep", [False, True])
+def test_what_is_removed_while_it_runs_leaves_nothing_unless_told(getter: Getter, home: Path, keep: bool):
     getter.world.add_version(9, 9, [{"data": samples.large(2), "name": "large.safetensors"}])
     ids = getter.queue("civitai:9@9")
     getter.world.fault("GET storage", slow(2_000_000))
 
     def remove() -> None:
         with Catalog.open(home) as other:
-            assert [row.id for row in queue.remove(other, ids)] == ids
+            assert [row.id for row in queue.remove(other, ids, keep_part=keep)] == ids
 
     watcher = Watcher(500_000, remove)
     outcomes = getter.run(ids, job=watcher.job)
     assert [one.status for one in outcomes] == ["removed"]
-    assert getter.files() == []
+    assert (getter.files() != [], parts(getter) != []) == (keep, keep)
     assert downloads.listed(getter.catalog) == []
+    assert list((home / "cache" / "downloads").iterdir()) == [], "no lock and no mark stays"
 
 
 @pytest.mark.parametrize("keep", [False, True])
