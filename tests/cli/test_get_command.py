@@ -353,7 +353,7 @@ def test_hostile_words_of_a_server_do_not_reach_the_terminal(run: Run, world: Wo
         told = run("get", "civitai:1", *words)
         assert told.code == 0, told
         assert all(line.isprintable() for line in (told.out + told.err).splitlines())
-    assert run("queue", "list").out.isprintable() or "\x1b" not in run("queue", "list").out
+    assert "\x1b" not in run("queue", "list").out
     (path,) = (path for path in models.rglob("*") if path.is_file())
     assert path.parent == models / "loras" and path.name.isprintable()
 

@@ -59,7 +59,6 @@ class Ring(KeyringBackend):
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HOME", str(tmp_path / "huggingface"))
-    monkeypatch.delenv("HF_TOKEN_PATH", raising=False)
     before = keyring.get_keyring()
     keyring.set_keyring(Null())
     yield

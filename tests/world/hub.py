@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import parse_qs, quote, unquote, urlencode
 
 from world.answers import Answer, Asked, file_answer, moved, page, said
 from world.storage import Storage
@@ -208,8 +208,6 @@ class Hub:
         )
 
     def _paths(self, asked: Asked, name: str, revision: str) -> Answer:
-        from urllib.parse import parse_qs
-
         opened = self._open(asked, name, revision)
         if isinstance(opened, Answer):
             return opened

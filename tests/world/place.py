@@ -15,16 +15,6 @@ from world.hub import Hub, Repo
 from world.serving import Site
 from world.storage import Storage
 
-TOKEN_VARIABLES = [
-    "CIVITAI_TOKEN",
-    "CIVITAI_API_TOKEN",
-    "CIVITAI_API_KEY",
-    "HF_TOKEN",
-    "HUGGING_FACE_HUB_TOKEN",
-    "HF_API_TOKEN",
-    "HF_TOKEN_PATH",
-]
-
 
 class World:
     """Civitai and the hub on 127.0.0.1, storage on localhost, so that their hosts differ; `end()` stops them."""

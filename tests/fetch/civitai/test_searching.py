@@ -50,7 +50,7 @@ def test_kinds_and_architectures(shelf, net):
     assert [one.address for one in sdxl] == ["civitai:3@30", "civitai:1@10"]
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def every_base(monkeypatch):
     """The names of base models that the server of the tests knows."""
     from world import civitai_search
@@ -59,11 +59,6 @@ def every_base(monkeypatch):
 
     more = [name for architecture in ("sdxl", "flux1", "sd1") for name in base_models_of(architecture)]
     monkeypatch.setattr(civitai_search, "BASES", [*civitai_search.BASES, *more])
-
-
-@pytest.fixture(autouse=True)
-def _bases(every_base):
-    pass
 
 
 def test_what_civitai_has_no_word_for_is_not_asked(shelf, net):

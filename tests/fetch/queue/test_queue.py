@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from getting import Getter, sha256
 from world import samples
-from world.faults import Fault, drop, refuse, slow, stall, wrong_bytes
+from world.faults import drop, refuse, slow, stall, wrong_bytes
 
 from modelhub.catalog import downloads
 from modelhub.catalog.store import Catalog
@@ -90,7 +90,7 @@ def test_several_at_once_and_one_bar_for_all(getter: Getter):
 def test_one_failure_stops_no_other_and_is_tried_again(getter: Getter):
     files = add_loras(getter, 3)
     ids = getter.queue(*files)
-    getter.world.fault("GET storage /bucket/civitai/702[?]", *[_broken()] * 5)
+    getter.world.fault("GET storage /bucket/civitai/702[?]", wrong_bytes(at=100), times=5)
     outcomes = getter.run(ids)
     assert [one.status for one in outcomes] == ["downloaded", "failed", "downloaded"]
     assert isinstance(outcomes[1].error, WrongBytesError)
@@ -102,10 +102,6 @@ def test_one_failure_stops_no_other_and_is_tried_again(getter: Getter):
     assert downloads.get(getter.catalog, ids[1]).state == "failed", "and does not run by itself"
     assert downloads.retry(getter.catalog) == [ids[1]]
     assert [one.status for one in getter.run()] == ["downloaded"]
-
-
-def _broken() -> Fault:
-    return wrong_bytes(at=100)
 
 
 def test_what_is_stopped_waits_and_goes_on_where_it_was(getter: Getter):
