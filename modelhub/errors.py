@@ -131,6 +131,12 @@ class IncompatibleError(ModelError):
     code = "incompatible"
 
 
+class NoMemoryError(ModelError):
+    """A model that does not fit in the memory of the device it is to compute on."""
+
+    code = "no-memory"
+
+
 class ProviderError(ModelhubError):
     """A download source that refused or did not answer."""
 

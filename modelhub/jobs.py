@@ -91,6 +91,12 @@ class Job:
         """Report a sentence: level "info" or "warning"."""
         self._emit(Event(self.name, self._phase, item=message, level=level))
 
+    def part(self, label: str) -> Job:
+        """The job of one part of many: it stops with this one, and `label` stands before the names of its phases."""
+        inner = Job(self.name, lambda event: self._emit(event._replace(phase=f"{label} {event.phase}".strip())))
+        inner._stop, inner._interval = self._stop, self._interval
+        return inner
+
     @contextmanager
     def phase(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
         """A stretch of work of `total` units; yields the function that counts them."""
@@ -142,6 +148,9 @@ class _Progress:
 
 class _Quiet(Job):
     """The job of callers that do not care: says nothing, and cannot be cancelled because they all share it."""
+
+    def part(self, label: str) -> Job:
+        return self
 
     def cancel(self) -> None:
         raise RuntimeError("QUIET is shared by all callers; make a Job to cancel")

@@ -34,7 +34,8 @@ class Settings(NamedTuple):
     first folder that is scanned. `download_path`: folders below that of the kind, such as "{architecture}/{creator}";
     "" for where the user keeps others of that kind and architecture. `download_jobs`: files at once.
     `download_sidecars`: what to write beside them, e.g. "civitai-info a1111". `download_previews`: pictures to keep of
-    them: safe, all or none.
+    them: safe, all or none. `t5_tokenizer`: the tokenizer.json or spiece.model of T5, or a folder with one, which Flux
+    needs; "" for one that was fetched, or is in the cache of Hugging Face.
     """
 
     hash: str = "none"
@@ -48,6 +49,7 @@ class Settings(NamedTuple):
     download_jobs: int = 2
     download_sidecars: str = ""
     download_previews: str = "safe"
+    t5_tokenizer: str = ""
 
     @property
     def workers(self) -> int:

@@ -17,6 +17,7 @@ from bench_lora import bench_lora
 from bench_lora_bake import bench_lora_bake
 from bench_lora_check import bench_lora_check
 from bench_merge import bench_merge
+from bench_preview import bench_preview
 from bench_safety import bench_safety
 from bench_tools import Figures, compare, run, workplace, write_random
 
@@ -92,6 +93,10 @@ def main() -> None:
     matrix.add_argument("--layouts", type=int, default=120, help="different layouts of LoRAs; of models a quarter")
     matrix.set_defaults(run=bench_lora_check)
     which.add_parser("lora-bake", help=bench_lora_bake.__doc__).set_defaults(run=bench_lora_bake)
+    preview = which.add_parser("preview", help=bench_preview.__doc__)
+    preview.add_argument("--only", metavar="WORD", help="only the rows with this word")
+    preview.add_argument("--memory", action="store_true", help="print what fits on which GPU, and measure nothing")
+    preview.set_defaults(run=bench_preview)
     for bench in (bench_convert, bench_prune, bench_inspect, bench_safety, bench_lora):
         which.add_parser(bench.__name__.removeprefix("bench_"), help=bench.__doc__).set_defaults(run=bench)
     args = parser.parse_args()

@@ -30,7 +30,7 @@ def reference() -> str:
     lines = []
     for name, parser in all_commands():
         usage = " ".join(parser.format_usage().split()[1:])
-        example = (parser.epilog or "").removeprefix("example:\n").strip()
+        example = (parser.epilog or "").removeprefix("example:\n").strip().replace("\n  modelhub ", "\n$ modelhub ")
         lines += [
             f"### `modelhub {name}`",
             "",

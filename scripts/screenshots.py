@@ -1,6 +1,6 @@
-"""Make the pictures of README.md anew, from the demo library and the program itself: browse, fits, merge-lab, merges.
+"""Make the pictures of README.md anew, from the demo library and the program itself: browse, fits, merge-lab, merges, grid.
 
-`python scripts/screenshots.py` takes about a minute.
+`python scripts/screenshots.py` takes about a minute; with `grid`, only that picture is made.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -18,6 +19,7 @@ os.environ.setdefault("COLORTERM", "truecolor")
 
 from modelhub.catalog.store import Catalog
 from modelhub.cli.console import main as command_line
+from modelhub.demo.library import lay_out
 from modelhub.demo.stranger import stranger
 from modelhub.scan.run import scan
 from modelhub.tui.app import ModelhubApp
@@ -25,6 +27,18 @@ from modelhub.tui.library import Library
 
 DOCS = Path(__file__).parents[1] / "docs"
 SIZE = (124, 36)
+RECIPE = """[models]
+A = "tiny-shapes-stripes"
+B = "tiny-shapes-pastel"
+
+[[steps]]
+method = "weighted-sum"
+inputs = ["A", "B"]
+alpha = 0.3
+"""
+#: As README.md shows it.
+GRID = """--parents --x alpha=0.25,0.5,0.75 --y seed=1-3 -p 'a large blue star on a background' --cfg 3.5 --steps 12
+--sampler 'Euler a' --report --force"""
 
 
 def save(app: ModelhubApp, name: str) -> None:
@@ -70,15 +84,36 @@ def add_stranger(folder: Path) -> None:
         file.truncate(header.file_size)
 
 
+def draw_grid(demo: Path) -> None:
+    """The sheet of a merge that is not written, at three strengths and beside its parents."""
+    recipe = demo / "soft.toml"
+    recipe.write_text(RECIPE, encoding="utf-8")
+    os.environ["MODELHUB_HOME"] = str(demo / ".modelhub")
+    assert command_line(["grid", str(recipe), *shlex.split(GRID), "-o", str(DOCS / "grid.png")]) == 0
+
+
+def only_grid() -> None:
+    """Make the sheet alone, from a library that is not rendered."""
+    with tempfile.TemporaryDirectory() as folder:
+        demo = lay_out(Path(folder) / "demo").folder
+        with Catalog.open(demo / ".modelhub") as catalog:
+            scan(catalog, [demo])
+        draw_grid(demo)
+
+
 def main() -> None:
     """Lay out the demo library in the temporary folder and take all pictures."""
     DOCS.mkdir(exist_ok=True)
+    if sys.argv[1:] == ["grid"]:
+        only_grid()
+        return
     demo = Path(tempfile.gettempdir()) / "modelhub-demo"
     if demo.exists():
         sys.exit(f"{demo} exists already; move it away")
     try:
         assert command_line(["demo", str(demo)]) == 0
         shutil.copy(demo / "merges.png", DOCS / "merges.png")
+        draw_grid(demo)
         add_stranger(demo / "loras")
         with Catalog.open(demo / ".modelhub") as catalog:
             scan(catalog, [demo])

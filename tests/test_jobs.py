@@ -144,3 +144,22 @@ def test_events_with_pictures_compare_by_all_but_the_picture():
     one, two = (Event("job", "sampling", 1, picture=np.full((2, 2, 3), value, np.uint8)) for value in (0, 9))
     assert one == two == Event("job", "sampling", 1)
     assert one != Event("job", "sampling", 2)
+
+
+def test_a_part_tells_its_phases_as_one_of_many_and_stops_with_the_whole():
+    events = []
+    job = Job("grid", events.append, interval=0)
+    part = job.part("2/5")
+    with part.phase("sampling", 3, "steps") as advance:
+        advance()
+    assert [(event.job, event.phase, event.done) for event in events][1:] == [
+        ("grid", "2/5 sampling", 1),
+        ("grid", "2/5 sampling", 1),
+    ]
+    part.say("look", "warning")
+    assert (events[-1].level, events[-1].item) == ("warning", "look")
+    job.cancel()
+    assert part.cancelled
+    with pytest.raises(CancelledError):
+        part.check()
+    assert QUIET.part("1/2") is QUIET

@@ -67,6 +67,20 @@ class Opener(Closing):
             self._opened.pop().source.close()
 
 
+class SharedOpener(Opener):
+    """Opens each REF once: who asks for it again gets the same source, and so tensors of the same origin."""
+
+    def __init__(self, catalog: Catalog, *, hashed: bool = False, job: Job = QUIET) -> None:
+        super().__init__(catalog, hashed=hashed, job=job)
+        self._by_ref: dict[str, Parent] = {}
+
+    def __call__(self, ref: str) -> Parent:
+        """What was opened for this REF before, or now. Raises as an `Opener` does."""
+        if ref not in self._by_ref:
+            self._by_ref[ref] = super().__call__(ref)
+        return self._by_ref[ref]
+
+
 def known_sha256(path: Path, asset: Asset | None) -> str | None:
     """The SHA256 of what is at `path` if `asset` has it and its file is as it was when it was scanned."""
     return asset.sha256 if asset is not None and asset.sha256 and asset.stat == stat_of(path) else None

@@ -26,6 +26,8 @@ from modelhub.text import brief, plural
 
 #: Why a packed weight changes.
 LOST = "become floats; lost precision stays lost"
+#: What there is to say of it where a file is written.
+GROWS = "Packed weights become plain floats: the file grows, its quality stays that of the packed."
 _ORIGINAL = "Look for the fp16 or bf16 original of the model."
 #: Packings, as `identify` names them, that come undone here; formats that begin with `float8_` do too.
 _KNOWN = frozenset({"gguf", "fp8", "scaled-fp8", "mixed", "nf4", "fp4"})
@@ -84,9 +86,7 @@ def unpacked(source: TensorSource, identity: Identity) -> tuple[TensorSource, li
     _plan_scaled(plan)
     _plan_four_bit(plan)
     if plan.unpackings:
-        plan.warnings.append(
-            "Packed weights become plain floats: the file grows, its quality stays that of the packed."
-        )
+        plan.warnings.append(GROWS)
     names = _names(plan)
     metadata = _metadata(plan)
     if not plan.parts and metadata == source.header.metadata:

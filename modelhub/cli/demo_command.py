@@ -1,10 +1,9 @@
-"""demo: the whole of modelhub on tiny models: lay out, scan, convert, merge, preview, write, check and bake a LoRA."""
+"""demo: the whole of modelhub on tiny models: lay out, scan, convert, merge, preview, write, check, bake, enlarge."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from shlex import quote
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from modelhub.jobs import Advance
     from modelhub.lora.checking.answer import Answer
     from modelhub.merge.recipes.recipe import Recipe
+    from modelhub.preview.request import Request
 
     Pictures = Sequence[NDArray[np.uint8]]
 
@@ -48,7 +48,7 @@ def add(commands: Commands) -> None:
         commands,
         "demo",
         _demo,
-        "See it all on tiny models: scan, search, convert, merge, preview, LoRAs.",
+        "See it all on tiny models: scan, search, convert, merge, preview, LoRAs, grids.",
         "modelhub demo ~/modelhub-demo",
         reads=False,
     )
@@ -120,6 +120,7 @@ class _Walk:
             rows = self._render(opener)
             written, same = self._write(opener, rows)
             checks, framed = self._loras(opener)
+            grid, enlarged = self._blocks(opener), self._enlarged(opener)
         self._tell("What next", self._next())
         return {
             "folder": str(self.library.folder),
@@ -131,6 +132,8 @@ class _Walk:
             "same_picture": same,
             "checks": [answer.as_dict() for answer in checks],
             "framed": {"sheet": str(self.framed_sheet), "rows": [row.as_dict() for row in framed]},
+            "grid": str(grid),
+            "enlarged": str(enlarged),
         }
 
     def _tell(self, title: str, lines: Iterator[str] | Sequence[str]) -> None:
@@ -181,7 +184,7 @@ class _Walk:
     def _render(self, opener: Opener) -> list[Row]:
         from modelhub.demo.prompts import ASKED
         from modelhub.formats.images import save_png
-        from modelhub.preview.grids import contact_sheet
+        from modelhub.preview.pictures.sheet import contact_sheet
 
         self._tell("3. Two styles merged at three strengths, and rendered before anything is written", ())
         sources = dict([("base", opener(str(self.library.base)).source), *self._sources(opener)])
@@ -206,15 +209,13 @@ class _Walk:
         self, source: TensorSource, name: str, advance: Advance, asked: Sequence[tuple[str, int]] = ()
     ) -> Pictures:
         """One picture for each prompt and seed; a picture takes half a second, and tells nothing of its steps."""
-        from modelhub.demo.prompts import ASKED, HEIGHT, WIDTH
+        from modelhub.demo.prompts import ASKED
         from modelhub.preview.render import Renderer
-        from modelhub.preview.request import Request
 
-        request = partial(Request, sampler=SAMPLER, steps=STEPS, cfg=CFG, width=WIDTH, height=HEIGHT)
         renderer = Renderer(source, name=name)
         found = []
         for prompt, seed in asked or [(ask.prompt, ask.seed) for ask in ASKED]:
-            found.append(renderer.render(request(prompt, seed=seed)).pictures[0].pixels)
+            found.append(renderer.render(_asked(prompt, seed)).pictures[0].pixels)
             advance(1, name)
         return found
 
@@ -244,7 +245,7 @@ class _Walk:
         """Check three LoRAs and embeddings; render one that fits at several strengths, baked into nothing yet."""
         from modelhub.cli import demo_lora
         from modelhub.formats.images import save_png
-        from modelhub.preview.grids import contact_sheet
+        from modelhub.preview.pictures.sheet import contact_sheet
 
         checks = [*demo_lora.answers(self.catalog, self.library, opener)]
         title = f"5. What fits {self.library.base.stem}? Names and sizes tell, no weight is read"
@@ -260,6 +261,33 @@ class _Walk:
         self._tell(title, demo_lora.measured(rows))
         self._tell(f"side by side, and nothing of it is written: {self.framed_sheet}", ())
         return checks, rows
+
+    def _blocks(self, opener: Opener) -> Path:
+        """A grid over the weights of the two halves of the U-Net, which shows where the styles live."""
+        from modelhub.cli.demo_pictures import block_grid
+        from modelhub.formats.images import save_png
+
+        goal = self.library.folder / "blocks.png"
+        self._tell("6. Where does a style live? A grid over its weight in input blocks and in output blocks", ())
+        sheet = block_grid(self._recipe(WRITTEN), _asked(*_first()), opener, self.context.job)
+        save_png(goal, sheet, force=True)
+        self._tell(f"rows differ and columns hardly: in the output blocks. The sheet: {goal}", ())
+        return goal
+
+    def _enlarged(self, opener: Opener) -> Path:
+        """A picture of the merge that was written: what it says of itself, and four times as large."""
+        from modelhub.cli.demo_pictures import enlarge, told
+        from modelhub.formats.images import save_png
+        from modelhub.preview.render import Renderer
+
+        path, parent = self.goal.with_name("striped-pastel.png"), opener(str(self.goal))
+        renderer = Renderer(parent.source, name=parent.name, sha256=parent.sha256)
+        picture = renderer.render(_asked(*_first())).pictures[0]
+        save_png(path, picture.pixels, picture.infotext, force=True)
+        larger = enlarge(path, self.library.upscaler, opener, self.context.job)
+        self._tell("7. A picture says how it was made, and grows by an upscaler", told(self.catalog, path))
+        self._tell(f"four times as large: {larger}", ())
+        return larger
 
     def _next(self) -> list[str]:
         home = f"MODELHUB_HOME={quote(str(self.library.folder / '.modelhub'))}"
@@ -282,6 +310,20 @@ def _recipe(method: str, refs: Sequence[str], alpha: float) -> Recipe:
     from modelhub.merge.recipes.recipe import simple_recipe
 
     return simple_recipe(method, refs, name=f"demo {method} {alpha:g}", parameters={"alpha": alpha})
+
+
+def _asked(prompt: str, seed: int) -> Request:
+    from modelhub.demo.prompts import HEIGHT, WIDTH
+    from modelhub.preview.request import Request
+
+    return Request(prompt, seed=seed, sampler=SAMPLER, steps=STEPS, cfg=CFG, width=WIDTH, height=HEIGHT)
+
+
+def _first() -> tuple[str, int]:
+    """The prompt and the seed that one picture is shown of."""
+    from modelhub.demo.prompts import ASKED
+
+    return ASKED[0].prompt, ASKED[0].seed
 
 
 def _judged(name: str, pictures: Pictures, plain: Pictures) -> Row:

@@ -11,7 +11,7 @@ from modelhub.cli.context import Context
 from modelhub.cli.merge_options import add_ancestor, add_parameters, asked_names, asked_parameters
 from modelhub.cli.merge_words import merge_json, merge_lines, plan_json, plan_lines
 from modelhub.cli.options import REF_HELP, command, path_word
-from modelhub.cli.picture_loras import PictureLoras, picture_loras, renderer_with
+from modelhub.cli.picture_loras import PictureLoras, picture_loras, shown_with
 from modelhub.cli.pictures import check_pictures, save_pictures
 from modelhub.errors import UsageError
 from modelhub.formats.cast import PRECISIONS
@@ -229,7 +229,7 @@ def make(context: Context, catalog: Catalog, recipe: Recipe, carrier: Carrier | 
     with Opener(catalog, hashed=True, job=context.job) as opener:
         planned = plan(recipe, opener, carrier, changes)
         if args.preview is not None:
-            _preview(context, planned, loras, opener)
+            _preview(context, catalog, planned, loras, opener)
         _write(context, catalog, planned)
 
 
@@ -264,23 +264,18 @@ def _preview_path(args: argparse.Namespace) -> Path:
     return goal
 
 
-def _preview(context: Context, planned: Plan, loras: PictureLoras, opener: Opener) -> None:
-    """Render the unwritten merge, with the LoRAs that the prompt names."""
+def _preview(context: Context, catalog: Catalog, planned: Plan, loras: PictureLoras, opener: Opener) -> None:
+    """Render the unwritten merge, with the LoRAs that the prompt names, as suits its architecture."""
+    from modelhub.cli.preview_models import render_usual
     from modelhub.lora.baking.merged import changes
     from modelhub.merge.planning.plan import plan
-    from modelhub.preview.request import Request
 
     path = _preview_path(context.args)
     name = planned.recipe.name or context.args.output.stem
     again = partial(plan, open=opener, bake=changes)
-    renderer = renderer_with(
-        loras,
-        planned.recipe,
-        opener,
-        lambda one: planned if one is planned.recipe else again(one),
-        name=name,
-        job=context.job,
+    source, told = shown_with(
+        loras, planned.recipe, opener, lambda one: planned if one is planned.recipe else again(one)
     )
-    rendering = renderer.render(Request(loras.prompt), job=context.job)
+    rendering = render_usual(context, catalog, opener, source, loras.prompt, name, told)
     save_pictures(rendering, path, force=context.args.force)
     context.say(one_line(f"preview of the unwritten merge: {path}"))

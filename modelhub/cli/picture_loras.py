@@ -15,8 +15,8 @@ from modelhub.merge.recipes.recipe import Recipe, bake_recipe, checked, with_lor
 if TYPE_CHECKING:
     from modelhub.catalog.opener import Opener
     from modelhub.catalog.store import Catalog
+    from modelhub.formats.source import TensorSource
     from modelhub.merge.planning.plan import Plan
-    from modelhub.preview.render import Renderer
 
 _Loras = Sequence[tuple[str, Weight]]
 
@@ -36,7 +36,7 @@ class PictureLoras:
 
 def picture_loras(catalog: Catalog, opener: Opener, prompt: str, words: Sequence[str]) -> PictureLoras:
     """What the tags of a prompt and the `words` of `--lora` say. Raises UsageError, and as opening does."""
-    from modelhub.preview.tags import Tag, read_tags, tagged
+    from modelhub.preview.prompts.tags import Tag, read_tags, tagged
 
     named = [(lora_ref(catalog, tag.name), tag.weight) for tag in read_tags(prompt)]
     said = [read_lora(word) for word in words]
@@ -44,26 +44,25 @@ def picture_loras(catalog: Catalog, opener: Opener, prompt: str, words: Sequence
     return PictureLoras(prompt, named, said) if whole is None else PictureLoras(whole, [*named, *said], [])
 
 
-def renderer_with(
-    loras: PictureLoras, source: str | Recipe, opener: Opener, planned: Callable[[Recipe], Plan], **options: Any
-) -> Renderer:
-    """The renderer of a REF or a recipe with LoRAs; `planned` plans a recipe, `options` are those of `Renderer`.
+def shown_with(
+    loras: PictureLoras, source: str | Recipe, opener: Opener, planned: Callable[[Recipe], Plan]
+) -> tuple[TensorSource, dict[str, Any]]:
+    """What is rendered of a REF or a recipe with LoRAs, and what infotexts tell of it, as options of `Renderer`.
 
-    LoRAs that the prompt names are no part of the recipe that the infotext has. Raises what opening, planning and
-    loading raise.
+    `planned` plans a recipe. LoRAs that the prompt names are no part of the recipe that the infotext has. Raises what
+    opening and planning raise.
     """
-    from modelhub.preview.render import Renderer
-    from modelhub.preview.tags import used
+    from modelhub.preview.prompts.tags import used
 
     told = _more(source, loras.baked)
     whole = _more(told, loras.tagged)
-    options["loras"] = used(loras.prompt, [opener(ref) for ref, _ in loras.tagged])
+    tags = used(loras.prompt, [opener(ref) for ref, _ in loras.tagged])
     if isinstance(told, str):
         parent = opener(told)
-        return Renderer(parent.source if isinstance(whole, str) else planned(whole), sha256=parent.sha256, **options)
+        return parent.source if isinstance(whole, str) else planned(whole), {"sha256": parent.sha256, "loras": tags}
     plain = planned(told)
     rendered = planned(whole) if isinstance(whole, Recipe) and loras.tagged else plain
-    return Renderer(rendered, recipe=plain.header.metadata[OURS], **options)
+    return rendered, {"recipe": plain.header.metadata[OURS], "loras": tags}
 
 
 def _more(source: str | Recipe, loras: _Loras) -> str | Recipe:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelhub.cli.context import Context
-from modelhub.cli.options import REF_HELP, command
-from modelhub.cli.picture_loras import PictureLoras, picture_loras, renderer_with
+from modelhub.cli.options import REF_HELP, command, path_word
+from modelhub.cli.picture_loras import picture_loras
 from modelhub.cli.pictures import check_pictures, save_pictures
-from modelhub.merge.recipes.files import is_recipe, read_recipe
-from modelhub.merge.recipes.finding import Carrier
-from modelhub.settings import user_path
+from modelhub.cli.preview_options import add_prompts, add_settings, asked
+from modelhub.cli.preview_requests import request_like, slow_notes, usual_request
+from modelhub.errors import UsageError
 from modelhub.text import one_line, plural
 
 if TYPE_CHECKING:
-    from modelhub.catalog.opener import Opener
+    import argparse
+
     from modelhub.cli.options import Commands
-    from modelhub.preview.render import Renderer, Rendering
+    from modelhub.preview.render import Rendering
 
 
 def add(commands: Commands) -> None:
@@ -36,140 +34,89 @@ def add(commands: Commands) -> None:
         example,
         reads=False,
     )
-    parser.add_argument("source", metavar="SOURCE", help=f"{REF_HELP}; or a recipe, e.g. my-merge.toml")
-    parser.add_argument("-p", "--prompt", required=True, help='what to show, e.g. -p "a cat, oil painting"')
-    parser.add_argument("-n", "--negative", default="", help='what to avoid, e.g. -n "blurry"')
+    parser.add_argument("source", metavar="SOURCE", nargs="?", help=f"{REF_HELP}; or a recipe, e.g. my-merge.toml")
+    add_prompts(parser)
     parser.add_argument(
         "-o",
         "--output",
         metavar="OUT.png",
-        type=Path,
-        required=True,
+        type=path_word,
         help="the picture; of a batch: OUT-1.png, OUT-2.png, …, e.g. test.png",
     )
-    parser.add_argument(
-        "--sampler", metavar="NAME", default="DPM++ 2M", help='Euler, "Euler a" or "DPM++ 2M" (default)'
-    )
-    parser.add_argument(
-        "--schedule", metavar="NAME", default="Automatic", help="automatic (default), karras or uniform"
-    )
-    parser.add_argument(
-        "--steps", metavar="N", type=int, default=20, help="denoising steps (default 20), e.g. --steps 10"
-    )
-    parser.add_argument("--cfg", metavar="X", type=float, default=7.0, help="CFG scale (default 7), e.g. --cfg 4.5")
-    parser.add_argument(
-        "--seed", metavar="N", type=int, default=1, help="seed of the first picture (default 1), e.g. --seed 42"
-    )
-    parser.add_argument(
-        "--size",
-        metavar="WxH",
-        type=_size,
-        default=(None, None),
-        help="pixels, e.g. --size 512x768 (default: the model's own)",
-    )
-    parser.add_argument(
-        "--batch",
-        metavar="N",
-        type=int,
-        default=1,
-        help="how many pictures, with seeds one after another, e.g. --batch 4",
-    )
-    parser.add_argument(
-        "--clip-skip",
-        metavar="N",
-        type=int,
-        default=1,
-        help="use the CLIP layer this far from the end, e.g. --clip-skip 2",
-    )
-    parser.add_argument("--vae", metavar="REF", help="decode with this VAE, e.g. --vae vae-ft-mse")
-    parser.add_argument(
-        "--lora",
-        metavar="REF:WEIGHT",
-        action="append",
-        default=[],
-        help="with this LoRA, which a prompt may also name: <lora:my-style:0.8>; e.g. --lora my-style:0.8, --lora "
-        "my-style:0.8,te=0.5,IN04-IN08=0; may be given several times",
-    )
-    parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda", "mps"), help="where to compute (default: settings.toml, else auto)"
-    )
+    add_settings(parser)
     parser.add_argument("--force", action="store_true", help="replace OUT.png if it exists")
 
 
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d{1,5})[xX×](\d{1,5})", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a size such as 512x768")
-    return int(match[1]), int(match[2])
-
-
 def _preview(context: Context) -> int:
+    args = context.args
+    if args.download_tokenizer and not args.dry_run:
+        from modelhub.cli.tokenizer_download import download_tokenizer
+
+        kept = download_tokenizer(context.job)
+        context.say(f"T5's tokenizer is in {kept}")
+        if args.source is None:
+            context.answer({"tokenizer": str(kept)}, list)
+            return 0
+    _check_given(args)
+    return _render(context)
+
+
+def _check_given(args: argparse.Namespace) -> None:
+    """Raise UsageError for what argparse cannot ask for, because some calls do without."""
+    wanted = {
+        "SOURCE": args.source,
+        "-p PROMPT": args.like if args.prompt is None else args.prompt,
+        "-o OUT.png": args.output,
+    }
+    absent = [word for word, value in wanted.items() if value is None]
+    if absent:
+        raise UsageError(
+            f"The following arguments are required: {', '.join(absent)}.", "See `modelhub preview --help`."
+        )
+
+
+def _render(context: Context) -> int:
     from modelhub.catalog.opener import Opener
     from modelhub.catalog.store import Catalog
-    from modelhub.preview.render import check_names
-    from modelhub.preview.request import Request
+    from modelhub.cli.preview_models import beside, options, shown
+    from modelhub.preview.models.support import check
+    from modelhub.preview.render import Renderer, check_names
+    from modelhub.preview.render_wishes import check_prompts
 
     args = context.args
-    width, height = args.size
-    request = Request(
-        prompt=args.prompt,
-        negative=args.negative,
-        sampler=args.sampler,
-        schedule=args.schedule,
-        steps=args.steps,
-        cfg=args.cfg,
-        seed=args.seed,
-        width=width,
-        height=height,
-        batch=args.batch,
-        clip_skip=args.clip_skip,
-    )
-    check_names(request)
-    check_pictures(args.output, args.batch, force=args.force)
-    with Catalog.open() as catalog, Opener(catalog, hashed=False, job=context.job) as opener:
-        loras = picture_loras(catalog, opener, request.prompt, args.lora)
-        request = replace(request, prompt=loras.prompt)
-        renderer = _renderer(context, opener, loras)
+    like = request_like(args.like)
+    prompt = args.prompt if args.prompt is not None or like.request is None else like.request.prompt
+    check_pictures(args.output, args.batch or 1, force=args.force)
+    with Catalog.open() as catalog, Opener(catalog, job=context.job) as opener:
+        loras = picture_loras(catalog, opener, prompt or "", [*like.loras, *args.lora])
+        found = shown(context, opener, loras)
+        check(found.identity, found.name)
+        request = replace(asked(args, like.request or usual_request(found.identity.architecture)), prompt=loras.prompt)
+        check_names(request)
+        check_prompts(request)
+        notes = [*like.notes, *slow_notes(found.identity.architecture, args.device)]
+        for note in notes:
+            context.say(f"note: {note}")
+        standing = beside(context, catalog, opener, found.identity)
+        told = options(context, catalog, opener, found, standing, request)
         if args.dry_run:
             context.answer(
                 {"images": [], "request": request.prompt},
-                lambda: [one_line(f"would render {plural(args.batch, 'picture')} of {renderer.name} to {args.output}")],
+                lambda: [one_line(f"would render {plural(request.batch, 'picture')} of {found.name} to {args.output}")],
             )
             return 0
-        rendering = renderer.render(request, job=context.job)
+        rendering = Renderer(found.source, name=found.name, job=context.job, **told).render(request, context.job)
     paths = save_pictures(rendering, args.output, force=args.force)
-    context.answer(_json(rendering, paths), lambda: _lines(rendering, paths))
+    for note in rendering.notes:
+        context.say(f"note: {note}")
+    context.answer(
+        _json(rendering, paths, [*notes, *standing.notes, *rendering.notes]), lambda: _lines(rendering, paths)
+    )
     return 0
 
 
-def _renderer(context: Context, opener: Opener, loras: PictureLoras) -> Renderer:
-    """The renderer of a REF, or of a recipe as a plan, with LoRAs."""
-    from modelhub.lora.baking.merged import changes
-    from modelhub.merge.planning.plan import plan
-    from modelhub.settings import load_settings
-
-    args = context.args
-    vae = opener(args.vae) if args.vae else None
-    options: dict[str, Any] = {
-        "vae": vae.source if vae else None,
-        "vae_name": vae.path.name if vae else None,
-        "vae_sha256": vae.sha256 if vae else None,
-        "device": args.device or load_settings().device,
-        "job": context.job,
-    }
-    if not is_recipe(args.source):
-        name = opener(args.source).name
-        return renderer_with(loras, args.source, opener, partial(plan, open=opener, bake=changes), name=name, **options)
-    path = user_path(args.source)
-    recipe = read_recipe(path)
-    for note in recipe.notes:
-        context.say(f"note: {note}")
-    planned = partial(plan, open=opener, carrier=Carrier(path, {}), bake=changes)
-    return renderer_with(loras, recipe, opener, planned, name=recipe.name or path.stem, **options)
-
-
-def _json(rendering: Rendering, paths: list[Path]) -> dict[str, Any]:
-    images = [
+def _json(rendering: Rendering, paths: list[Path], notes: Sequence[str]) -> dict[str, Any]:
+    images: list[dict[str, Any]] = [
         {
             "path": str(path),
             "seed": p.seed,
@@ -180,7 +127,8 @@ def _json(rendering: Rendering, paths: list[Path]) -> dict[str, Any]:
         }
         for p, path in zip(rendering.pictures, paths, strict=True)
     ]
-    return {"images": images, "seconds": rendering.seconds}
+    warnings = list(dict.fromkeys(warning for image in images for warning in image["warnings"]))
+    return {"images": images, "seconds": rendering.seconds, "warnings": warnings, "notes": list(notes)}
 
 
 def _lines(rendering: Rendering, paths: list[Path]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,6 +100,11 @@ class Assembled(TensorSource):
         files = {self._source.file_of(piece.name) for piece in self._pieces[name]}
         return files.pop() if len(files) == 1 else None
 
+    def origin(self, name: str) -> Hashable:
+        """Those of its pieces."""
+        self.info(name)
+        return tuple((self._source.origin(piece.name), piece.offset, piece.size) for piece in self._pieces[name])
+
     def close(self) -> None:
         """Close the source."""
         self._source.close()
@@ -133,6 +138,9 @@ class Transposed(Changed):
         first, last = offset // row, -(-(offset + len(buffer)) // row)
         lines = self._columns(name, first, last)
         buffer[:] = lines[offset - first * row : offset - first * row + len(buffer)]
+
+    def _making(self, name: str) -> Hashable:
+        return ("turned", self._source.origin(name), self._source.info(name).shape)
 
     def _columns(self, name: str, first: int, last: int) -> memoryview:
         """Columns `first` to `last` of the matrix in the source, one after another."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING
 
 from modelhub.errors import ModelError
@@ -49,6 +49,9 @@ class Cast(Changed):
 
     def _make(self, name: str, info: TensorInfo, offset: int, buffer: memoryview) -> None:
         whole_elements(info, offset, buffer, lambda start, view: self._fill(name, start, view))
+
+    def _making(self, name: str) -> Hashable:
+        return ("cast", self._source.origin(name), self._source.info(name).dtype, self._cast[name])
 
     def _fill(self, name: str, start: int, view: memoryview) -> None:
         """Cast the elements from `start` on that fill `view`."""

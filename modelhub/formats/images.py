@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     from PIL.Image import Image as Picture
+    from PIL.PngImagePlugin import PngInfo
 
 #: The name of the text chunk in which A1111 and others keep the infotext.
 PARAMETERS = "parameters"
-#: More pixels than any picture that modelhub makes; a small file can claim thousands of times as many.
-MAX_PIXELS = 64_000_000
+#: A small file can claim thousands of times as many; 2048 by 2048 four times as large has half of it.
+MAX_PIXELS = 2**27
 #: A picture that is only looked at may have so many: unpacked it takes 128 MB, and a copy as much.
 _MAX_THUMBNAIL = 32_000_000
 _MAX_BYTES = 100_000_000
@@ -34,8 +35,9 @@ _FORMATS = ("PNG", "JPEG", "WEBP")
 def save_png(path: str | Path, pixels: npt.NDArray[np.uint8], text: str | None = None, *, force: bool = False) -> Path:
     """Write pixels [H, W, 3] to a PNG file, with `text` in its `parameters` chunk; the whole file or none.
 
-    The chunk is tEXt where Latin-1 can hold the text, else iTXt. Raises FileExistsAlreadyError without `force`,
-    UsageError for a name that does not end in .png, FileError when the disk refuses.
+    The chunk is tEXt where Latin-1 can hold the text so that nobody takes it for UTF-8, else iTXt. Raises
+    FileExistsAlreadyError without `force`, UsageError for a name that does not end in .png, FileError when the disk
+    refuses.
     """
     goal = Path(path)
     check_png(goal, force=force)
@@ -44,12 +46,23 @@ def save_png(path: str | Path, pixels: npt.NDArray[np.uint8], text: str | None =
 
     info = PngInfo()
     if text is not None:
-        info.add_text(PARAMETERS, text.encode("utf-8", "replace").decode("utf-8"))
+        _add_text(info, text.encode("utf-8", "replace").decode("utf-8"))
     packed = io.BytesIO()
     Image.fromarray(pixels).convert("RGB").save(packed, "PNG", pnginfo=info)
     with replacing(goal, force=force) as file:
         write_all(file, packed.getbuffer())
     return goal
+
+
+def _add_text(info: PngInfo, text: str) -> None:
+    """Latin-1 letters that would be read as UTF-8, as others write it into such chunks, go where UTF-8 belongs."""
+    try:
+        text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        is_ambiguous = False
+    else:
+        is_ambiguous = not text.isascii()
+    info.add_itxt(PARAMETERS, text) if is_ambiguous else info.add_text(PARAMETERS, text)
 
 
 def check_png(goal: Path, *, force: bool = False) -> None:
@@ -71,7 +84,7 @@ def read_parameters(path: str | Path) -> str | None:
 
     Raises CorruptFileError for a broken, oversized or foreign file, FileError when it cannot be read.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         if image.format == "PNG" and PARAMETERS not in image.info:
             image.load()  # a text chunk may also follow the pixels
         found = image.info.get(PARAMETERS)
@@ -82,7 +95,7 @@ def load_pixels(path: str | Path) -> npt.NDArray[np.uint8]:
     """The pixels [H, W, 3] of a PNG, JPEG or WebP file; transparency is dropped. Raises as `read_parameters` does."""
     import numpy as np
 
-    with _opened(path) as image:
+    with opened(path) as image:
         return np.array(image.convert("RGB"), dtype=np.uint8)
 
 
@@ -117,7 +130,7 @@ def save_thumbnail(path: str | Path, goal: str | Path, side: int) -> Path:
 @contextmanager
 def _small(path: str | Path, side: int) -> Iterator[Picture]:
     """A picture in RGB, made smaller if a side is above `side`."""
-    with _opened(path, (*_FORMATS, "GIF")) as image:
+    with opened(path, (*_FORMATS, "GIF")) as image:
         image.draft("RGB", (side, side))
         _check_size(image, str(path), _MAX_THUMBNAIL)
         small = image if image.mode == "RGB" else image.convert("RGB")
@@ -126,7 +139,11 @@ def _small(path: str | Path, side: int) -> Iterator[Picture]:
 
 
 @contextmanager
-def _opened(path: str | Path, formats: tuple[str, ...] = _FORMATS) -> Iterator[Picture]:
+def opened(path: str | Path, formats: tuple[str, ...] = _FORMATS) -> Iterator[Picture]:
+    """A picture, opened and not yet unpacked; what goes wrong with it inside is an error of ours.
+
+    Raises as `read_parameters` does.
+    """
     from PIL import Image, UnidentifiedImageError
 
     shown = str(path)
@@ -146,7 +163,12 @@ def _opened(path: str | Path, formats: tuple[str, ...] = _FORMATS) -> Iterator[P
             with _file(path) as file, Image.open(file, formats=formats) as image:
                 _check_size(image, shown)
                 yield image
-    except (UnidentifiedImageError, Image.DecompressionBombError, *broken) as error:
+    except UnidentifiedImageError as error:
+        raise CorruptFileError(
+            f"{shown} is not a picture that can be read: it is no {_listed(formats)}, or its beginning is damaged.",
+            "Download or copy it again, or convert it.",
+        ) from error
+    except (Image.DecompressionBombError, *broken) as error:
         raise CorruptFileError(
             f"{shown} is not a picture that can be read: {str(error).rstrip('.')}.", "Download or copy it again."
         ) from error
@@ -154,6 +176,10 @@ def _opened(path: str | Path, formats: tuple[str, ...] = _FORMATS) -> Iterator[P
         if error.errno is not None:
             raise file_error(error, path) from error
         raise CorruptFileError(f"{shown} is a damaged picture: {error}.", "Download or copy it again.") from error
+
+
+def _listed(formats: tuple[str, ...]) -> str:
+    return f"{', '.join(formats[:-1])} or {formats[-1]}"
 
 
 def _file(path: str | Path) -> IO[bytes]:

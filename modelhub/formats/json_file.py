@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ _BROKEN = "The file is damaged; download or copy it again."
 
 def is_deeper(text: str, most: int) -> bool:
     """Whether a text has more than `most` brackets in brackets; those in its strings count too."""
-    return max(accumulate((char in "[{") - (char in "]}") for char in text), default=0) > most
+    brackets = re.sub(r"[^\[\]{}]+", "", text)
+    return max(accumulate((char in "[{") - (char in "]}") for char in brackets), default=0) > most
 
 
 def read_table(path: str | Path) -> dict[str, Any]:

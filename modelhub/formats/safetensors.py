@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Hashable
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from modelhub.formats.handle import Handle, open_regular
 from modelhub.formats.header import DTYPE_BITS, Header, TensorInfo, nbytes
 from modelhub.formats.quick import quick_header
 from modelhub.formats.source import Place, TensorSource
+from modelhub.formats.stat import FileStat
 
 #: Real headers are below 3 MB; with the counts below this keeps the memory of any parse under 200 MB.
 MAX_HEADER = 16_000_000
@@ -241,6 +243,7 @@ class SafetensorsFile(TensorSource):
         self._file = Handle(self.path)
         try:
             self.header = _read(self._file.descriptor, str(self.path))
+            self._stat = FileStat.of(os.fstat(self._file.descriptor))
         except OSError as error:
             self.close()
             raise file_error(error, self.path) from error
@@ -256,6 +259,10 @@ class SafetensorsFile(TensorSource):
     def place(self, name: str) -> Place:
         """Where the header says that it is."""
         return Place(self._file.descriptor, self.header.data_start + self.info(name).begin)
+
+    def origin(self, name: str) -> Hashable:
+        """The file, as it was when it was opened, and where in it."""
+        return (self._stat, self.info(name).begin)
 
     def _head(self) -> bytes:
         buffer = bytearray(self.header.data_start)

@@ -7,7 +7,7 @@ a `header` and can fill a buffer with any stretch of any tensor; all else follow
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -97,6 +97,14 @@ class TensorSource(Closing):
         """
         self.info(name)
         return getattr(self, "path", None)
+
+    def origin(self, name: str) -> Hashable:
+        """What tensor `name` is made of: where two origins are equal, whatever the sources, so are the bytes.
+
+        Equal bytes may have different origins. Raises NotFoundError for an unknown name.
+        """
+        self.info(name)
+        return (self, name)
 
     def close(self) -> None:
         """Let go of files; reading afterwards is an error."""

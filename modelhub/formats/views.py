@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from pathlib import Path
 
 from modelhub.errors import UsageError
@@ -48,6 +48,12 @@ class View(TensorSource):
         source, old = self._origin(name)
         return source.file_of(old)
 
+    def origin(self, name: str) -> Hashable:
+        """That of its origin."""
+        self.info(name)
+        source, old = self._origin(name)
+        return source.origin(old)
+
 
 class Changed(View):
     """`source` with the bytes of some tensors made by `_make` from their own; the others are passed through.
@@ -79,6 +85,17 @@ class Changed(View):
     def crc32(self, name: str) -> int | None:
         """What the source knows, unless it is changed."""
         return None if name in self._changed else super().crc32(name)
+
+    def origin(self, name: str) -> Hashable:
+        """That of the source, unless it is changed; then what `_making` says, or else this view's own."""
+        if name not in self._changed:
+            return super().origin(name)
+        made = self._making(name)
+        return TensorSource.origin(self, name) if made is None else made
+
+    def _making(self, name: str) -> Hashable:
+        """All that the bytes of a changed tensor depend on, where that can be told; else None."""
+        return None
 
     def close(self) -> None:
         """Close the source."""

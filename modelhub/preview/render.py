@@ -2,144 +2,65 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor
 
+from modelhub.catalog.companions import VAE
 from modelhub.errors import UsageError
 from modelhub.formats.source import TensorSource
 from modelhub.jobs import QUIET, Advance, Job
-from modelhub.preview.denoiser import Denoiser
-from modelhub.preview.infotext import write_infotext
-from modelhub.preview.model import Model
-from modelhub.preview.noise import Noise
-from modelhub.preview.origin import Origin
-from modelhub.preview.picture import Picture, develop
-from modelhub.preview.prompts import Conditioning
-from modelhub.preview.request import Request
-from modelhub.preview.samplers import find_sampler
-from modelhub.preview.schedules import resolve, sigmas
-from modelhub.preview.tags import Used, plain, read_tags
-from modelhub.text import brief
+from modelhub.preview.models.keeper import Keeper
+from modelhub.preview.models.model import Model
+from modelhub.preview.pictures.approximation import Approximation
+from modelhub.preview.pictures.infotext import write_infotext
+from modelhub.preview.pictures.origin import Origin
+from modelhub.preview.pictures.picture import Picture, develop
+from modelhub.preview.pictures.settings import request_settings
+from modelhub.preview.prompts.embeddings import Embedding
+from modelhub.preview.prompts.encoders import TokenIds
+from modelhub.preview.prompts.tags import Used
+from modelhub.preview.render_cause import Causes
+from modelhub.preview.render_hires import LATENT_UPSCALERS
+from modelhub.preview.render_prompts import Reader
+from modelhub.preview.render_start import with_kept
+from modelhub.preview.render_wishes import check_loras, notes, used
+from modelhub.preview.render_work import Loaded, Stage, Work, timed
+from modelhub.preview.request import Hires, Request
+from modelhub.preview.sampling.sampler import Sampler
+from modelhub.preview.sampling.samplers import find_sampler
+from modelhub.preview.sampling.schedules import resolve
+from modelhub.preview.upscaling.enlarging import PIXEL_UPSCALERS
+from modelhub.preview.upscaling.loading import load_upscaler
+from modelhub.preview.upscaling.upscaler import Upscaler
 
-__all__ = ["Options", "Renderer", "Rendering", "Request", "check_names", "render"]
+__all__ = ["Options", "Refiner", "Renderer", "Rendering", "Request", "check_names", "render"]
 
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """Pictures in the order of their seeds, and the seconds that each phase took; "loading" is there the first time."""
+    """Pictures in the order of their seeds, and the seconds that each phase took; "loading" is there the first time.
+
+    `notes` are sentences about the request and the model that say what a user may not expect.
+    """
 
     pictures: tuple[Picture, ...]
     seconds: Mapping[str, float]
+    notes: tuple[str, ...] = ()
 
 
-class Renderer:
-    """A loaded model that renders one request after another.
+@dataclass(frozen=True, slots=True)
+class Refiner:
+    """A second model that goes on where the first one stops; `parts` as those of `Renderer`."""
 
-    `name` and the hashes go into infotexts: `sha256` is None for a merge that was never written, its text is `recipe`.
-    `vae` replaces the model's own. `loras` are in the source already, and named by tags in prompts. Raises what
-    `Model.load` raises.
-    """
-
-    def __init__(
-        self,
-        source: TensorSource,
-        *,
-        name: str,
-        sha256: str | None = None,
-        recipe: str | None = None,
-        vae: TensorSource | None = None,
-        vae_name: str | None = None,
-        vae_sha256: str | None = None,
-        loras: Sequence[Used] = (),
-        device: str = "auto",
-        job: Job = QUIET,
-    ) -> None:
-        self.name = name
-        self._origin = Origin(name, sha256, recipe, vae_name, vae_sha256, tuple(loras))
-        self._pending: dict[str, float] = {}
-        with _timed(self._pending, "loading"):
-            self.model = Model.load(source, device=device, vae=vae, name=name, job=job)
-
-    @torch.inference_mode()
-    def render(self, request: Request, job: Job = QUIET) -> Rendering:
-        """Render all pictures of a request. A picture does not depend on the rest of its batch, but for rounding.
-
-        Raises NotFoundError for an unknown sampler or schedule, UsageError for a clip skip beyond the text encoder, and
-        for a LoRA in the prompt that is not in the source.
-        """
-        check_names(request)
-        self._check_used(request)
-        seconds, self._pending = self._pending, {}
-        with _timed(seconds, "encoding"), job.phase("encoding", 1, "prompts") as advance:
-            conditioning = self.model.conditioner(plain(request.prompt), request.negative, request.clip_skip)
-            advance()
-        with _timed(seconds, "sampling"), job.phase("sampling", request.steps, "steps") as advance:
-            latents = self._sample(request, conditioning, advance, job)
-        with _timed(seconds, "decoding"), job.phase("decoding", request.batch, "pictures") as advance:
-            pictures = tuple(self._develop(request, latents, advance))
-        return Rendering(pictures, seconds)
-
-    def size(self, request: Request) -> tuple[int, int]:
-        """Width and height in pixels that a request gets."""
-        width, height = self.model.size
-        return request.width or width, request.height or height
-
-    def _check_used(self, request: Request) -> None:
-        tags, own = read_tags(request.prompt), [one.tag for one in self._origin.loras]
-        if tags != own:
-            named, made = (", ".join(brief(tag.name) for tag in each) or "no LoRA" for each in (tags, own))
-            raise UsageError(
-                f"The prompt names {named}, and the picture would be made with {made}.",
-                "Leave LoRAs out of the prompt, or load the model with them.",
-            )
-
-    def _sample(self, request: Request, conditioning: Conditioning, advance: Advance, job: Job) -> Tensor:
-        """Latents [N, C, h, w]."""
-        model, sampler = self.model, find_sampler(request.sampler)
-        levels = sigmas(request.schedule, sampler, request.steps, model.levels)
-        denoise = Denoiser(model.network, model.levels, model.prediction, conditioning, request.cfg, job)
-        width, height = self.size(request)
-        shape = (model.latent.channels, height // model.vae.factor, width // model.vae.factor)
-        noise = Noise(request.seeds, shape, model.device)
-        glance = None if job is QUIET else model.approximation()
-
-        def step(index: int, clean: Tensor) -> None:
-            advance(item=f"step {index + 1}", picture=glance(clean[0]) if glance else None)
-
-        start = noise.initial() * levels[0].to(model.device)
-        return sampler.sample(denoise, start, levels, noise=noise.next, step=step)
-
-    def _develop(self, request: Request, latents: Tensor, advance: Advance) -> Iterator[Picture]:
-        """One at a time: decoding takes the most memory of all, and so no picture depends on its neighbours."""
-        for seed, latent in zip(request.seeds, latents, strict=True):
-            yield develop(self.model.decode(latent), latent, seed, self.infotext(request, seed))
-            advance()
-
-    def infotext(self, request: Request, seed: int) -> str:
-        """The infotext of the picture with this seed."""
-        sampler = find_sampler(request.sampler)
-        width, height = self.size(request)
-        settings: dict[str, object] = {
-            "Steps": request.steps,
-            "Sampler": sampler.name,
-            "Schedule type": resolve(request.schedule, sampler),
-            "CFG scale": str(request.cfg).removesuffix(".0"),
-            "Seed": seed,
-            "Size": f"{width}x{height}",
-        }
-        settings |= self._origin.settings(request.clip_skip)
-        return write_infotext(request.prompt, request.negative, settings)
-
-
-def check_names(request: Request) -> None:
-    """Raise NotFoundError for an unknown sampler or schedule; worth a call before a model is loaded for nothing."""
-    resolve(request.schedule, find_sampler(request.sampler))
+    source: TensorSource
+    name: str
+    sha256: str | None = None
+    parts: Mapping[str, TensorSource] | None = None
 
 
 class Options(TypedDict, total=False):
@@ -150,8 +71,199 @@ class Options(TypedDict, total=False):
     vae: TensorSource | None
     vae_name: str | None
     vae_sha256: str | None
+    modules: Sequence[str]
+    parts: Mapping[str, TensorSource]
     loras: Sequence[Used]
+    embeddings: Sequence[Embedding]
+    t5_tokenizer: TokenIds | None
+    refiner: Refiner | None
+    upscaler: TensorSource | None
+    prediction: str | None
+    zero_snr: bool | None
     device: str
+    precision: str
+
+
+class Renderer:
+    """A loaded model that renders one request after another; what was encoded or loaded is kept.
+
+    `name` and the hashes go into infotexts: `sha256` is None for a merge that was never written, its text is `recipe`.
+    `vae` replaces the model's own, `parts` that and its text encoders; `modules` are the names of the files of these.
+    `Model.load` says what `prediction`, `zero_snr` and `precision` are. `loras` are in the source already, and named by
+    tags in prompts; `embeddings` are words of prompts. `upscaler` is what the name of a file in `Hires.upscaler` stands
+    for. Raises what `Model.load` raises.
+    """
+
+    def __init__(self, source: TensorSource, *, name: str, job: Job = QUIET, **options: Unpack[Options]) -> None:
+        self._kept = Keeper()
+        self._kept_second = Keeper(self._kept)
+        self._glance: _Glance | None = None
+        self.follow(source, name=name, job=job, **options)
+
+    def follow(self, source: TensorSource, *, name: str, job: Job = QUIET, **options: Unpack[Options]) -> None:
+        """Render another source from now on, or the same with other options.
+
+        Of weights only those are read, or merged, that are made of something else than the ones before
+        (`TensorSource.origin`), and texts stay encoded where their encoder stays. Pictures are as those of a new
+        `Renderer`. When this raises, `follow` is all that can still be called. Raises what `Model.load` raises.
+        """
+        for before in ("model", "_stage", "_causes"):
+            vars(self).pop(before, None)  # before another one takes as much memory
+        seen = None if self._glance is None else self._glance.found
+        self._glance = None
+        self.name, self._options = name, options
+        self._origin = _origin(name, options)
+        self._pending: dict[str, float] = {}
+        parts = dict(options.get("parts", {}))
+        vae = options.get("vae")
+        if vae is not None:
+            parts["vae"] = vae
+        with timed(self._pending, "loading"):
+            main, refiner = self._load(source, name, parts, self._kept, job), options.get("refiner")
+            second = self._refiner(refiner, job)
+        self.model = main.model
+        self._glance = _Glance(main.model.approximation, None if self._kept.read.get(VAE) else seen)
+        upscaler = cache(partial(_load_upscaler, options.get("upscaler"), main.model.device.type))
+        self._stage = Stage(main, second, partial(_found_upscaler, upscaler), self._glance)
+        self._causes = Causes(self._stage)
+
+    @property
+    def read(self) -> dict[str, int]:
+        """The bytes that were read for each part when the source was loaded; 0 for one that stayed as it was."""
+        return {**self._kept.read, **{f"refiner's {part}": size for part, size in self._kept_second.read.items()}}
+
+    def _refiner(self, refiner: Refiner | None, job: Job) -> Loaded | None:
+        if refiner is None:
+            self._kept_second.only(())
+            return None
+        return self._load(refiner.source, refiner.name, refiner.parts or {}, self._kept_second, job)
+
+    def _load(
+        self, source: TensorSource, name: str, parts: Mapping[str, TensorSource], keeper: Keeper, job: Job
+    ) -> Loaded:
+        options = self._options
+        model = Model.load(
+            source,
+            parts=parts,
+            device=options.get("device", "auto"),
+            precision=options.get("precision", "auto"),
+            prediction=options.get("prediction"),
+            zero_snr=options.get("zero_snr"),
+            name=name,
+            keeper=keeper,
+            job=job,
+        )
+        embeddings = tuple(options.get("embeddings", ()))
+        return Loaded(model, Reader(model, embeddings, options.get("t5_tokenizer"), keeper.texts(embeddings)))
+
+    @torch.inference_mode()
+    def render(self, request: Request, job: Job = QUIET) -> Rendering:
+        """Render all pictures of a request. A picture does not depend on the rest of its batch, but for rounding.
+
+        Raises NotFoundError for an unknown sampler, schedule or upscaler, UsageError for a clip skip beyond the text
+        encoder, for a prompt that cannot be read, and for a LoRA in it that is not in the source.
+        """
+        check_names(request)
+        check_loras(request, [one.tag for one in self._origin.loras])
+        seconds, self._pending = self._pending, {}
+        with self.model.residence.heeding(job):
+            latents = Work(self._stage, request, self.size(request), job, seconds).latents()
+            with timed(seconds, "decoding"), job.phase("decoding", request.batch, "pictures") as advance:
+                pictures = tuple(self._develop(request, latents, advance, job))
+        return Rendering(pictures, seconds, self._notes(request))
+
+    def size(self, request: Request) -> tuple[int, int]:
+        """Width and height in pixels that the first pass of a request gets: as asked, as its start, or the model's."""
+        width, height = self.model.size
+        if request.start is not None:
+            height, width = (max(64, side // 8 * 8) for side in request.start.pixels.shape[:2])
+        return request.width or width, request.height or height
+
+    def _notes(self, request: Request) -> tuple[str, ...]:
+        always_guided = self.model.beside == "picture"
+        return (*self.model.notes, *notes(self._stage.main.reader.prompter, request, always_guided=always_guided))
+
+    def _develop(self, request: Request, latents: Tensor, advance: Advance, job: Job) -> Iterator[Picture]:
+        """One at a time: decoding takes the most memory of all, and so no picture depends on its neighbours."""
+        for place, latent in enumerate(latents):
+            one = request.one(place)
+            image = self.model.decode(latent)
+            picture = develop(image, latent, one.seed, self.infotext(one))
+            if cause := self._causes.told(one, self.size(one), latent, image, job):
+                picture = replace(picture, warnings=(cause,))
+            if request.start is not None and request.start.mask is not None:
+                pixels = with_kept(picture.pixels, request.start)
+                picture = replace(picture, pixels=pixels, mean=float(pixels.mean()), std=float(pixels.std()))
+            yield picture
+            advance()
+
+    def infotext(self, request: Request) -> str:
+        """The infotext of a request for one picture."""
+        sampler, hires = find_sampler(request.sampler), request.hires
+        found = used(self._stage.main.reader.prompter, request)
+        origin = replace(self._origin, embeddings=[(one.name, one.sha256) for one in found])
+        settings = request_settings(
+            request,
+            sampler,
+            self.size(request),
+            schedule=resolve(request.schedule, sampler),
+            hires_schedule=resolve(hires.schedule or request.schedule, _second(request, hires)) if hires else None,
+            origin=replace(origin, is_pix2pix=self.model.beside == "picture"),
+        )
+        return write_infotext(request.prompt, request.negative, settings)
+
+
+@dataclass
+class _Glance:
+    """The stand-in for the VAE, made when one first asks; as long as the VAE stays, so does what was `found`."""
+
+    make: Callable[[], Approximation]
+    found: Approximation | None = None
+
+    def __call__(self) -> Approximation:
+        self.found = self.found or self.make()
+        return self.found
+
+
+def _found_upscaler(load: Callable[[], Upscaler], name: str) -> str | Upscaler:
+    """What an upscaler's name stands for: itself, if it needs no file."""
+    return name if name in LATENT_UPSCALERS or name in PIXEL_UPSCALERS else load()
+
+
+def _load_upscaler(source: TensorSource | None, device: str) -> Upscaler:
+    if source is None:
+        raise UsageError(
+            "The second pass names an upscaler, and none was given.",
+            f"Name a file with --upscaler, or one of: {', '.join((*LATENT_UPSCALERS, *PIXEL_UPSCALERS))}.",
+        )
+    return load_upscaler(source, device)
+
+
+def _origin(name: str, options: Options) -> Origin:
+    refiner = options.get("refiner")
+    return Origin(
+        name,
+        sha256=options.get("sha256"),
+        recipe=options.get("recipe"),
+        vae_name=options.get("vae_name"),
+        vae_sha256=options.get("vae_sha256"),
+        loras=tuple(options.get("loras", ())),
+        refiner_name=refiner.name if refiner else None,
+        refiner_sha256=refiner.sha256 if refiner else None,
+        modules=tuple(options.get("modules", ())),
+    )
+
+
+def _second(request: Request, hires: Hires) -> Sampler:
+    """The sampler of the second pass."""
+    return find_sampler(hires.sampler or request.sampler)
+
+
+def check_names(request: Request) -> None:
+    """Raise NotFoundError for an unknown sampler or schedule; worth a call before a model is loaded for nothing."""
+    resolve(request.schedule, find_sampler(request.sampler))
+    if request.hires is not None:
+        resolve(request.hires.schedule or request.schedule, _second(request, request.hires))
 
 
 def render(
@@ -160,12 +272,3 @@ def render(
     """Load a source and render one request; see `Renderer` for the arguments and errors."""
     check_names(request)
     return Renderer(source, name=name, job=job, **options).render(request, job)
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
-    begin = time.perf_counter()
-    try:
-        yield
-    finally:
-        seconds[phase] = time.perf_counter() - begin

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modelhub.catalog.architectures import architecture
 from modelhub.catalog.asset import Asset
+from modelhub.catalog.companions import parts_of
+from modelhub.catalog.folder.original import in_original
+from modelhub.catalog.identity import Identity
 from modelhub.catalog.opener import Opener
 from modelhub.catalog.reading import CatalogReader
 from modelhub.catalog.refs import lora_ref, resolve
@@ -30,7 +34,7 @@ from modelhub.tui.library import Library
 if TYPE_CHECKING:
     from modelhub.formats.source import TensorSource
     from modelhub.merge.execute import MergeReport
-    from modelhub.preview.picture import Picture
+    from modelhub.preview.pictures.picture import Picture
     from modelhub.preview.request import Request
 
 #: The models that a preview shows besides the merge, and how many a merge of the lab may have.
@@ -198,15 +202,36 @@ def _asset(catalog: CatalogReader, model: ModelRef) -> Asset:
 
 def render(library: Library, part: Part, request: Request, device: str, job: Job) -> Picture:
     """Render one part, with the LoRAs that the prompt names. Raises what opening, planning and rendering raise."""
+    from modelhub.preview.models.beside import stand_beside
+    from modelhub.preview.models.looking import look
+    from modelhub.preview.prompts.t5_places import find_t5_tokenizer
+    from modelhub.preview.prompts.tags import read_tags, used
     from modelhub.preview.render import Renderer
-    from modelhub.preview.tags import read_tags, used
 
     with library.open() as catalog, Opener(catalog, job=job) as opener:
         named = [(lora_ref(catalog, tag.name), tag.weight) for tag in read_tags(request.prompt)]
         loras = used(request.prompt, [opener(ref) for ref, _ in named])
         source, told = _shown(part, named, opener)
-        renderer = Renderer(source, loras=loras, device=device, job=job, **told)
-        return renderer.render(request, job).pictures[0]
+        _, identity, _ = in_original(source)
+        standing = stand_beside(catalog, opener, identity)
+        look(source, standing.parts, told["name"])  # what is lacking comes before the tokenizer, which is lacking, too
+        tokenizer = find_t5_tokenizer() if "t5xxl" in parts_of(identity.architecture or "") else None
+        renderer = Renderer(
+            source, loras=loras, parts=standing.parts, t5_tokenizer=tokenizer, device=device, job=job, **told
+        )
+        return renderer.render(_suited(request, identity), job).pictures[0]
+
+
+def _suited(request: Request, identity: Identity) -> Request:
+    """The request with the sampler and schedule that suit a model, of which the form says nothing.
+
+    A model that is made to be guided by a number of its own, as Flux is, has no other guidance.
+    """
+    known = architecture(identity.architecture).preview if identity.architecture else None
+    if known is None:
+        return request
+    cfg = known.cfg if known.guidance is not None else request.cfg
+    return replace(request, sampler=known.sampler, schedule=known.schedule, cfg=cfg)
 
 
 def _shown(part: Part, named: Sequence[tuple[str, Weight]], opener: Opener) -> tuple[TensorSource, dict[str, Any]]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from modelhub.demo.palette import PALETTE, PASTEL_KEEP, PASTEL_WHITE
 from modelhub.demo.shapes import RADIUS, SHAPES, SIZE, coverage
-from modelhub.preview.tokenizers import clip_tokenizer
+from modelhub.preview.prompts.clip_tokenizer import clip_tokenizer
 
 COLOURS, SIZES = list(PALETTE), list(RADIUS)
 _RGB = torch.tensor([PALETTE[name] for name in COLOURS], dtype=torch.float32)

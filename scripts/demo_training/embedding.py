@@ -13,7 +13,7 @@ from demo_training.budget import Budget
 from demo_training.data import token_ids
 from demo_training.text import contexts
 from modelhub.preview.networks.text_encoder import TextEncoder
-from modelhub.preview.tokenizers import clip_tokenizer
+from modelhub.preview.prompts.clip_tokenizer import clip_tokenizer
 
 WORD = "sundisc"
 #: A prompt with the word, and the same without it.

@@ -85,7 +85,7 @@ MISTAKES = [
     (["preview", "#1", "-p", "x", "-o", "{tmp}/x.jpg"], "usage", 2),
     (["preview", "#1", "-p", "x", "-o", "{tmp}/x.png", "--size", "63x64"], "usage", 2),
     (["preview", "#1", "-p", "x", "-o", "{tmp}/x.png", "--steps", "0"], "usage", 2),
-    (["preview", "#1", "-p", "x", "-o", "{tmp}/x.png", "--sampler", "Heun"], "not-found", 2),
+    (["preview", "#1", "-p", "x", "-o", "{tmp}/x.png", "--sampler", "Huen"], "not-found", 2),
     (["identify", "{tmp}/nowhere.safetensors"], "vanished", 3),
     (["show", "12"], "not-found", 2),
     (["identify", "{tmp}/text.safetensors"], "not-a-model", 3),
@@ -209,12 +209,12 @@ def test_every_command_and_option_has_a_help_and_an_example_that_can_be_parsed(
     with pytest.raises(SystemExit):
         main([*name.split(), "--help"])
     text = capsys.readouterr().out
-    example = text.partition("example:\n")[2].strip()
-    words = shlex.split(example)
-    assert words[: 1 + len(name.split())] == ["modelhub", *name.split()]
-    words = words[: words.index(">")] if ">" in words else words
-    found = build_parser().parse_args(words[1:])
-    assert f"{found.command} {getattr(found, 'verb', '')}".strip() == name
+    for example in text.partition("example:\n")[2].strip().split("\n  modelhub "):
+        words = shlex.split(example.removeprefix("modelhub "))
+        assert words[: len(name.split())] == name.split()
+        words = words[: words.index(">")] if ">" in words else words
+        found = build_parser().parse_args(words)
+        assert f"{found.command} {getattr(found, 'verb', '')}".strip() == name
     for action in COMMANDS[name]._actions:
         assert action.help, action
         takes_text = action.option_strings and action.nargs != 0 and not action.choices

@@ -17,6 +17,13 @@ from modelhub.demo.style import LEAST_FRAME
 Run = Callable[..., Any]
 
 
+def brightness(sheet: str) -> np.ndarray:
+    """Of the nine pictures [rows, columns] of a sheet; right and below there are 8 pixels of border and gap."""
+    with Image.open(sheet) as image:
+        pixels = np.array(image.convert("L")).astype(float)[-600:, -600:]
+    return pixels.reshape(3, 200, 3, 200)[:, :192, :, :192].mean(axis=(1, 3))
+
+
 def test_the_demo_shows_what_it_says_twice(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "a demo"
     assert run("demo", folder, "--dry-run").code == 0 and not folder.exists()
@@ -59,6 +66,10 @@ def test_the_demo_shows_what_it_says_twice(run: Run, tmp_path: Path, monkeypatch
     assert rows[1.0]["frame_score"] > 2 * LEAST_FRAME and max(rows[at]["frame_score"] for at in (0.0, 0.5)) < 30
     with Image.open(answer["framed"]["sheet"]) as sheet:
         assert sheet.width > 3 * 128 and sheet.height > 3 * 128
+    light = brightness(answer["grid"])
+    assert np.diff(light, axis=0).min() > 2 * np.abs(np.diff(light, axis=1)).max(), "styles live in the output blocks"
+    with Image.open(answer["enlarged"]) as large:
+        assert large.size == (256, 256) and "Steps: 12" in large.info["parameters"]
     before = {path: path.read_bytes() for path in folder.rglob("*.safetensors")}
 
     monkeypatch.setattr(demo_command, "STEPS", 2)  # the second time it is about the files
@@ -70,6 +81,8 @@ def test_the_demo_shows_what_it_says_twice(run: Run, tmp_path: Path, monkeypatch
         and "✓ tiny-shapes-framed-lora.safetensors: compatible" in again.out
         and f"✗ {NAME}: incompatible" in again.out
         and "striped-pastel" in again.out
+        and "here: #" in again.out
+        and "striped-pastel-x4.png" in again.out
     )
     assert f"MODELHUB_HOME='{folder}/.modelhub' modelhub" in again.out
     assert {path: path.read_bytes() for path in before} == before

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from modelhub.demo.library import Library
 from modelhub.formats.safetensors import read_header
-from modelhub.preview.infotext import Infotext, parse_infotext
+from modelhub.preview.pictures.infotext import Infotext, parse_infotext
 
 Run = Callable[..., Any]
 BASE, PASTEL, LORA = "tiny-shapes-base", "tiny-shapes-pastel", "tiny-shapes-framed-lora"

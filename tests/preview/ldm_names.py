@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 
 Shapes = dict[str, tuple[int, ...]]
+#: Transformer blocks after each residual block of a level: one number for all of them, or one for each.
+Depth = int | tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class SmallUNet:
 
     channels: int = 32
     mult: tuple[int, ...] = (1, 2)
-    depths: tuple[int, ...] = (1, 0)
+    depths: tuple[Depth, ...] = (1, 0)
     blocks: int = 2
     mid: int | None = 1
     """Depth of the middle's transformer; 0 for a single residual block, None for no middle."""
@@ -25,10 +27,25 @@ class SmallUNet:
     context: int = 24
     vector: int = 0
     inputs: int = 4
+    ups: tuple[Depth, ...] = ()
+    """The depths of the upper half, from its beginning on, where they are not those of the lower half in reverse."""
+
+    def down(self, level: int) -> tuple[int, ...]:
+        """The depth of each block of a level."""
+        return _each(self.depths[level], self.blocks)
+
+    def up(self, level: int) -> tuple[int, ...]:
+        """The same, on the way up."""
+        ups = self.ups or self.depths[::-1]
+        return _each(ups[len(self.mult) - 1 - level], self.blocks + 1)
 
     def shapes(self) -> Shapes:
         """Names below `model.diffusion_model.`."""
         return _UNetWriter(self).write()
+
+
+def _each(depth: Depth, count: int) -> tuple[int, ...]:
+    return (depth,) * count if isinstance(depth, int) else depth
 
 
 class _UNetWriter:
@@ -47,8 +64,8 @@ class _UNetWriter:
             self.add(f"{name}.2", self.time, self.time)
         self.add("input_blocks.0.0", first, c.inputs, 3, 3)
         now, number, skips = first, 1, [first]
-        for level, (mult, depth) in enumerate(zip(c.mult, c.depths, strict=True)):
-            for _ in range(c.blocks):
+        for level, mult in enumerate(c.mult):
+            for depth in c.down(level):
                 now = self.pair(f"input_blocks.{number}", now, mult * first, depth)
                 skips, number = [*skips, now], number + 1
             if level < len(c.mult) - 1:
@@ -66,8 +83,8 @@ class _UNetWriter:
     def up(self, now: int, skips: list[int]) -> None:
         number = 0
         for level in reversed(range(len(self.c.mult))):
-            for place in range(self.c.blocks + 1):
-                depth, name = self.c.depths[level], f"output_blocks.{number}"
+            for place, depth in enumerate(self.c.up(level)):
+                name = f"output_blocks.{number}"
                 now = self.pair(name, now + skips.pop(), self.c.mult[level] * self.c.channels, depth)
                 if level and place == self.c.blocks:
                     self.add(f"{name}.{2 if depth else 1}.conv", now, now, 3, 3)
@@ -166,4 +183,9 @@ def random_tensors(shapes: Shapes, seed: int = 0) -> dict[str, torch.Tensor]:
 
 def one_of_each(names: Iterable[str]) -> list[str]:
     """The first of all names that differ only in their numbers."""
-    return list({re.sub(r"\d+", "#", name): name for name in reversed(list(names))}.values())
+    return list({without_numbers(name): name for name in reversed(list(names))}.values())
+
+
+def without_numbers(name: str) -> str:
+    """A name with `#` for each number."""
+    return re.sub(r"\d+", "#", name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from modelhub.errors import IncompatibleError, UsageError
@@ -26,6 +27,11 @@ class Blocks(Unpacking):
         self._source, self._name, self._dtype = source, name, info.dtype
         self.shape = info.shape
         self.step, self._size = BLOCKS[info.dtype]
+
+    @property
+    def origin(self) -> Hashable:
+        """The blocks."""
+        return self._source.origin(self._name), self._dtype, self.shape
 
     def floats(self, start: int, stop: int) -> Floats:
         """Elements of whole blocks."""

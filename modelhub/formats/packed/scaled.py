@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from modelhub.errors import IncompatibleError
@@ -36,6 +37,12 @@ class Scaled(Unpacking):
         self.shape = info.shape
         self._rows = scales.numel
         self._width = info.numel // self._rows if self._rows else 0
+
+    @property
+    def origin(self) -> Hashable:
+        """The tensor and its scales."""
+        both = (self._name, self._scale)
+        return tuple((self._source.origin(name), self._source.info(name).dtype) for name in both)
 
     def floats(self, start: int, stop: int) -> Floats:
         """Elements times the scales of their rows."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING
 
 from modelhub.formats.header import Header, TensorInfo
@@ -30,6 +30,11 @@ class Unpacking(ABC):
     shape: tuple[int, ...]
     step: int
 
+    @property
+    def origin(self) -> Hashable:
+        """What the floats are made of: where two of one class are equal, so are these; None where it is not told."""
+        return None
+
     @abstractmethod
     def floats(self, start: int, stop: int) -> Floats:
         """Elements `start` to `stop`, counted through the flat tensor; both at the edges of blocks, or at the end.
@@ -53,6 +58,10 @@ class Unpacked(Changed):
             for name, info in tensors.items()
         )
         super().__init__(source, self._unpackings, Header.of(entries, source.header.metadata))
+
+    def _making(self, name: str) -> Hashable:
+        made = self._unpackings[name].origin
+        return None if made is None else (type(self._unpackings[name]).__name__, made)
 
     def _make(self, name: str, info: TensorInfo, offset: int, buffer: memoryview) -> None:
         _fill(self._unpackings[name], info.numel, offset, buffer)

@@ -7,13 +7,14 @@ tensor, or several tensors, is a step in the chains of all of these.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from math import lcm
 from typing import TYPE_CHECKING, NamedTuple
 
 from modelhub.catalog.weighing.weight import Weight
 from modelhub.formats.header import Header
+from modelhub.formats.source import TensorSource
 from modelhub.lora.baking.chains import Biased, Chain, Read, Step, Transposed, Weighted
 from modelhub.lora.baking.links import Gathered, Link, Narrowed, Part, Recent, Turned
 from modelhub.lora.baking.suiting import Suited, suited
@@ -63,6 +64,10 @@ class Tally:
     biasless: list[Patch] = field(default_factory=list)
 
 
+def _file(source: TensorSource) -> Hashable:
+    return tuple(source.origin(name) for name in source.header.tensors)
+
+
 class Stack:
     """What `adapters` change in a checkpoint of this `header` with these `layers`, whose rows `read` gives.
 
@@ -75,6 +80,7 @@ class Stack:
         self._layers, self._header, self._read = layers, header, read
         self._chains: dict[str, Chain] = {}
         self._recent = Recent()
+        self._adapters = tuple(adapters)
         self.tallies = [self._tally(applied) for applied in adapters]
         deepest = max((len(chain.steps) for chain in self._chains.values()), default=0)
         self._recent.most = 3 * deepest + 6  # of two tensors that are made at a time, and some that are small
@@ -88,6 +94,11 @@ class Stack:
     def changed(self) -> set[str]:
         """The tensors that are changed."""
         return {name for name, chain in self._chains.items() if chain.steps}
+
+    @property
+    def origin(self) -> Hashable:
+        """The files of the adapters, and their strengths."""
+        return tuple((_file(applied.network.source), repr(applied.weight)) for applied in self._adapters)
 
     @property
     def left(self) -> list[Left]:

@@ -2,50 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from modelhub.catalog.architectures import architectures
-from modelhub.catalog.data import data_path
+from modelhub.catalog.companions import table
 from modelhub.lora.checking.known import Known
-
-
-@dataclass(frozen=True, slots=True)
-class Latents:
-    """One kind of latents of those that VAEs of the same shapes have: whose, and what files of it are called."""
-
-    vae: str
-    title: str
-    scale: float
-    models: tuple[str, ...]
-    names: re.Pattern[str]
-    hashes: tuple[str, ...]
-
-
-@cache
-def table() -> Mapping[str, Any]:
-    """`catalog/companions.toml` as it is."""
-    return tomllib.loads(data_path("companions.toml").read_text(encoding="utf-8"))
-
-
-@cache
-def latents() -> tuple[Latents, ...]:
-    """All kinds of latents that shapes do not tell apart."""
-    return tuple(
-        Latents(
-            row["vae"],
-            row["title"],
-            row["scale"],
-            tuple(row["models"]),
-            re.compile(row["names"], re.IGNORECASE),
-            tuple(row["hashes"]) if "hashes" in row else (),
-        )
-        for row in table()["latents"]
-    )
 
 
 def encoders(model: Known) -> dict[str, int]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from modelhub.catalog.companions import table
 from modelhub.lora.checking.answer import Answer, Reason
-from modelhub.lora.checking.companions import encoders, size, table
+from modelhub.lora.checking.companions import encoders, size
 from modelhub.lora.checking.known import Known
 from modelhub.lora.checking.shapes import titles
 from modelhub.lora.checking.telling import ENCODERS, Finding, finding, told

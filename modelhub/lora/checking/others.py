@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from modelhub.catalog.companions import table
 from modelhub.lora.checking.answer import Answer, Reason
-from modelhub.lora.checking.companions import encoders, is_pruned, size, table
+from modelhub.lora.checking.companions import encoders, is_pruned, size
 from modelhub.lora.checking.embeddings import check_embedding
 from modelhub.lora.checking.known import Known
 from modelhub.lora.checking.shapes import titles

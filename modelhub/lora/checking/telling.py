@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from modelhub.catalog.companions import table
 from modelhub.lora.checking.answer import WORDS, Answer, Mismatch, Reason, Verdict, rank, worst
-from modelhub.lora.checking.companions import size, table, vae_users
+from modelhub.lora.checking.companions import size, vae_users
 from modelhub.lora.checking.known import Known
 from modelhub.lora.checking.shapes import titles
 from modelhub.text import brief

@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator
 
 from modelhub.catalog.architectures import Architecture, architectures
+from modelhub.catalog.companions import Latents, latents, table
 from modelhub.lora.checking.answer import Answer, Reason, Verdict
-from modelhub.lora.checking.companions import Latents, latents, size, table, vae_users
+from modelhub.lora.checking.companions import size, vae_users
 from modelhub.lora.checking.known import Known
 from modelhub.lora.checking.shapes import titles
 from modelhub.lora.checking.telling import Finding, finding, quoted, told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Set
+from collections.abc import Hashable, Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -21,6 +21,10 @@ class Changes(Protocol):
     @property
     def changed(self) -> Set[str]:
         """The tensors that are changed."""
+
+    @property
+    def origin(self) -> Hashable:
+        """What they are made of: where two origins are equal, the changes of equal tensors are equal."""
 
     def rows(self, tensor: str, start: int, stop: int) -> torch.Tensor:
         """Rows of a changed tensor as a matrix [stop - start, …], in the dtype that they are read in."""
@@ -85,6 +89,11 @@ class Baked(Node):
     def children(self) -> tuple[Node, ...]:
         """What it was before."""
         return (self.before,)
+
+    @property
+    def origin(self) -> Hashable:
+        """What it was before, and what the changes are made of."""
+        return (self.before.origin, self.name, self.changes.origin)
 
     @cached_property
     def grid(self) -> int:

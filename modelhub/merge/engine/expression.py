@@ -8,7 +8,7 @@ when, by whom, or on the number of threads.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -63,6 +63,11 @@ class Node(ABC):
         """Elements that are computed together, from the tensor's first on, where it has windows of its own."""
         return None
 
+    @property
+    def origin(self) -> Hashable:
+        """What it is made of: where two origins are equal, so are all elements."""
+        return self
+
     def forget(self) -> None:  # noqa: B027 (most nodes keep nothing)
         """Let go of what is kept: it is not needed any more, or will be made again."""
 
@@ -93,6 +98,11 @@ class Leaf(Node):
     def children(self) -> tuple[Node, ...]:
         """Nothing."""
         return ()
+
+    @property
+    def origin(self) -> Hashable:
+        """That of the tensor in its source."""
+        return self.source.origin(self.name)
 
     @cached_property
     def stored(self) -> torch.dtype:
@@ -183,6 +193,14 @@ class Apply(Node):
     def children(self) -> tuple[Node, ...]:
         """Its inputs."""
         return self.inputs
+
+    @cached_property
+    def origin(self) -> Hashable:
+        """Method, parameters and the origins of its inputs; its own where a first pass looks at other tensors, too."""
+        if self.survey is not None:
+            return self
+        given = tuple(sorted((name, repr(value)) for name, value in self.parameters.items()))
+        return (self.method.name, given, self.name, tuple(node.origin for node in self.inputs))
 
     @property
     def native(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,6 +87,11 @@ class Plan(TensorSource):
         """The file that has a tensor that is copied."""
         leaf = self._copied(name)
         return leaf.source.file_of(leaf.name) if leaf else None
+
+    def origin(self, name: str) -> Hashable:
+        """That of the expression, and the dtype that it is rounded to; of a tensor that is copied, its own."""
+        leaf = self._copied(name)
+        return leaf.origin if leaf else (self._nodes[name].origin, self.info(name).dtype)
 
     def grain(self, name: str) -> int:
         """All of a tensor that its method sees whole, or twice; whole rows where it sees these."""

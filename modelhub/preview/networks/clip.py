@@ -24,14 +24,17 @@ def text_encoder(shapes: Mapping[str, Shape]) -> TextEncoder:
     """The CLIP text encoder that `shapes` lists, in either layout, with or without the outer parts of its names.
 
     So the names below `cond_stage_model.` do as well as those below `cond_stage_model.transformer.text_model.`, and
-    those of files that lack `text_model.`; the parameters keep the names given. Tensors that it does not need, such as
-    `position_ids` and `logit_scale`, are ignored. Raises IncompatibleError when some are missing or misshapen.
+    those of files that lack `text_model.`; the parameters keep the names given. `text_projection` is taken along where
+    there is one; tensors that are not needed, such as `position_ids` and `logit_scale`, are ignored. Raises
+    IncompatibleError when some are missing or misshapen.
     """
     tree = Tree.of(shapes)
     path, kind = _find(tree)
-    found = kind(tree[path] if path else tree)
+    inner = kind(tree[path] if path else tree)
+    found = Nested(path, inner) if path else inner
+    found.take_projection(tree, path)
     tree.settle("text encoder")
-    return Nested(path, found) if path else found
+    return found
 
 
 def _find(tree: Tree) -> tuple[str, type[HfClip | OpenClip]]:

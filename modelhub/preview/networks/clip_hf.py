@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from modelhub.preview.networks.layers import Layer, LayerNorm, Linear, Parts, attend, count_heads
-from modelhub.preview.networks.text_encoder import ClipParts, TextEncoder
+from modelhub.preview.networks.layers import Layer, LayerNorm, Linear, Parts, Table, attend, count_heads
+from modelhub.preview.networks.text_encoder import ClipParts, TextEncoder, gelu, quick_gelu
 from modelhub.preview.networks.tree import Tree
 
 
@@ -27,16 +26,6 @@ class HfClip(TextEncoder):
         return ClipParts(*self.embeddings.tables(), layers, self.final_layer_norm)
 
 
-class Table(Layer):
-    """Rows of vectors: `weight` [rows, width]."""
-
-    weight: Tensor
-
-    def __init__(self, tree: Tree, width: int | None = None) -> None:
-        super().__init__()
-        self.width = self.hold(tree, "weight", None, width)[1]
-
-
 class HfEmbeddings(Layer):
     """The vectors of tokens and of positions; `position_ids`, which old files have, only counts from 0."""
 
@@ -46,9 +35,9 @@ class HfEmbeddings(Layer):
         self.width = self.token_embedding.width
         self.position_embedding = Table(tree["position_embedding"], self.width)
 
-    def tables(self) -> tuple[Tensor, Tensor]:
+    def tables(self) -> tuple[Table, Tensor]:
         """Vectors of tokens [V, D] and of positions [T, D]."""
-        return self.token_embedding.weight, self.position_embedding.weight
+        return self.token_embedding, self.position_embedding.weight
 
 
 class HfLayer(Layer):
@@ -81,14 +70,18 @@ class HfAttention(Layer):
 
 
 class HfMlp(Layer):
-    """Two projections, between them the quick GELU x sigmoid(1.702 x) (Hendrycks and Gimpel, arXiv:1606.08415)."""
+    """Two projections with an activation between them.
+
+    Which one is for OpenAI's models the quick GELU and for OpenCLIP's the exact one. Only the width tells: OpenAI's
+    are 768 or less (CLIP-L), those that OpenCLIP trained for SD2 and SDXL 1024 (H) and 1280 (G).
+    """
 
     def __init__(self, tree: Tree, width: int) -> None:
         super().__init__()
         self.fc1 = Linear(tree["fc1"], width)
         self.fc2 = Linear(tree["fc2"], self.fc1.outputs, width)
+        self.activation = gelu if width >= 1024 else quick_gelu
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., D] -> the same shape."""
-        h = self.fc1(x)
-        return self.fc2(h * torch.sigmoid(1.702 * h))
+        return self.fc2(self.activation(self.fc1(x)))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from modelhub.preview.networks.clip_hf import Table
-from modelhub.preview.networks.layers import Layer, LayerNorm, Linear, Parts, attend, count_heads
-from modelhub.preview.networks.text_encoder import ClipParts, TextEncoder
+from modelhub.preview.networks.layers import Layer, LayerNorm, Linear, Parts, Table, attend, count_heads, like
+from modelhub.preview.networks.text_encoder import ClipParts, TextEncoder, gelu, quick_gelu
 from modelhub.preview.networks.tree import Tree
 
 
@@ -28,7 +27,7 @@ class OpenClip(TextEncoder):
     def parts(self) -> ClipParts:
         """Where this layout keeps what."""
         layers = list(self.transformer.get_submodule("resblocks").children())
-        return ClipParts(self.token_embedding.weight, self.positional_embedding, layers, self.ln_final)
+        return ClipParts(self.token_embedding, self.positional_embedding, layers, self.ln_final)
 
 
 class OpenLayer(Layer):
@@ -60,18 +59,22 @@ class FusedAttention(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, T, D] -> the same shape."""
-        q, k, v = F.linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
+        q, k, v = F.linear(x, like(self.in_proj_weight, x), like(self.in_proj_bias, x)).chunk(3, dim=-1)
         return self.out_proj(attend(q, k, v, self.heads, causal=True))
 
 
 class OpenMlp(Layer):
-    """Two projections with a GELU between them (Hendrycks and Gimpel 2016, arXiv:1606.08415)."""
+    """Two projections with an activation between them: the exact GELU.
+
+    But at width 768 the quick one: files in these names are then OpenAI's CLIP-L, which was trained with it.
+    """
 
     def __init__(self, tree: Tree, width: int) -> None:
         super().__init__()
         self.c_fc = Linear(tree["c_fc"], width)
         self.c_proj = Linear(tree["c_proj"], self.c_fc.outputs, width)
+        self.activation = quick_gelu if width == 768 else gelu
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., D] -> the same shape."""
-        return self.c_proj(F.gelu(self.c_fc(x)))
+        return self.c_proj(self.activation(self.c_fc(x)))

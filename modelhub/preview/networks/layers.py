@@ -2,23 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, overload
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from modelhub.errors import IncompatibleError
 from modelhub.preview.networks.tree import Tree
+
+if TYPE_CHECKING:
+    from modelhub.preview.networks.storage import MappedFile
 
 _GROUPS = 32
 
 
 class Layer(nn.Module):
-    """A module that returns one tensor."""
+    """A module that returns one tensor.
+
+    Weights may be stored in another dtype than the network `computes` in: each layer casts its own when it is used.
+    `files` are those that weights stand in, mapped.
+    """
+
+    computes: torch.dtype | None = None
+    files: tuple[MappedFile, ...] = ()
 
     if TYPE_CHECKING:
         __call__: Callable[..., Tensor]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What a network computes in: as it was loaded for, else as its weights are stored."""
+        return self.computes or next(self.parameters()).dtype
+
+    def check(self) -> None:
+        """Raise CorruptFileError if a file that weights stand in was changed, before what is left of it is used."""
+        for file in self.files:
+            file.check()
+
+    def checked(self, *series: nn.Module) -> Iterator[nn.Module]:
+        """The children of each of a network's `series` of blocks, to be called one by one; a `check` before each."""
+        for blocks in series:
+            for block in blocks.children():
+                self.check()
+                yield block
 
     def hold(self, tree: Tree, name: str, *pattern: int | None) -> tuple[int, ...]:
         """Take the tensor `name` of `tree` as a parameter, without memory for it yet; returns its shape."""
@@ -43,6 +71,16 @@ class Parts(Layer):
         return x
 
 
+def nest(outer: nn.Module, path: str, module: nn.Module) -> None:
+    """Put `module` at the dotted `path` below `outer`, with containers that only give names on the way."""
+    *names, last = path.split(".")
+    for name in names:
+        if name not in outer._modules:
+            outer.add_module(name, Parts({}))
+        outer = outer.get_submodule(name)
+    outer.add_module(last, module)
+
+
 class Linear(Layer):
     """x [..., inputs] -> [..., outputs]. A weight of a 1x1 convolution [outputs, inputs, 1, 1] serves as well."""
 
@@ -60,7 +98,7 @@ class Linear(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """x W^T + b."""
-        return F.linear(x, self.weight.flatten(1), self.bias)
+        return F.linear(x, like(self.weight, x).flatten(1), like(self.bias, x))
 
 
 class Conv(Layer):
@@ -68,6 +106,8 @@ class Conv(Layer):
 
     weight: Tensor
     bias: Tensor
+    #: Another way to the same result, for the device at hand; see `packing`.
+    convolve: Callable[[Conv, Tensor], Tensor] | None = None
 
     def __init__(
         self, tree: Tree, inputs: int | None = None, outputs: int | None = None, *, size: int = 3, stride: int = 1
@@ -79,7 +119,30 @@ class Conv(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """The convolution."""
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+        return self.plain(x) if self.convolve is None else self.convolve(self, x)
+
+    def plain(self, x: Tensor) -> Tensor:
+        """The convolution, as torch has it."""
+        return F.conv2d(x, like(self.weight, x), like(self.bias, x), self.stride, self.padding)
+
+
+class Table(Layer):
+    """Rows of vectors: `weight` [rows, width]."""
+
+    weight: Tensor
+
+    def __init__(self, tree: Tree, width: int | None = None) -> None:
+        super().__init__()
+        self.rows, self.width = self.hold(tree, "weight", None, width)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """ids [...] int64 -> their rows, float32 [..., width]. Raises IncompatibleError for one that is not there."""
+        if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < self.rows:
+            raise IncompatibleError(
+                f"The prompt has token {int(ids.max())}, and this text encoder knows {self.rows} tokens.",
+                "The file has a vocabulary of its own; use another text encoder.",
+            )
+        return F.embedding(ids, self.weight).float()
 
 
 class GroupNorm(Layer):
@@ -98,7 +161,7 @@ class GroupNorm(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [N, channels, ...] -> the same shape."""
-        return torch.group_norm(x, _GROUPS, self.weight, self.bias, self.eps)
+        return torch.group_norm(x, _GROUPS, like(self.weight, x), like(self.bias, x), self.eps)
 
 
 class LayerNorm(Layer):
@@ -114,7 +177,22 @@ class LayerNorm(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [..., width] -> the same shape."""
-        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, 1e-5)
+        return F.layer_norm(x, self.weight.shape, like(self.weight, x), like(self.bias, x), 1e-5)
+
+
+@overload
+def like(weight: Tensor, x: Tensor) -> Tensor: ...
+@overload
+def like(weight: Tensor | None, x: Tensor) -> Tensor | None: ...
+def like(weight: Tensor | None, x: Tensor) -> Tensor | None:
+    """`weight` in the dtype of `x`: itself, at no cost, where it is stored in that."""
+    return weight if weight is None or weight.dtype is x.dtype else weight.to(x.dtype)
+
+
+def finite(x: Tensor) -> Tensor:
+    """x, held within what float16 can say where that is its dtype; some of what Flux and T5 add up grows beyond it."""
+    most = torch.finfo(torch.float16).max
+    return x.clamp(-most, most) if x.dtype == torch.float16 else x
 
 
 def count_heads(tree: Tree, width: int, heads: int) -> int:
@@ -131,3 +209,12 @@ def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, *, causal: bool = False)
     """
     q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
     return F.scaled_dot_product_attention(q, k, v, is_causal=causal).transpose(1, 2).flatten(2)
+
+
+def expect(network: str, what: str, width: int, wanted: int) -> None:
+    """Raise IncompatibleError if the input `what` of a network does not have the width `wanted`."""
+    if width != wanted:
+        raise IncompatibleError(
+            f"{network} takes {what} of width {wanted}, and was given width {width}.",
+            "Its text encoder or VAE belongs to another architecture; `modelhub identify` shows all three.",
+        )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from modelhub.errors import IncompatibleError
 from modelhub.preview.networks.blocks import Downsample, ResBlock, Silu, Upsample
-from modelhub.preview.networks.layers import Conv, GroupNorm, Layer, Linear, Parts
+from modelhub.preview.networks.layers import Conv, GroupNorm, Layer, Linear, Parts, expect
+from modelhub.preview.networks.positions import sinusoids
 from modelhub.preview.networks.transformer import Transformer
 from modelhub.preview.networks.tree import Shape, Tree
 
@@ -62,27 +60,28 @@ class UNet(Layer):
         to the network's dtype, the result [N, out_channels, H, W] back to that of `x`. Raises IncompatibleError when
         an input has the wrong width.
         """
-        _expect("latents", x.shape[1], self.in_channels)
-        _expect("prompt vectors", context.shape[-1], self.context_width or context.shape[-1])
+        self.check()
+        expect("This U-Net", "latents", x.shape[1], self.in_channels)
+        expect("This U-Net", "prompt vectors", context.shape[-1], self.context_width or context.shape[-1])
         if self.vector_width:
-            _expect("a size vector", 0 if y is None else y.shape[-1], self.vector_width)
-        dtype = next(self.parameters()).dtype
-        context, h, skips = context.to(dtype), x.to(dtype), []
-        embedding = self._embed(timesteps, y, dtype)
-        for block in self.input_blocks.children():
+            expect("This U-Net", "a size vector", 0 if y is None else y.shape[-1], self.vector_width)
+        context, h, skips = context.to(self.dtype), x.to(self.dtype), []
+        embedding = self._embed(timesteps, y)
+        for block in self.checked(self.input_blocks):
             h = block(h, embedding, context, h.shape[-2:])
             skips.append(h)
+        self.check()
         h = self.middle_block(h, embedding, context, h.shape[-2:])
-        for block in self.output_blocks.children():
+        for block in self.checked(self.output_blocks):
             h = torch.cat((h, skips.pop()), dim=1)
             h = block(h, embedding, context, skips[-1].shape[-2:] if skips else x.shape[-2:])
         return self.out(h).to(x.dtype)
 
-    def _embed(self, timesteps: Tensor, y: Tensor | None, dtype: torch.dtype) -> Tensor:
-        embedding = self.time_embed(sinusoids(timesteps, self.time_embed.inputs).to(dtype))
+    def _embed(self, timesteps: Tensor, y: Tensor | None) -> Tensor:
+        embedding = self.time_embed(sinusoids(timesteps, self.time_embed.inputs).to(self.dtype))
         if self.label_emb is None or y is None:
             return embedding
-        return embedding + self.label_emb(y.to(dtype))
+        return embedding + self.label_emb(y.to(self.dtype))
 
 
 class Chain(Layer):
@@ -138,23 +137,3 @@ def _context_width(shapes: Mapping[str, Shape]) -> int:
     """The width of the prompt vectors, which every cross-attention shares; 0 where there is none."""
     widths = (shape[1] for name, shape in shapes.items() if name.endswith("attn2.to_k.weight") and len(shape) == 2)
     return next(widths, 0)
-
-
-def _expect(what: str, width: int, wanted: int) -> None:
-    if width != wanted:
-        raise IncompatibleError(
-            f"This U-Net takes {what} of width {wanted}, and was given width {width}.",
-            "Its text encoder or VAE belongs to another architecture; `modelhub identify` shows all three.",
-        )
-
-
-def sinusoids(positions: Tensor, width: int) -> Tensor:
-    """[N] -> float32 [N, width]: cosines, then sines, of positions times 10000^(-k / (width/2)), k = 0, 1, ...
-
-    The position encoding of Vaswani et al. 2017 (arXiv:1706.03762, 3.5) in latent diffusion's order; 0 fills up an odd
-    width.
-    """
-    half = width // 2
-    steps = torch.arange(half, dtype=torch.float32, device=positions.device)
-    angles = positions.float()[:, None] * torch.exp(steps * (-math.log(10000.0) / max(half, 1)))
-    return F.pad(torch.cat((angles.cos(), angles.sin()), dim=-1), (0, width - 2 * half))

@@ -40,7 +40,7 @@ class Vae(Layer):
         """
         if self.decoder is None:
             raise IncompatibleError("This VAE has no decoder, so it cannot make a picture.", "Choose another VAE.")
-        h = z.to(next(self.parameters()).dtype)
+        h = z.to(self.dtype)
         return self.decoder(h if self.post_quant_conv is None else self.post_quant_conv(h)).to(z.dtype)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -52,7 +52,7 @@ class Vae(Layer):
             raise IncompatibleError(
                 "This VAE has no encoder, so it cannot start from a picture.", "Choose another VAE."
             )
-        h = self.encoder(x.to(next(self.parameters()).dtype))
+        h = self.encoder(x.to(self.dtype))
         moments = h if self.quant_conv is None else self.quant_conv(h)
         mean, logvar = moments.to(x.dtype).chunk(2, dim=1)
         return mean, logvar.clamp(-30.0, 20.0)

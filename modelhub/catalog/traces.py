@@ -1,0 +1,123 @@
+"""Traces: finding the asset that somebody remembers by a part of a hash, a number of Civitai's, or a file's name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from modelhub.catalog.columns import FROM_CIVITAI
+from modelhub.text import is_utf8
+
+if TYPE_CHECKING:
+    from modelhub.catalog.asset import Asset
+    from modelhub.catalog.reading import CatalogReader
+
+#: Fewer digits of a hash name nothing for sure.
+_LEAST_DIGITS = 6
+_LONGEST_NAME = 400
+#: Endings of files of weights, which names in pictures have or have not.
+_ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".sft")
+
+
+class Trace(NamedTuple):
+    """What is remembered of a model: digits of some hash, Civitai's ids, a name that may have folders before it."""
+
+    hash: str | None = None
+    model: int | None = None
+    version: int | None = None
+    name: str | None = None
+
+
+class Found(NamedTuple):
+    """The asset that a trace leads to, and by what: "hash", "civitai" or "name".
+
+    `is_other`: it has that name, and its hashes say that it is another content.
+    """
+
+    asset: Asset
+    by: str
+    is_other: bool = False
+
+
+def find(catalog: CatalogReader, trace: Trace, kinds: Collection[str] = ()) -> Found | None:
+    """The asset that a trace leads to, None for none; those of `kinds` count before all others, present before missing.
+
+    A hash counts more than ids, these more than a name. A name counts for assets of `kinds` alone, if there are any.
+    """
+    for by, assets in (("hash", _hashed(catalog, trace.hash)), ("civitai", _numbered(catalog, trace))):
+        if assets:
+            return Found(_best(assets, kinds), by)
+    named = [asset for asset in _named(catalog, trace.name) if not kinds or asset.kind in kinds]
+    if not named:
+        return None
+    same = [asset for asset in named if not _differs(asset, trace.hash)]
+    return Found(_best(same or named, kinds), "name", is_other=not same)
+
+
+def _best(assets: Sequence[Asset], kinds: Collection[str]) -> Asset:
+    return min(assets, key=lambda asset: (asset.missing, bool(kinds) and asset.kind not in kinds, asset.id))
+
+
+def _hashed(catalog: CatalogReader, digits: str | None) -> list[Asset]:
+    """By any hash of the file, or the one of its weights that its trainer wrote into it."""
+    if digits is None or not re.fullmatch(r"[0-9a-f]{6,64}", digits) or len(digits) < _LEAST_DIGITS:
+        return []
+    found = catalog.hashed(digits)
+    if found:
+        return found
+    sql = "SELECT id FROM assets WHERE trashed IS NULL AND json_extract(facts, '$.embedded_hash') LIKE ? LIMIT 20"
+    return catalog.assets([row[0] for row in catalog.rows(sql, [f"{digits}%"])])
+
+
+_BY_LOOKUP = """
+SELECT assets.id FROM lookups JOIN assets ON assets.sha256 = lookups.sha256
+WHERE trashed IS NULL AND lookups.found AND provider = 'civitai' AND version = ? LIMIT 20
+"""
+_BY_SIDECAR = f"""
+SELECT id FROM assets WHERE trashed IS NULL AND {FROM_CIVITAI}
+    AND CAST(json_extract(sidecar, '$.version_id') AS TEXT) = ? LIMIT 20
+"""  # noqa: S608
+
+
+def _numbered(catalog: CatalogReader, trace: Trace) -> list[Asset]:
+    if trace.version is None:
+        return []
+    rows = [row for sql in (_BY_LOOKUP, _BY_SIDECAR) for row in catalog.rows(sql, [str(trace.version)])]
+    return catalog.assets(list(dict.fromkeys(row[0] for row in rows)))
+
+
+def _named(catalog: CatalogReader, name: str | None) -> list[Asset]:
+    """By a file's name, with or without its ending and folders, as programs write it down."""
+    name = (name or "").replace("\\", "/").rpartition("/")[2].strip()
+    if not name or len(name) > _LONGEST_NAME or not is_utf8(name):
+        return []
+    for spelled in _spellings(name):
+        if found := catalog.named(spelled):
+            return found
+    return []
+
+
+def _spellings(name: str) -> Iterable[str]:
+    yield name
+    stem = next((name[: -len(end)] for end in _ENDINGS if name.lower().endswith(end)), None)
+    if stem:
+        yield stem
+    else:
+        yield from (f"{name}{end}" for end in _ENDINGS if "." in name)
+
+
+def _differs(asset: Asset, digits: str | None) -> bool:
+    """Whether an asset is another content than these digits are of, by hashes of the same length that are known.
+
+    Ten digits are of a SHA256, twelve of the weights; of others nobody can tell.
+    """
+    embedded = str(asset.facts.get("embedded_hash") or "")
+    known = {"sha256": asset.hashes["sha256"], "autov3": asset.hashes["autov3"], "embedded": embedded or None}
+    if (
+        digits is None
+        or asset.hashes["sha256"] is None
+        or any(one and one.startswith(digits) for one in known.values())
+    ):
+        return False
+    return len(digits) in (10, 64) or (len(digits) == 12 and known["autov3"] is not None)

@@ -1,0 +1,121 @@
+"""The layout of a grid: the axes that are said, and those that several models, a batch and parents are on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from modelhub.cli.grid_models import parents_of, recipes_in
+from modelhub.errors import UsageError
+from modelhub.merge.recipes.files import is_recipe
+from modelhub.merge.recipes.finding import Carrier, find
+from modelhub.settings import user_path
+
+if TYPE_CHECKING:
+    import argparse
+
+    from modelhub.catalog.opener import Opener
+    from modelhub.catalog.store import Catalog
+    from modelhub.preview.grids.axes import Axis
+    from modelhub.preview.grids.cells import Cell
+    from modelhub.preview.grids.family import Family
+    from modelhub.preview.request import Request
+
+LETTERS = "xyz"
+
+
+class Layout(NamedTuple):
+    """The axes, and which of their values are the merge and its parents."""
+
+    axes: Sequence[Axis]
+    family: Family | None
+
+
+def layout(catalog: Catalog, opener: Opener, args: argparse.Namespace, request: Request) -> Layout:
+    """Where everything stands. Raises UsageError, and what `parents_of` raises."""
+    from modelhub.preview.grids.axes import model_axis
+    from modelhub.preview.grids.family import Family, free_place, placed, with_parents
+
+    axes = _with_batch(_said(args, request), request)
+    models = model_axis("model", args.sources)
+    if len(args.sources) == 1:
+        if not (args.parents or args.report):
+            return Layout(axes, None)
+        return Layout(*with_parents(axes, models, parents_of(catalog, opener, args.sources[0])))
+    if any(axis.name == "model" for axis in axes):
+        raise UsageError("The models are named twice.", "Name them as SOURCE, or on an axis.")
+    if args.parents:
+        raise UsageError("Parents are put beside one model.", "Name one recipe, or leave out --parents.")
+    at = free_place(axes, "the models")
+    return Layout(placed(axes, at, models), Family(at, (0,), tuple(range(1, len(args.sources)))))
+
+
+def axes_named(args: argparse.Namespace) -> list[str]:
+    """The names of the axes that are said."""
+    from modelhub.preview.grids.axes import axis_key
+
+    said = [getattr(args, letter) for letter in LETTERS]
+    return [axis_key(text) for text in said if text is not None]
+
+
+def _said(args: argparse.Namespace, request: Request) -> list[Axis]:
+    from modelhub.catalog.blocks import all_blocks
+    from modelhub.merge.recipes.varying import parameter_names
+    from modelhub.preview.grids.axes import read_axis
+    from modelhub.preview.grids.family import EMPTY
+
+    names = [parameter_names(recipe) for recipe in recipes_in(args.sources)]
+    parameters = [name for name in names[0] if all(name in other for other in names)] if names else []
+    blocks = [*all_blocks(), "unet", "te", "te1", "te2", "t5", "vae"] if names else []
+    said = [getattr(args, letter) for letter in LETTERS]
+    axes = [read_axis(text, request, parameters, blocks) if text is not None else EMPTY for text in said]
+    while axes and not axes[-1].values:
+        axes.pop()
+    return axes
+
+
+def _with_batch(axes: list[Axis], request: Request) -> list[Axis]:
+    """A batch is an axis over seeds."""
+    from modelhub.preview.grids.axes import read_axis
+    from modelhub.preview.grids.family import free_place, placed
+
+    if request.batch == 1:
+        return axes
+    if any(axis.name == "seed" for axis in axes) or request.variation is not None:
+        raise UsageError("A grid has one picture in each cell.", "Leave out --batch, or put the seeds on an axis.")
+    seeds = read_axis(f"seed={request.seed}-{request.seed + request.batch - 1}", request)
+    return placed(axes, free_place(axes, "the batch"), seeds)
+
+
+def cells_of(axes: Sequence[Axis], args: argparse.Namespace, request: Request) -> list[Cell]:
+    """All cells; numbers of a recipe are for recipes, and change no other model."""
+    from modelhub.preview.grids.cells import cells
+    from modelhub.preview.grids.wish import Wish
+
+    wish = Wish(args.sources[0], loras=tuple(args.lora), vae=args.vae or "", refiner=args.refiner or "")
+    found = cells(wish, replace(request, batch=1), axes)
+    return [
+        one if is_recipe(one.wish.source) else replace(one, wish=replace(one.wish, parameters=(), blocks=()))
+        for one in found
+    ]
+
+
+def texts_of(cells: Sequence[Cell]) -> Iterator[str]:
+    """Every prompt of every cell."""
+    for request in (cell.request for cell in cells):
+        yield from (request.prompt, request.negative)
+        if request.hires is not None:
+            yield from (request.hires.prompt, request.hires.negative)
+
+
+def architecture_of(opener: Opener, source: str) -> str | None:
+    """That of a model, or of the first model of a recipe. Raises what opening raises."""
+    from modelhub.catalog.folder.original import in_original
+
+    for recipe in recipes_in([source]):
+        letters = [recipe.base] if recipe.base else [key for key in recipe.models if key not in recipe.baked]
+        key = letters[0]
+        parent = find(key, recipe.models[key], opener, Carrier(user_path(source), {}))
+        return in_original(parent.source)[1].architecture
+    return in_original(opener(source).source)[1].architecture

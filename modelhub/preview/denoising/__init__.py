@@ -1,0 +1,1 @@
+"""Denoising: from what networks predict to clean latents, guided by prompts."""

@@ -1,0 +1,87 @@
+"""The values of an axis, written as A1111's users write them: lists in which quotes keep commas, and ranges.
+
+1,2,5            these
+1-5              1, 2, 3, 4, 5
+1-10(+3)         1, 4, 7, 10
+0-1[5]           five values, evenly spaced, both ends among them
+"a, b",c         `a, b` and `c`
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+
+from modelhub.errors import UsageError
+from modelhub.text import brief
+
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
+_RANGE = re.compile(rf"({_NUMBER})\s*-\s*({_NUMBER})(?:\s*\(\s*({_NUMBER})\s*\)|\s*\[\s*(\d+)\s*\])?", re.ASCII)
+_PLAIN = re.compile(rf"{_NUMBER}(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+#: Values of one axis; more make no picture that can be looked at.
+MOST = 1000
+
+
+def words(text: str, axis: str) -> list[str]:
+    """The words of a list. Raises UsageError for none, too many, or a quote that is not closed."""
+    try:
+        found = [word.strip() for word in next(csv.reader([text], skipinitialspace=True, strict=True), [])]
+    except csv.Error as error:
+        raise UsageError(f"The values of {axis} cannot be read: {error}.", 'Write them as a,b or "a, b",c.') from error
+    if not any(found) or not all(found):
+        raise UsageError(f"The axis {axis} has an empty value.", f"Write its values after =, e.g. --x {axis}=1,2.")
+    return _bounded(found, axis)
+
+
+def numbers(text: str, axis: str, *, whole: bool = False) -> list[float]:
+    """The numbers of a list with ranges. `whole`: integers only. Raises UsageError for what is no number."""
+    found: list[float] = []
+    for word in words(text, axis):
+        found += _bounded([*_numbers(word, axis, whole)], axis)
+        _bounded(found, axis)
+    return found
+
+
+def _numbers(word: str, axis: str, whole: bool) -> Iterator[float]:
+    span = _RANGE.fullmatch(word)
+    texts = [word] if _PLAIN.fullmatch(word) else [str(value) for value in _span(span, axis)] if span else []
+    if not texts:
+        raise UsageError(f"The axis {axis} takes numbers, and '{brief(word)}' is none.", "Write 1,2,5 or 0-1[5].")
+    for text in texts:
+        value = float(text)
+        if not math.isfinite(value) or (whole and Decimal(text) % 1):
+            raise UsageError(f"The axis {axis} takes whole numbers, and not {brief(text)}.", "Write 1,2,5 or 1-9(+2).")
+        yield int(Decimal(text)) if whole else value  # a float has not the digits of large seeds
+
+
+def _span(span: re.Match[str], axis: str) -> Iterator[Decimal]:
+    """The numbers of a range, in decimals, so that 0-1(+0.1) has 0.3 and not 0.30000000000000004."""
+    first, last = Decimal(span[1]), Decimal(span[2])
+    if span[4] is not None:
+        count = int(span[4][:9])
+        if not 1 <= count <= MOST:
+            raise UsageError(f"The axis {axis} cannot have {count} values.", f"1 to {MOST} are possible.")
+        step = (last - first) / max(1, count - 1)
+        yield from (round(first + step * at, 9).normalize() for at in range(count))
+        return
+    step = Decimal(span[3]) if span[3] else Decimal(1).copy_sign(last - first)
+    if step == 0 or (last - first) / step < 0:
+        raise UsageError(f"The range {brief(span[0])} of {axis} has no end.", "Write 1-9(+2), or 9-1(-2).")
+    _check_count(int((last - first) / step) + 1, axis)
+    value = first
+    while (value - last) * step <= 0:
+        yield value
+        value += step
+
+
+def _bounded(found: list, axis: str) -> list:  # type: ignore[type-arg]
+    _check_count(len(found), axis)
+    return found
+
+
+def _check_count(count: int, axis: str) -> None:
+    if count > MOST:
+        raise UsageError(f"The axis {axis} has {count:,} values.", f"{MOST} are the most.")

@@ -1,0 +1,22 @@
+"""A wish: everything that decides the weights of a picture, in words; whoever opens models makes it come true."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Wish:
+    """`source` is a REF or a recipe file, whose method takes other `parameters` and `blocks` (name and text of each).
+
+    `loras` are words such as `style:0.8`, beside those that a prompt names; `vae` and `refiner` are REFs, "" for the
+    model's own and for none.
+    """
+
+    source: str
+    parameters: tuple[tuple[str, str], ...] = ()
+    blocks: tuple[tuple[str, str], ...] = ()
+    loras: tuple[str, ...] = ()
+    vae: str = ""
+    refiner: str = ""
+    shell: str = ""

@@ -1,0 +1,1 @@
+"""Models: which parts a picture needs, where they are, and on which device they stand."""

@@ -1,0 +1,1 @@
+"""Noise: what pictures start from and what samplers add, from the seed of each picture alone."""

@@ -1,0 +1,1 @@
+"""Pictures: pixels, the text that says how they were made, and sheets of them."""

@@ -1,0 +1,199 @@
+"""A graph of ComfyUI, from a stranger's picture: nodes, their inputs, and ways through it that always end."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from modelhub.preview.pictures.generation import number, whole
+from modelhub.preview.pictures.reading.tables import plain
+
+#: Nodes of a graph that are read, inputs of a node, and nodes that are passed on the way to one value.
+_MOST_NODES, _MOST_INPUTS, _FARTHEST = 5_000, 500, 64
+#: Steps of all ways through one graph together; after so many, every way ends.
+_MOST_STEPS = 500_000
+#: Names under which nodes that hold a text or a number keep it.
+_TEXTS = (
+    "populated_text", "text", "string", "value", "prompt", "wildcard_text", "Text", "String", "STRING", "text_positive",
+    "result", "output",
+)  # fmt: skip
+#: Names of inputs that a node joins: `text_a`, `string1`, `prompt_2`.
+_JOINED = re.compile(r"(?:text|string|str|prompt)_?(?:[a-d]|[1-9])", re.IGNORECASE)
+_NUMBERS = ("value", "seed", "noise_seed", "int", "float", "number", "Value", "Number", "INT", "FLOAT", "a")
+
+
+class Link(NamedTuple):
+    """An input that comes from the output `slot` of another node."""
+
+    node: str
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node: its class, the values of its inputs, and those that come from other nodes."""
+
+    id: str
+    kind: str
+    values: Mapping[str, Any]
+    links: Mapping[str, Link]
+
+    def has(self, *names: str) -> bool:
+        """Whether all of `names` are inputs, with a value or from another node."""
+        return all(name in self.values or name in self.links for name in names)
+
+    def first(self, *names: str) -> Link | None:
+        """The first of the inputs `names` that comes from another node."""
+        return next((self.links[name] for name in names if name in self.links), None)
+
+
+class Graph:
+    """Nodes by their ids; links to nodes that are not there are dropped."""
+
+    def __init__(self, nodes: Mapping[str, Node]) -> None:
+        self.nodes = nodes
+        self._steps = 0
+
+    @classmethod
+    def read(cls, said: Any) -> Graph | None:
+        """The graph of a `prompt` chunk; None if no node of ComfyUI is in it."""
+        if not isinstance(said, dict):
+            return None
+        ids = {str(key) for key in said}
+        nodes = {}
+        for key, one in list(said.items())[:_MOST_NODES]:
+            if isinstance(one, dict) and isinstance(one.get("class_type"), str):
+                nodes[str(key)] = _node(str(key), one, ids)
+        return cls(nodes) if nodes else None
+
+    def back(self, start: Link | str | None, follow: Follow) -> Iterator[Node]:
+        """The nodes before `start` and it itself, nearest first, each once; `follow` says which links of each to go."""
+        first = start.node if isinstance(start, Link) else start
+        waiting, seen = deque([first] if first else []), {first}
+        while waiting and self._steps < _MOST_STEPS:
+            node = self.nodes.get(waiting.popleft() or "")
+            if node is None:
+                continue
+            yield node
+            links = follow(node)
+            self._steps += 1 + len(links)
+            for link in links:
+                if link.node not in seen:
+                    seen.add(link.node)
+                    waiting.append(link.node)
+
+    def text(self, node: Node, name: str) -> str | None:
+        """The text of an input, also where other nodes hold or join it; None for none."""
+        value = node.values.get(name)
+        if isinstance(value, str):
+            return value
+        link = node.links.get(name)
+        return self._text(link, set()) if link else None
+
+    def _text(self, link: Link, seen: set[str]) -> str | None:
+        """The text that a node holds, or makes of those of others."""
+        node = self.nodes.get(link.node)
+        if node is None or link.node in seen or len(seen) > _FARTHEST:
+            return None
+        seen.add(link.node)
+        parts = []
+        for name in _names_of_text(node):
+            value = node.values.get(name)
+            if not isinstance(value, str):
+                value = self._text(node.links[name], seen) if name in node.links else None
+            parts += [value] if value else []
+        between = node.values.get("delimiter")
+        return (between if isinstance(between, str) else " ").join(parts) if parts else None
+
+    def number(self, node: Node, *names: str) -> float | None:
+        """The number of the first of the inputs `names` that has one, also where another node holds it."""
+        for name in names:
+            found = number(node.values.get(name))
+            if found is None and name in node.links:
+                found = self._number(node.links[name], set())
+            if found is not None:
+                return found
+        return None
+
+    def whole(self, node: Node, *names: str) -> int | None:
+        """The same for whole numbers, which may have more digits than a float."""
+        for name in names:
+            found = whole(node.values.get(name))
+            if found is None and name in node.links:
+                held = self._held(node.links[name], set())
+                found = whole(held)
+            if found is not None:
+                return found
+        return None
+
+    def _number(self, link: Link, seen: set[str]) -> float | None:
+        return number(self._held(link, seen))
+
+    def _held(self, link: Link, seen: set[str]) -> Any:
+        """The number that a chain of nodes hands on."""
+        while link.node not in seen and len(seen) < _FARTHEST:
+            seen.add(link.node)
+            node = self.nodes.get(link.node)
+            if node is None:
+                return None
+            for name in _NUMBERS:
+                if number(node.values.get(name)) is not None:
+                    return node.values[name]
+            if not node.links:
+                return None
+            link = next(iter(node.links.values()))
+        return None
+
+
+Follow = Callable[[Node], Sequence[Link]]
+
+
+def through(*names: str) -> Follow:
+    """Follow the inputs called `names`, those that end in digits too (`conditioning_1`); all if a node has none."""
+
+    def follow(node: Node) -> Sequence[Link]:
+        named = [link for name, link in node.links.items() if name.lower().rstrip("0123456789_") in names]
+        return named or list(node.links.values())
+
+    return follow
+
+
+def only(*names: str) -> Follow:
+    """Follow the inputs called `names` and no others."""
+    return lambda node: [link for name, link in node.links.items() if name in names]
+
+
+def said(value: float | None) -> str | None:
+    """A number as a setting has it."""
+    return None if value is None else plain(value)
+
+
+def _names_of_text(node: Node) -> Sequence[str]:
+    """The inputs of which a node makes its text: one that holds it, several that it joins, else all before it."""
+    one = next((name for name in _TEXTS if isinstance(node.values.get(name), str) and node.values[name].strip()), None)
+    joined = sorted(name for name in (*node.values, *node.links) if _JOINED.fullmatch(name))
+    if len(joined) > 1:
+        return joined
+    return [one] if one else joined or list(node.links)
+
+
+def _node(key: str, said: Mapping[str, Any], ids: set[str]) -> Node:
+    inputs = said.get("inputs")
+    values: dict[str, Any] = {}
+    links: dict[str, Link] = {}
+    for name, value in list(inputs.items())[:_MOST_INPUTS] if isinstance(inputs, dict) else ():
+        link = _link(value)
+        if link is None:
+            values[str(name)] = value
+        elif link.node in ids:
+            links[str(name)] = link
+    return Node(key, said["class_type"][:200], values, links)
+
+
+def _link(value: Any) -> Link | None:
+    if not isinstance(value, list) or len(value) != 2 or type(value[1]) is not int or type(value[0]) not in (str, int):
+        return None
+    return Link(str(value[0])[:200], value[1])

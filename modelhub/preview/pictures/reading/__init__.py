@@ -1,0 +1,1 @@
+"""Reading: what each program writes into its pictures, as a `Generation`."""

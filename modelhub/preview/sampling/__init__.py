@@ -1,0 +1,1 @@
+"""Sampling: noise levels, schedules over them, and the samplers that go down them."""

@@ -1,0 +1,32 @@
+"""The scale of variance one, in which samplers of timesteps think: (clean + sigma * noise) / sqrt(1 + sigma^2)."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from modelhub.errors import IncompatibleError
+from modelhub.preview.sampling.sampler import Denoise, Run
+
+
+def signal(sigma: float) -> float:
+    """How much of the picture is in x: 1 / sqrt(1 + sigma^2), the square root of a_t."""
+    return 1 / math.sqrt(1 + sigma**2)
+
+
+def shown(denoise: Denoise, x: Tensor, sigma: float, other: float) -> Tensor:
+    """Clean latents in x = clean + sigma * noise, when the network is told the timestep of the level `other`.
+
+    It sees the same input: x at `other` is x scaled to the same variance, and the noise that it finds there counts.
+    """
+    scaled = x * (signal(sigma) / signal(other))
+    return x - (scaled - denoise(scaled, other)) * (sigma / other)
+
+
+def refuse_flow(name: str, run: Run) -> None:
+    """Raise IncompatibleError for a flow model: its levels have no such scale."""
+    if run.levels.flow:
+        raise IncompatibleError(
+            f"The sampler {name} does not work with flow models.", "Choose another, such as Euler or DPM++ 2M."
+        )

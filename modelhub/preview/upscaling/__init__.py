@@ -1,0 +1,1 @@
+"""Upscalers: networks that enlarge pictures, tile by tile, and what surrounds them."""

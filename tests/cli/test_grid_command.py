@@ -1,0 +1,244 @@
+"""grid: sheets over settings, recipes, LoRAs and models; each cell as `preview` renders it; and all that is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modelhub.cli.grid_layout import Layout
+from modelhub.cli.grid_words import Done, done_json, done_lines
+from modelhub.demo.library import Library
+from modelhub.preview.pictures.infotext import parse_infotext
+
+Run = Callable[..., Any]
+PROMPT = "a red circle on a blue background"
+QUICK = ["-p", PROMPT, "--steps", "2", "--size", "64x64"]
+pytestmark = pytest.mark.usefixtures("library")
+
+_MIX = """
+[models]
+A = "tiny-shapes-base"
+B = "tiny-shapes-pastel"
+[[steps]]
+method = "weighted-sum"
+inputs = ["A", "B"]
+alpha = 0.5
+"""
+
+
+@pytest.fixture
+def mix(tmp_path: Path) -> Path:
+    path = tmp_path / "mix.toml"
+    path.write_text(_MIX, encoding="utf-8")
+    return path
+
+
+def pixels(path: Path) -> Any:
+    with Image.open(path) as picture:
+        return np.array(picture)
+
+
+def text(path: Path) -> str:
+    with Image.open(path) as picture:
+        return str(picture.info["parameters"])
+
+
+def test_a_recipe_over_alpha_and_seeds(run: Run, mix: Path, tmp_path: Path) -> None:
+    words = ["grid", mix, "--x", "alpha=0-1[3]", "--y", "seed=4,5", *QUICK, "-o", tmp_path / "g.png"]
+    found = run(*words, "--cells", tmp_path / "cells", "--json")
+    assert found.code == 0, found
+    told = found.json
+    assert (told["path"], told["axes"]["x"]["name"], told["axes"]["x"]["values"]) == (
+        str(tmp_path / "g.png"),
+        "alpha",
+        ["0", "0.5", "1"],
+    )
+    assert told["axes"]["y"]["labels"] == ["seed 4", "seed 5"] and "z" not in told["axes"]
+    assert [(one["x"], one["y"], one["z"]) for one in told["images"]] == [(x, y, 0) for y in (0, 1) for x in (0, 1, 2)]
+    assert [one["seed"] for one in told["images"]] == [4, 4, 4, 5, 5, 5]
+    assert set(told["images"][0]) >= {"infotext", "mean", "std", "warnings", "labels"}
+    assert "report" not in told and told["seconds"] > 0
+    sheet = pixels(tmp_path / "g.png")
+    assert sheet.shape[0] > 2 * 192 and sheet.shape[1] > 3 * 192
+    assert len(list((tmp_path / "cells").iterdir())) == 6
+    for place, alpha, seed in (("x2-y1", "0.5", "4"), ("x3-y2", "1", "5")):
+        other = tmp_path / f"{place}.toml"
+        other.write_text(_MIX.replace("alpha = 0.5", f"alpha = {float(alpha)}"), encoding="utf-8")
+        assert run("preview", other, *QUICK, "--seed", seed, "-o", tmp_path / f"{place}.png").code == 0
+        cell = tmp_path / "cells" / f"g-{place}.png"
+        assert np.array_equal(pixels(cell), pixels(tmp_path / f"{place}.png"))
+        assert f"alpha = {float(alpha)}" in text(cell)
+    settings = parse_infotext(text(tmp_path / "g.png")).settings
+    assert (settings["Script"], settings["X Type"], settings["X Values"]) == ("X/Y/Z plot", "alpha", "0,0.5,1")
+    assert (settings["Y Type"], settings["Y Values"]) == ("Seed", "4,5")
+    events = [json.loads(line) for line in found.err.splitlines()]
+    assert {"1/6 sampling", "6/6 sampling", "pictures"} <= {event["phase"] for event in events}
+    assert [event["done"] for event in events if event["phase"] == "pictures"][-1] == 6
+
+
+def test_parents_beside_a_merge_with_a_report(run: Run, mix: Path, tmp_path: Path) -> None:
+    words = ["grid", mix, "--y", "seed=1,2", "--parents", *QUICK, "-o", tmp_path / "g.png"]
+    told = run(*words, "--json").json
+    assert told["axes"]["x"]["labels"] == ["mix", "A: tiny-shapes-base", "B: tiny-shapes-pastel"]
+    (report,) = told["report"]
+    assert (report["merge"], report["parents"]) == ("mix", told["axes"]["x"]["labels"][1:])
+    assert [one["seed"] for one in report["seeds"]] == [1, 2]
+    found = run(*words, "--report", "--force")
+    assert found.code == 0 and report["sentences"][0] in found.out and "distance to A: tiny-shapes-base" in found.out
+
+
+def test_a_denoiser_is_a_parent_in_the_shell_of_the_first(run: Run, mix: Path, tmp_path: Path) -> None:
+    mix.write_text(_MIX.replace("tiny-shapes-pastel", "tiny-shapes-stripes-unet"), encoding="utf-8")
+    words = ["grid", mix, "--parents", *QUICK, "-o", tmp_path / "g.png", "--json"]
+    images = run(*words).json["images"]
+    assert "Model: tiny-shapes-stripes-unet in tiny-shapes-base" in images[2]["infotext"]
+
+
+def test_a_lora_of_growing_strength(run: Run, tmp_path: Path) -> None:
+    words = ["grid", "tiny-shapes-base", "--x", "lora:tiny-shapes-framed-lora=0,1", *QUICK, "-o", tmp_path / "g.png"]
+    told = run(*words, "--cells", tmp_path / "c", "--json").json
+    assert "<lora:tiny-shapes-framed-lora:1>" in told["images"][1]["infotext"]
+    prompt = f"{PROMPT} <lora:tiny-shapes-framed-lora:1>"
+    alone = ["preview", "tiny-shapes-base", *QUICK, "-p", prompt, "-o", tmp_path / "alone.png"]
+    assert run(*alone).code == 0
+    assert np.array_equal(pixels(tmp_path / "c" / "g-x2.png"), pixels(tmp_path / "alone.png"))
+    assert not np.array_equal(pixels(tmp_path / "c" / "g-x1.png"), pixels(tmp_path / "alone.png"))
+
+
+def test_several_models_are_an_axis(run: Run, mix: Path, tmp_path: Path) -> None:
+    words = ["grid", "tiny-shapes-base", mix, "--x", "prompt=red,green", *QUICK, "-o", tmp_path / "g.png", "--json"]
+    told = run(*words).json
+    assert told["axes"]["y"] == {
+        "name": "model",
+        "values": ["tiny-shapes-base", "mix"],
+        "labels": ["tiny-shapes-base", "mix"],
+    }
+    assert [one["labels"]["x"] for one in told["images"]] == ["red", "green"] * 2
+    assert told["images"][1]["infotext"].startswith("a green circle")
+
+
+def test_pages_settings_and_a_batch(run: Run, tmp_path: Path) -> None:
+    axes = ["--x", 'sampler=Euler,"DPM++ 2M"', "--z", "cfg=2,7", "--batch", "2"]
+    told = run("grid", "#1", *axes, *QUICK, "-o", tmp_path / "g.png", "--json").json
+    assert [told["axes"][letter]["name"] for letter in "xyz"] == ["sampler", "seed", "cfg"]
+    assert len(told["images"]) == 8
+    assert "Sampler: DPM++ 2M" in told["images"][1]["infotext"] and "CFG scale: 2" in told["images"][1]["infotext"]
+
+
+def test_a_dry_run_tells_what_is_read(run: Run, mix: Path, tmp_path: Path) -> None:
+    mix.write_text(f'{_MIX}only = ["unet"]', encoding="utf-8")
+    words = ["grid", mix, "--x", "alpha=0,1", "--y", "seed=1-3", *QUICK, "-o", tmp_path / "g.png", "--dry-run"]
+    told = run(*words, "--json").json
+    assert (told["pictures"], told["images"], [one["pictures"] for one in told["models"]]) == (6, [], [3, 3])
+    assert set(told["models"][0]["reads"]) == {"denoiser", "clip-l", "vae"}
+    assert set(told["models"][1]["reads"]) == {"denoiser"}
+    found = run(*words)
+    assert "6 pictures (2 columns x 3 rows) of 2 models" in found.out and "reads denoiser" in found.out
+    assert not (tmp_path / "g.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--x", "alhpa=1"], "There are: seed"),
+        (["--x", "seed"], "NAME=VALUES"),
+        (["--x", "seed=1.5"], "whole numbers"),
+        (["--x", "alpha="], "empty value"),
+        (["--x", "seed=1-1000", "--y", "steps=1-100"], "2,000 are the most"),
+        (["--x", "prompt=purple"], "does not have 'purple'"),
+        (["--x", "sampler=Euler,Eulerr"], "no sampler 'Eulerr'"),
+        (["--x", "IN99=1"], "no axis 'IN99'"),
+        (["--x", "size=1x1"], "multiple of 8"),
+        (["--x", "vae=nope"], "'nope'"),
+        (["--x", "lora:nope=1"], "'nope'"),
+        (["--x", "steps=1", "--y", "steps=2"], "one name"),
+        (["--x", "cfg=1,-1"], "-1"),
+        (["--x", "seed=1-1000", "--size", "2048x2048"], "too large"),
+        (["--x", "seed=1,2", "--batch", "2"], "--batch"),
+        (["--x", "model=tiny-shapes-base,nope"], "'nope'"),
+        (["--x", "denoise=0.3,0.6"], "--hires 2"),
+        (["--x", "upscaler=Latent,Lanczos"], "--hires 2"),
+        (["--x", "Hires steps=1,2"], "--hires 2"),
+        (["--x", "switch-at=0.3,0.6"], "--refiner"),
+        (["--x", "refiner=none,nope", "--switch-at", "0.5"], "'nope'"),
+        (["--x", "hires=1,nope", "--upscaler", "Lanczos", "--denoise", "0.3"], "'nope'"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_rendered(
+    words: list[str], says: str, run: Run, mix: Path, tmp_path: Path
+) -> None:
+    found = run("grid", mix, *QUICK, *words, "-o", tmp_path / "g.png")
+    assert found.code == 2 and says in found.err, found
+    assert "sampling" not in found.err and not (tmp_path / "g.png").exists()
+
+
+@pytest.mark.parametrize("axis", ["alpha=0,1", "IN04=0,1", "IN04-IN08=0,1"])
+def test_numbers_of_a_merge_need_a_recipe_file(axis: str, run: Run, tmp_path: Path) -> None:
+    found = run("grid", "tiny-shapes-base", *QUICK, "--x", axis, "-o", tmp_path / "g.png")
+    assert found.code == 2 and "of a recipe file, which SOURCE must be" in " ".join(found.err.split()), found
+
+
+def test_a_report_that_cannot_be_says_so_in_json_too() -> None:
+    done = Done(Path("g.png"), Layout([], None), {}, [], ["a note"], 1.0)
+    told = done_json(done, report=True)
+    assert told["report"] == [] and told["notes"][0] == "a note" and "different sizes" in told["notes"][1]
+    assert told["notes"][1] in [*done_lines(done, report=True)]
+    unasked = done_json(done, report=False)
+    assert "report" not in unasked and unasked["notes"] == ["a note"]
+
+
+def test_goals_are_looked_at_first(run: Run, tmp_path: Path) -> None:
+    goal = tmp_path / "g.png"
+    goal.write_bytes(b"mine")
+    words = ["grid", "tiny-shapes-base", "--x", "seed=1", *QUICK]
+    assert run(*words, "-o", goal).code == 3 and goal.read_bytes() == b"mine"
+    assert run(*words, "-o", tmp_path / "g.jpg").code == 2
+    assert run(*words, "-o", tmp_path / "h.png", "--cells", goal).code == 2
+    cells = tmp_path / "cells"
+    cells.mkdir()
+    (cells / "h-x1.png").write_bytes(b"mine")
+    refused = run(*words, "-o", tmp_path / "h.png", "--cells", cells)
+    assert refused.code == 3 and "h-x1.png exists already" in refused.err
+    assert run(*words, "-o", goal, "--force").code == 0
+    assert run("grid", "tiny-shapes-base", "-o", tmp_path / "i.png").code == 2
+
+
+def test_parents_of_what_has_none(run: Run, tmp_path: Path) -> None:
+    refused = run("grid", "tiny-shapes-base", "--parents", *QUICK, "-o", tmp_path / "g.png")
+    assert refused.code == 2 and "recipe" in refused.err
+
+
+def test_parents_of_a_merged_file(run: Run, library: Library, tmp_path: Path) -> None:
+    merged = tmp_path / "merged.safetensors"
+    assert run("merge", "weighted-sum", "tiny-shapes-base", "tiny-shapes-pastel", "-o", merged).code == 0
+    words = ["grid", merged, "--report", *QUICK, "-o", tmp_path / "g.png", "--json"]
+    told = run(*words).json
+    assert told["axes"]["x"]["labels"] == ["merged", "A: tiny-shapes-base", "B: tiny-shapes-pastel"]
+    assert told["report"][0]["merge"] == "merged"
+
+
+def test_stopping_leaves_nothing_half_written(
+    run: Run, mix: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from modelhub.preview.render import Renderer
+
+    render, seen = Renderer.render, []
+
+    def stopped(renderer: Renderer, request: Any, job: Any) -> Any:
+        seen.append(request)
+        if len(seen) == 2:
+            job.cancel()
+        return render(renderer, request, job)
+
+    monkeypatch.setattr(Renderer, "render", stopped)
+    words = ["grid", mix, "--x", "alpha=0,1", "--y", "seed=1,2", *QUICK]
+    found = run(*words, "-o", tmp_path / "g.png", "--cells", tmp_path / "cells")
+    assert found.code == 130 and not (tmp_path / "g.png").exists()
+    (whole,) = (tmp_path / "cells").iterdir()
+    assert pixels(whole).shape == (64, 64, 3)

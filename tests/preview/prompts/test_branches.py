@@ -1,0 +1,42 @@
+"""AND: where prompts are split, and which weights they have."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from modelhub.errors import UsageError
+from modelhub.preview.prompts.branches import branches
+
+READ: dict[str, list[tuple[str, float]]] = {
+    "a cat": [("a cat", 1.0)],
+    "a cat AND a dog": [("a cat", 1.0), (" a dog", 1.0)],
+    "a cat :1.2 AND a dog: .5 AND x:-1": [("a cat", 1.2), (" a dog", 0.5), (" x", -1.0)],
+    "a AND": [("a", 1.0), ("", 1.0)],
+    "aAND bANDc SAND ANDY": [("aAND bANDc SAND ANDY", 1.0)],
+    "a,AND,b": [("a,", 1.0), (",b", 1.0)],
+    "a:2.": [("a", 2.0)],
+    "a:1e3": [("a:1e3", 1.0)],
+    "(a:1.2)": [("(a:1.2)", 1.0)],
+    "a: 1 : 2 ": [("a: 1", 2.0)],
+    "a\n:\n1\n": [("a", 1.0)],
+    "": [("", 1.0)],
+}
+
+
+@pytest.mark.parametrize(("prompt", "parts"), READ.items(), ids=READ)
+def test_prompts_are_split_as_in_a1111(prompt: str, parts: list[tuple[str, float]]) -> None:
+    assert [tuple(part) for part in branches(prompt)] == parts
+
+
+def test_a_weight_beyond_all_numbers_is_shown_in_its_place() -> None:
+    with pytest.raises(UsageError, match="a cat:>>>9999.*…<<<"):
+        branches(f"a cat:{'9' * 400}")
+
+
+@pytest.mark.parametrize("unit", ["AND", "a AND ", ":1", ": 1 ", " ", "1", ": " * 99])
+def test_hostile_text_is_read_in_no_time(unit: str) -> None:
+    start = time.process_time()
+    branches((unit * 20_000)[:20_000])
+    assert time.process_time() - start < 0.3
