@@ -21,21 +21,14 @@ from modelhub.catalog.store import Catalog
 from modelhub.cli.console import main as command_line
 from modelhub.demo.library import lay_out
 from modelhub.demo.stranger import stranger
+from modelhub.merge.recipes.files import write_recipe
+from modelhub.merge.recipes.recipe import simple_recipe
 from modelhub.scan.run import scan
 from modelhub.tui.app import ModelhubApp
 from modelhub.tui.library import Library
 
 DOCS = Path(__file__).parents[1] / "docs"
 SIZE = (124, 36)
-RECIPE = """[models]
-A = "tiny-shapes-stripes"
-B = "tiny-shapes-pastel"
-
-[[steps]]
-method = "weighted-sum"
-inputs = ["A", "B"]
-alpha = 0.3
-"""
 #: As README.md shows it.
 GRID = """--parents --x alpha=0.25,0.5,0.75 --y seed=1-3 -p 'a large blue star on a background' --cfg 3.5 --steps 12
 --sampler 'Euler a' --report --force"""
@@ -86,18 +79,24 @@ def add_stranger(folder: Path) -> None:
 
 def draw_grid(demo: Path) -> None:
     """The sheet of a merge that is not written, at three strengths and beside its parents."""
-    recipe = demo / "soft.toml"
-    recipe.write_text(RECIPE, encoding="utf-8")
+    recipe = simple_recipe("weighted-sum", ["tiny-shapes-stripes", "tiny-shapes-pastel"], parameters={"alpha": 0.3})
+    write_recipe(recipe.dumps(), demo / "soft.toml", force=True)
     os.environ["MODELHUB_HOME"] = str(demo / ".modelhub")
-    assert command_line(["grid", str(recipe), *shlex.split(GRID), "-o", str(DOCS / "grid.png")]) == 0
+    assert command_line(["grid", str(demo / "soft.toml"), *shlex.split(GRID), "-o", str(DOCS / "grid.png")]) == 0
+
+
+def scanned(demo: Path) -> Catalog:
+    """The catalog of the demo library, with all that is in its folder now."""
+    catalog = Catalog.open(demo / ".modelhub")
+    scan(catalog, [demo])
+    return catalog
 
 
 def only_grid() -> None:
     """Make the sheet alone, from a library that is not rendered."""
     with tempfile.TemporaryDirectory() as folder:
         demo = lay_out(Path(folder) / "demo").folder
-        with Catalog.open(demo / ".modelhub") as catalog:
-            scan(catalog, [demo])
+        scanned(demo).close()
         draw_grid(demo)
 
 
@@ -115,8 +114,7 @@ def main() -> None:
         shutil.copy(demo / "merges.png", DOCS / "merges.png")
         draw_grid(demo)
         add_stranger(demo / "loras")
-        with Catalog.open(demo / ".modelhub") as catalog:
-            scan(catalog, [demo])
+        with scanned(demo) as catalog:
             for name, tags, stars in (
                 ("stripes", ["style", "bold"], 4),
                 ("pastel", ["style", "soft"], 5),

@@ -61,12 +61,6 @@ def parts_of(architecture: str) -> tuple[str, ...]:
     return (*table()["encoders"].get(architecture, {}), VAE)
 
 
-def width_of(architecture: str, part: str) -> int | None:
-    """The width of a token in a text encoder of released models; None for a VAE."""
-    width: int | None = table()["encoders"].get(architecture, {}).get(part)
-    return width
-
-
 def title(part: str) -> str:
     """What people call a part: "the T5-XXL text encoder"."""
     said: str = table()["titles"].get(part, part)
@@ -82,8 +76,8 @@ def where_to_get(architecture: str, part: str) -> str:
 def place(components: Sequence[Component], architecture: str, part: str) -> Component | None:
     """Which of the components of a file is the part; None if none is.
 
-    A text encoder is told by the prefix that files of the architecture keep it below, else by its own architecture, and
-    where a file has no other, because it is the only one.
+    A text encoder is told by the prefix that files of the architecture keep it below, else by its own architecture,
+    unless it stands where such files keep another one.
     """
     if part == VAE:
         return next((one for one in components if one.role == VAE), None)

@@ -13,18 +13,17 @@ if TYPE_CHECKING:
     from modelhub.catalog.asset import Asset
     from modelhub.catalog.reading import CatalogReader
 
-#: Fewer digits of a hash name nothing for sure.
-_LEAST_DIGITS = 6
+#: Fewer digits of a hash than six name nothing for sure.
+_DIGITS = re.compile(r"[0-9a-f]{6,64}")
 _LONGEST_NAME = 400
 #: Endings of files of weights, which names in pictures have or have not.
 _ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".sft")
 
 
 class Trace(NamedTuple):
-    """What is remembered of a model: digits of some hash, Civitai's ids, a name that may have folders before it."""
+    """What is remembered of a model: digits of some hash, Civitai's number of its version, a name or path."""
 
     hash: str | None = None
-    model: int | None = None
     version: int | None = None
     name: str | None = None
 
@@ -32,23 +31,27 @@ class Trace(NamedTuple):
 class Found(NamedTuple):
     """The asset that a trace leads to, and by what: "hash", "civitai" or "name".
 
-    `is_other`: it has that name, and its hashes say that it is another content.
+    `is_other`: it has that name, and its hashes say that it is another content. `is_unsure`: another content has that
+    hash, too, and neither the name. AutoV1, which most merges share with a parent, is such a hash.
     """
 
     asset: Asset
     by: str
     is_other: bool = False
+    is_unsure: bool = False
 
 
 def find(catalog: CatalogReader, trace: Trace, kinds: Collection[str] = ()) -> Found | None:
     """The asset that a trace leads to, None for none; those of `kinds` count before all others, present before missing.
 
-    A hash counts more than ids, these more than a name. A name counts for assets of `kinds` alone, if there are any.
+    A hash counts more than the number, this more than a name, which decides between those of one hash. A name alone
+    counts for assets of `kinds`, if there are any.
     """
+    named = [asset for asset in _named(catalog, trace.name) if not kinds or asset.kind in kinds]
     for by, assets in (("hash", _hashed(catalog, trace.hash)), ("civitai", _numbered(catalog, trace))):
         if assets:
-            return Found(_best(assets, kinds), by)
-    named = [asset for asset in _named(catalog, trace.name) if not kinds or asset.kind in kinds]
+            both = [asset for asset in assets if asset in named]
+            return Found(_best(both or assets, kinds), by, is_unsure=not both and _contents(assets) > 1)
     if not named:
         return None
     same = [asset for asset in named if not _differs(asset, trace.hash)]
@@ -59,9 +62,14 @@ def _best(assets: Sequence[Asset], kinds: Collection[str]) -> Asset:
     return min(assets, key=lambda asset: (asset.missing, bool(kinds) and asset.kind not in kinds, asset.id))
 
 
+def _contents(assets: Iterable[Asset]) -> int:
+    """How many contents these have; each of no known SHA256 counts as one."""
+    return len({asset.sha256 or asset.id for asset in assets})
+
+
 def _hashed(catalog: CatalogReader, digits: str | None) -> list[Asset]:
     """By any hash of the file, or the one of its weights that its trainer wrote into it."""
-    if digits is None or not re.fullmatch(r"[0-9a-f]{6,64}", digits) or len(digits) < _LEAST_DIGITS:
+    if digits is None or not _DIGITS.fullmatch(digits):
         return []
     found = catalog.hashed(digits)
     if found:

@@ -269,9 +269,15 @@ class _Walk:
 
         goal = self.library.folder / "blocks.png"
         self._tell("6. Where does a style live? A grid over its weight in input blocks and in output blocks", ())
-        sheet = block_grid(self._recipe(WRITTEN), _asked(*_first()), opener, self.context.job)
-        save_png(goal, sheet, force=True)
-        self._tell(f"rows differ and columns hardly: in the output blocks. The sheet: {goal}", ())
+        grid = block_grid(self._recipe(WRITTEN), _asked(*_first()), opener, self.context.job)
+        save_png(goal, grid.sheet, force=True)
+        across, down = grid.across, grid.down
+        where = "output" if down > across else "input"
+        self._tell(
+            f"in the {where} blocks: from 0 to 1 there a pixel changes by {max(across, down):.0f} of 255, "
+            f"and by {min(across, down):.0f} in the others. The sheet: {goal}",
+            (),
+        )
         return goal
 
     def _enlarged(self, opener: Opener) -> Path:
@@ -302,7 +308,7 @@ class _Walk:
 def _converted(item: Item, seen: Inspection) -> Iterator[str]:
     words = {"converted": item.goal.name, "already": f"{item.goal.name}, which was there already"}
     became = words.get(item.status, f"{item.status}: {item.message}")
-    told = f"{seen.verdict}, {plural(len(seen.globals), 'name')} in it: {item.asset.name}  →  {became}"
+    told = f"{seen.verdict}, {plural(len(seen.globals), 'global')} in it: {item.asset.name}  →  {became}"
     return wrapped(one_line(told), 2)
 
 

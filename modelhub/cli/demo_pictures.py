@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelhub.cli.info_words import generation_lines
 
@@ -22,8 +22,16 @@ if TYPE_CHECKING:
 AXES = ("IN00-IN11=0,0.5,1", "OUT00-OUT11=0,0.5,1")
 
 
-def block_grid(recipe: Recipe, request: Request, opener: Opener, job: Job) -> NDArray[np.uint8]:
-    """The sheet [H, W, 3] of a recipe over `AXES`, none of whose merges is written."""
+class BlockGrid(NamedTuple):
+    """The sheet [H, W, 3], and by how much of 255 pixels differ between its outer columns, and its outer rows."""
+
+    sheet: NDArray[np.uint8]
+    across: float
+    down: float
+
+
+def block_grid(recipe: Recipe, request: Request, opener: Opener, job: Job) -> BlockGrid:
+    """The grid of a recipe over `AXES`, none of whose merges is written."""
     from modelhub.catalog.blocks import all_blocks
     from modelhub.merge.planning.plan import plan
     from modelhub.merge.recipes.varying import varied
@@ -38,7 +46,15 @@ def block_grid(recipe: Recipe, request: Request, opener: Opener, job: Job) -> ND
     groups = in_order(cells(Wish(recipe.name), request, axes))
     plans = [plan(varied(recipe, {}, dict(group.wish.blocks)), opener) for group in groups]
     ready = [checked(group, Ready(one, recipe.name, {})) for group, one in zip(groups, plans, strict=True)]
-    return draw(axes, {one.cell.place: one.picture.pixels for one in paint(ready, job)})
+    pictures = {one.cell.place: one.picture.pixels for one in paint(ready, job)}
+    last = len(axes[0].values) - 1
+    across = [_apart(pictures[0, y, 0], pictures[last, y, 0]) for y in range(last + 1)]
+    down = [_apart(pictures[x, 0, 0], pictures[x, last, 0]) for x in range(last + 1)]
+    return BlockGrid(draw(axes, pictures), sum(across) / len(across), sum(down) / len(down))
+
+
+def _apart(one: NDArray[np.uint8], two: NDArray[np.uint8]) -> float:
+    return float(abs(one.astype("i2") - two.astype("i2")).mean())
 
 
 def told(catalog: Catalog, path: Path) -> Iterator[str]:

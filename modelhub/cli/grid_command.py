@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from modelhub.cli.context import Context
+from modelhub.cli.grid_words import LETTERS
 from modelhub.cli.options import REF_HELP, command, path_word
 from modelhub.cli.preview_options import add_prompts, add_settings, asked
 from modelhub.cli.preview_requests import request_like, slow_notes, usual_request
@@ -28,9 +29,8 @@ if TYPE_CHECKING:
     from modelhub.preview.grids.painting import Painted
     from modelhub.preview.grids.ready import Checked
 
-_LETTERS = "xyz"
 _AXIS_HELP = {
-    "x": "what differs from left to right, e.g. --x 'alpha=0-1[5]', --x sampler=Euler,DDIM",
+    "x": "what differs from left to right, e.g. --x 'alpha=0-1[5]', --x 'sampler=Euler a,DPM++ 2M Karras'",
     "y": "from top to bottom, e.g. --y seed=1-4",
     "z": "from page to page, e.g. --z prompt=red,green,blue",
 }
@@ -43,8 +43,8 @@ _EXAMPLES = """modelhub grid my-merge.toml --x "alpha=0-1[5]" --y seed=1-3 -p "a
 _AXES = """\
 axes:
   a setting       seed, steps, cfg, sampler, schedule, clip-skip, size, guidance, variation, denoise, hires, \
-hires-steps, upscaler, switch-at, emphasis, rng, ensd, eta, churn, noise, rho, sigma-min, ...
-  text            prompt, negative: each value in the place of the first
+hires-steps, upscaler, switch-at, emphasis, rng, ensd, eta, churn, noise, rho, sigma-min, ...; A1111's names do, too
+  text            prompt, negative: each value in the place of the first; prompt-order: these words in every order
   models          model, vae, refiner (none: the model's own, or none), lora:NAME for its strength
   a recipe's      its parameters, such as alpha (of the second step: 2.alpha), and blocks, such as IN04 or OUT03-OUT05
 values:
@@ -69,8 +69,8 @@ def add(commands: Commands) -> None:
         nargs="+",
         help=f"{REF_HELP}; or a recipe, e.g. my-merge.toml; several are an axis of their own",
     )
-    for letter in _LETTERS:
-        parser.add_argument(f"--{letter}", metavar="AXIS=VALUES", help=_AXIS_HELP[letter])
+    for letter in LETTERS:
+        parser.add_argument(f"--{letter}", metavar="AXIS=VALUES", action="append", help=_AXIS_HELP[letter])
     add_prompts(parser)
     parser.add_argument(
         "-o", "--output", metavar="GRID.png", type=path_word, required=True, help="the sheet, e.g. grid.png"
@@ -120,7 +120,7 @@ def _make(context: Context, catalog: Catalog, opener: Opener) -> None:
     cells = cells_of(laid.axes, args, request)
     wishes = Wishes(context, catalog, opener, [*dict.fromkeys(texts_of(cells))])
     groups = [_checked(wishes, group, context) for group in in_order(cells)]
-    _check_room(laid.axes, groups, args)
+    _check_room(laid, groups, args)
     if args.dry_run:
         context.answer(plan_json(args.output, laid, groups), lambda: plan_lines(args.output, laid, groups))
         return
@@ -153,24 +153,26 @@ def _checked(wishes: Wishes, group: Group, context: Context) -> Checked:
     return found
 
 
-def _check_room(axes: Sequence[Axis], groups: Sequence[Checked], args: argparse.Namespace) -> None:
-    """Raise what drawing and saving would end in."""
+def _check_room(laid: Layout, groups: Sequence[Checked], args: argparse.Namespace) -> None:
+    """Raise what drawing, saving and comparing would end in."""
     from modelhub.formats.images import check_png
     from modelhub.preview.grids.drawing import check
+    from modelhub.preview.grids.family import check_comparable
 
-    sizes = [group.size(cell.request) for group in groups for cell in group.group.cells]
-    check(axes, max(width for width, _ in sizes), max(height for _, height in sizes))
+    sizes = {cell.place: group.size(cell.request) for group in groups for cell in group.group.cells}
+    check(laid.axes, max(width for width, _ in sizes.values()), max(height for _, height in sizes.values()))
+    if args.report and laid.family is not None:
+        check_comparable(laid.axes, laid.family, sizes)
     if args.cells is not None and args.cells.is_dir():
-        for group in groups:
-            for cell in group.group.cells:
-                check_png(_cell_path(args, axes, cell.place), force=args.force)
+        for place in sizes:
+            check_png(_cell_path(args, laid.axes, place), force=args.force)
 
 
 def _cell_path(args: argparse.Namespace, axes: Sequence[Axis], place: Place) -> Path:
     """GRID-x2-y1.png: counted from 1, in as many digits as the last one has."""
     words = [
         f"{letter}{at + 1:0{len(str(len(axis.values)))}}"
-        for letter, at, axis in zip(_LETTERS, place, axes, strict=False)
+        for letter, at, axis in zip(LETTERS, place, axes, strict=False)
         if axis.values
     ]
     folder: Path = args.cells

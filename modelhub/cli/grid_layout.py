@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from modelhub.cli.grid_models import parents_of, recipes_in
+from modelhub.cli.grid_words import LETTERS
 from modelhub.errors import UsageError
 from modelhub.merge.recipes.files import is_recipe
 from modelhub.merge.recipes.finding import Carrier, find
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from modelhub.preview.grids.family import Family
     from modelhub.preview.request import Request
 
-LETTERS = "xyz"
-
 
 class Layout(NamedTuple):
     """The axes, and which of their values are the merge and its parents."""
@@ -35,28 +35,49 @@ class Layout(NamedTuple):
 def layout(catalog: Catalog, opener: Opener, args: argparse.Namespace, request: Request) -> Layout:
     """Where everything stands. Raises UsageError, and what `parents_of` raises."""
     from modelhub.preview.grids.axes import model_axis
-    from modelhub.preview.grids.family import Family, free_place, placed, with_parents
+    from modelhub.preview.grids.family import free_place, placed, with_parents
 
-    axes = _with_batch(_said(args, request), request)
-    models = model_axis("model", args.sources)
-    if len(args.sources) == 1:
+    axes = _with_batch([_named(axis, opener) for axis in _said(args, request)], request)
+    on_axis = next((at for at, axis in enumerate(axes) if axis.name == "model"), None)
+    models = _named(model_axis("model", args.sources), opener)
+    if len(args.sources) == 1 and on_axis is None:
         if not (args.parents or args.report):
             return Layout(axes, None)
         return Layout(*with_parents(axes, models, parents_of(catalog, opener, args.sources[0])))
-    if any(axis.name == "model" for axis in axes):
-        raise UsageError("The models are named twice.", "Name them as SOURCE, or on an axis.")
     if args.parents:
         raise UsageError("Parents are put beside one model.", "Name one recipe, or leave out --parents.")
-    at = free_place(axes, "the models")
-    return Layout(placed(axes, at, models), Family(at, (0,), tuple(range(1, len(args.sources)))))
+    if on_axis is None:
+        at = free_place(axes, "the models")
+        return _beside(placed(axes, at, models), at)
+    if len(args.sources) > 1:
+        raise UsageError("The models are named twice.", "Name them as SOURCE, or on an axis.")
+    return _beside(axes, on_axis) if args.report else Layout(axes, None)
+
+
+def _beside(axes: Sequence[Axis], at: int) -> Layout:
+    """Models on an axis, of which the first is compared with all others."""
+    from modelhub.preview.grids.family import Family
+
+    count = len(axes[at].values)
+    if count < 2:
+        raise UsageError("There is one model, and none to compare it with.", "Name others, or leave out --report.")
+    return Layout(axes, Family(at, (0,), tuple(range(1, count))))
 
 
 def axes_named(args: argparse.Namespace) -> list[str]:
     """The names of the axes that are said."""
-    from modelhub.preview.grids.axes import axis_key
+    from modelhub.preview.grids.names import axis_key
 
-    said = [getattr(args, letter) for letter in LETTERS]
-    return [axis_key(text) for text in said if text is not None]
+    return [axis_key(text) for text in _texts(args) if text is not None]
+
+
+def _texts(args: argparse.Namespace) -> list[str | None]:
+    """What is said of x, y and z. Raises UsageError for two axes in one place."""
+    said = {letter: getattr(args, letter) or [None] for letter in LETTERS}
+    for letter, texts in said.items():
+        if len(texts) > 1:
+            raise UsageError(f"There are {len(texts)} axes --{letter}.", "Put one on each of --x, --y and --z.")
+    return [texts[0] for texts in said.values()]
 
 
 def _said(args: argparse.Namespace, request: Request) -> list[Axis]:
@@ -65,14 +86,35 @@ def _said(args: argparse.Namespace, request: Request) -> list[Axis]:
     from modelhub.preview.grids.axes import read_axis
     from modelhub.preview.grids.family import EMPTY
 
-    names = [parameter_names(recipe) for recipe in recipes_in(args.sources)]
+    names = [parameter_names(recipe) for recipe in recipes_in(_models(args, request))]
     parameters = [name for name in names[0] if all(name in other for other in names)] if names else []
     blocks = [*all_blocks(), "unet", "te", "te1", "te2", "t5", "vae"] if names else []
-    said = [getattr(args, letter) for letter in LETTERS]
-    axes = [read_axis(text, request, parameters, blocks) if text is not None else EMPTY for text in said]
+    axes = [read_axis(text, request, parameters, blocks) if text is not None else EMPTY for text in _texts(args)]
     while axes and not axes[-1].values:
         axes.pop()
     return axes
+
+
+def _named(axis: Axis, opener: Opener) -> Axis:
+    """An axis of files whose labels are names where their REFs are numbers or hashes. Raises what opening raises."""
+    if axis.name not in ("model", "vae", "refiner", "upscaler"):
+        return axis
+    values = (
+        one._replace(label=opener(one.value).name) if re.fullmatch(r"#\d+|[0-9a-fA-F]{6,}", one.value) else one
+        for one in axis.values
+    )
+    return replace(axis, values=tuple(values))
+
+
+def _models(args: argparse.Namespace, request: Request) -> list[str]:
+    """The models that are rendered: those on an axis, else those named as SOURCE."""
+    from modelhub.preview.grids.axes import read_axis
+    from modelhub.preview.grids.names import axis_key
+
+    for text in filter(None, _texts(args)):
+        if axis_key(text) == "model":
+            return [value.value for value in read_axis(text, request).values]
+    return list(args.sources)
 
 
 def _with_batch(axes: list[Axis], request: Request) -> list[Axis]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from modelhub.cli.grid_layout import LETTERS
 from modelhub.text import human_size, one_line, plural
 
 if TYPE_CHECKING:
@@ -16,6 +15,9 @@ if TYPE_CHECKING:
     from modelhub.preview.grids.family import Compared
     from modelhub.preview.grids.painting import Painted
     from modelhub.preview.grids.ready import Checked
+
+#: The options for axes: from left to right, from top to bottom, from page to page.
+LETTERS = "xyz"
 
 
 class Done(NamedTuple):
@@ -76,16 +78,14 @@ def _named(group: Checked) -> str:
 
 
 def done_json(done: Done, *, report: bool) -> dict[str, Any]:
-    """All pictures, row by row and page by page, and the reports, or why there are none if they were asked for."""
-    from modelhub.preview.grids.family import NOT_COMPARED
-
+    """All pictures, row by row and page by page, and the reports."""
     order = sorted(done.painted, key=lambda place: place[::-1])
     found: dict[str, Any] = {
         "path": str(done.path),
         "axes": axes_json(done.layout.axes),
         "images": [_image(place, done.painted[place], done.layout.axes) for place in order],
         "warnings": _warnings(done),
-        "notes": [*done.notes, *([NOT_COMPARED] if report and not done.reports else [])],
+        "notes": [*done.notes],
         "seconds": round(done.seconds, 3),
     }
     return found | ({"report": [one.as_dict() for one in done.reports]} if report or done.reports else {})

@@ -28,7 +28,7 @@ def add(commands: Commands) -> None:
         "modelhub info 00012-42.png",
     )
     parser.add_argument(
-        "images", metavar="IMAGE", nargs="+", type=path_word, help="a PNG, JPEG or WebP file, e.g. 00012-42.png"
+        "images", metavar="IMAGE", nargs="+", type=path_word, help="a PNG, JPEG, WebP or AVIF file, e.g. 00012-42.png"
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--infotext", action="store_true", help="print the infotext alone, as A1111 would read it")

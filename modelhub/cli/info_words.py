@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: Settings that other lines say.
 _SAID_ELSEWHERE = re.compile(
     r"Sampler|Schedule type|Version|Model( hash)?|VAE( hash)?|Lora hashes|TI hashes|Hashes|Civitai (resources|metadata)"
-    r"|Module \d+|Refiner|Merge recipe"
+    r"|(Hires )?Module \d+|Refiner|Merge recipe|Lora weights"
 )
 _LONGEST = 300
 _LONGEST_PROMPT = 20_000
@@ -32,7 +32,7 @@ def generation_lines(path: str, generation: Generation, models: Sequence[Owned])
     if generation.is_empty:
         yield from wrapped("note: The picture does not say how it was made.", 6)
     rest = [
-        (brief(key, 40), _cut(value))
+        (brief(key, 40), _prompt(value) if key.lower().endswith("prompt") else _cut(value))
         for key, value in generation.settings.items()
         if not _SAID_ELSEWHERE.fullmatch(key)
     ]
@@ -42,13 +42,15 @@ def generation_lines(path: str, generation: Generation, models: Sequence[Owned])
         ("prompt", _prompt(generation.prompt)),
         ("negative", _prompt(generation.negative)),
         ("sampler", one_line(", ".join(filter(None, (sampler, schedule))))),
-        *((key, value) for key, value in rest[:_MOST_SETTINGS]),
+        *rest[:_MOST_SETTINGS],
+        ("…", f"{len(rest) - _MOST_SETTINGS:,} more settings, which --json has" if len(rest) > _MOST_SETTINGS else ""),
     ])  # fmt: skip
     for one in models:
         yield from wrapped(f"{_name(one.made)}  {_state(one)}", 4)
     for note in generation.notes:
         yield from wrapped(f"note: {one_line(note)}", 6)
-    yield from wrapped(f"again: {_again(path, generation, models)}", 7) if generation.settings else ()
+    if generation.prompt or "Steps" in generation.settings:
+        yield from wrapped(f"again: {_again(path, generation, models)}", 7)
 
 
 def infotext_lines(generation: Generation) -> Iterator[str]:
@@ -94,7 +96,11 @@ def _state(one: Owned) -> str:
 
 
 def _by(one: Owned) -> str:
-    return " (by its name alone)" if one.found is not None and one.found.by == "name" else ""
+    if one.found is None:
+        return ""
+    if one.found.is_unsure:
+        return " (or another one here: several have this hash, and none this name)"
+    return " (by its name alone)" if one.found.by == "name" else ""
 
 
 def _prompt(text: str) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from modelhub.catalog.opener import Opener
     from modelhub.catalog.store import Catalog
     from modelhub.cli.options import Commands
+    from modelhub.cli.preview_models import Usual
     from modelhub.merge.planning.plan import Plan
 
 
@@ -221,6 +222,8 @@ def make(context: Context, catalog: Catalog, recipe: Recipe, carrier: Carrier | 
         planned = plan(recipe, headers, carrier, changes)
         _check_goals(planned, args)
         loras = picture_loras(catalog, headers, args.preview or "", [])
+        if args.preview is not None:
+            _usual(context, catalog, planned, loras, headers)
         if args.dry_run:
             context.answer(plan_json(planned), lambda: plan_lines(planned, args.output))
             return
@@ -265,17 +268,26 @@ def _preview_path(args: argparse.Namespace) -> Path:
 
 
 def _preview(context: Context, catalog: Catalog, planned: Plan, loras: PictureLoras, opener: Opener) -> None:
-    """Render the unwritten merge, with the LoRAs that the prompt names, as suits its architecture."""
+    """Render the unwritten merge, and save the picture."""
     from modelhub.cli.preview_models import render_usual
+
+    path = _preview_path(context.args)
+    rendering = render_usual(context, _usual(context, catalog, planned, loras, opener))
+    save_pictures(rendering, path, force=context.args.force)
+    context.say(one_line(f"preview of the unwritten merge: {path}"))
+    for warning in rendering.pictures[0].warnings:
+        context.say(f"warning: {warning}")
+
+
+def _usual(context: Context, catalog: Catalog, planned: Plan, loras: PictureLoras, opener: Opener) -> Usual:
+    """The unwritten merge with the LoRAs that the prompt names, ready to be rendered as suits its architecture."""
+    from modelhub.cli.preview_models import usual
     from modelhub.lora.baking.merged import changes
     from modelhub.merge.planning.plan import plan
 
-    path = _preview_path(context.args)
     name = planned.recipe.name or context.args.output.stem
     again = partial(plan, open=opener, bake=changes)
     source, told = shown_with(
         loras, planned.recipe, opener, lambda one: planned if one is planned.recipe else again(one)
     )
-    rendering = render_usual(context, catalog, opener, source, loras.prompt, name, told)
-    save_pictures(rendering, path, force=context.args.force)
-    context.say(one_line(f"preview of the unwritten merge: {path}"))
+    return usual(context, catalog, opener, source, loras.prompt, name, told)

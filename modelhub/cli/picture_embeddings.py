@@ -38,6 +38,21 @@ def picture_embeddings(
     return [*asked, *(one for one in found if one is not None)]
 
 
+def unnamed_notes(embeddings: Sequence[Embedding], texts: Sequence[str]) -> list[str]:
+    """A sentence on each embedding that was asked for, and that no text names."""
+    whole = _plain("\n".join(texts))
+    return [
+        f"No prompt has the word '{brief(one.name)}', so the embedding of that name is not in the picture."
+        for one in embeddings
+        if one.asked and _plain(one.name) not in whole
+    ]
+
+
+def _plain(text: str) -> str:
+    """A text as tokenizers see it, whatever its case and spaces."""
+    return "".join(text.casefold().split())
+
+
 def _asked(catalog: Catalog, word: str, job: Job) -> Embedding:
     ref, name = word, None
     if "=" in word and not user_path(word).is_file():

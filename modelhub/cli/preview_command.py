@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,15 +49,16 @@ def add(commands: Commands) -> None:
 
 def _preview(context: Context) -> int:
     args = context.args
-    if args.download_tokenizer and not args.dry_run:
-        from modelhub.cli.tokenizer_download import download_tokenizer
+    is_alone = args.download_tokenizer and {args.source, args.prompt, args.like, args.output} == {None}
+    if not is_alone:
+        _check_given(args)
+    if args.download_tokenizer:
+        from modelhub.cli.tokenizer_download import get_tokenizer
 
-        kept = download_tokenizer(context.job)
-        context.say(f"T5's tokenizer is in {kept}")
-        if args.source is None:
+        kept = get_tokenizer(context)
+        if is_alone:
             context.answer({"tokenizer": str(kept)}, list)
             return 0
-    _check_given(args)
     return _render(context)
 
 
@@ -78,7 +79,8 @@ def _check_given(args: argparse.Namespace) -> None:
 def _render(context: Context) -> int:
     from modelhub.catalog.opener import Opener
     from modelhub.catalog.store import Catalog
-    from modelhub.cli.preview_models import beside, options, shown
+    from modelhub.cli.picture_embeddings import unnamed_notes
+    from modelhub.cli.preview_models import beside, options, shown, texts_of
     from modelhub.preview.models.support import check
     from modelhub.preview.render import Renderer, check_names
     from modelhub.preview.render_wishes import check_prompts
@@ -95,24 +97,29 @@ def _render(context: Context) -> int:
         check_names(request)
         check_prompts(request)
         notes = [*like.notes, *slow_notes(found.identity.architecture, args.device)]
-        for note in notes:
-            context.say(f"note: {note}")
+        _say(context, notes)
         standing = beside(context, catalog, opener, found.identity)
         told = options(context, catalog, opener, found, standing, request)
+        more = unnamed_notes(told["embeddings"], texts_of(request))
+        _say(context, more)
+        notes += [*standing.notes, *more]
         if args.dry_run:
             context.answer(
-                {"images": [], "request": request.prompt},
+                {"images": [], "request": request.prompt, "notes": notes},
                 lambda: [one_line(f"would render {plural(request.batch, 'picture')} of {found.name} to {args.output}")],
             )
             return 0
-        rendering = Renderer(found.source, name=found.name, job=context.job, **told).render(request, context.job)
+        renderer = Renderer(found.source, name=found.name, job=context.job, **told)
+        _say(context, renderer.notes(request))  # rendering may take minutes
+        rendering = renderer.render(request, context.job)
     paths = save_pictures(rendering, args.output, force=args.force)
-    for note in rendering.notes:
-        context.say(f"note: {note}")
-    context.answer(
-        _json(rendering, paths, [*notes, *standing.notes, *rendering.notes]), lambda: _lines(rendering, paths)
-    )
+    context.answer(_json(rendering, paths, [*notes, *rendering.notes]), lambda: _lines(rendering, paths))
     return 0
+
+
+def _say(context: Context, notes: Iterable[str]) -> None:
+    for note in notes:
+        context.say(f"note: {note}")
 
 
 def _json(rendering: Rendering, paths: list[Path], notes: Sequence[str]) -> dict[str, Any]:

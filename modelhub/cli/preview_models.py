@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from modelhub.cli.picture_loras import PictureLoras, shown_with
 from modelhub.merge.recipes.files import is_recipe, read_recipe
 from modelhub.merge.recipes.finding import Carrier
+from modelhub.preview.upscaling.names import without_file
 from modelhub.settings import user_path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from modelhub.catalog.identity import Identity
     from modelhub.catalog.opener import Opener
     from modelhub.catalog.store import Catalog
@@ -28,12 +31,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shown:
-    """What is rendered: the source with all LoRAs in it, its name, its identity, and what an infotext tells of it."""
+    """What is rendered: the source with all LoRAs in it, its name, its identity, and what an infotext tells of it.
+
+    `path` is that of a model that stands in a file or folder.
+    """
 
     source: TensorSource
     name: str
     identity: Identity
     told: dict[str, Any]
+    path: Path | None = None
 
 
 def shown(context: Context, opener: Opener, loras: PictureLoras) -> Shown:
@@ -45,7 +52,8 @@ def shown(context: Context, opener: Opener, loras: PictureLoras) -> Shown:
         for note in recipe.notes:
             context.say(f"note: {note}")
         return shown_recipe(recipe, recipe.name or path.stem, Carrier(path, {}), opener, loras)
-    return _shown(said, opener(said).name, None, opener, loras)
+    parent = opener(said)
+    return replace(_shown(said, parent.name, None, opener, loras), path=parent.path)
 
 
 def shown_recipe(recipe: Recipe, name: str, carrier: Carrier | None, opener: Opener, loras: PictureLoras) -> Shown:
@@ -101,24 +109,18 @@ def options(
     from modelhub.preview.models.looking import look
     from modelhub.settings import load_settings
 
-    args, family = context.args, found.identity.architecture
+    args, family, vae = context.args, found.identity.architecture, standing.vae
     model = look(found.source, standing.parts, found.name)
-    texts = [
-        request.prompt,
-        request.negative,
-        *([request.hires.prompt, request.hires.negative] if request.hires else []),
-    ]
-    vae = standing.vae
     return {
         **found.told,
         "parts": standing.parts,
         "vae_name": vae.path.name if vae else None,
         "vae_sha256": vae.sha256 if vae else None,
         "modules": standing.encoders,
-        "embeddings": picture_embeddings(catalog, texts, args.embedding, family, context.job)
+        "embeddings": picture_embeddings(catalog, texts_of(request), args.embedding, family, context.job)
         if embeddings is None
         else embeddings,
-        "t5_tokenizer": _tokenizer(found.identity),
+        "t5_tokenizer": None if args.download_tokenizer and args.dry_run else _tokenizer(found, standing),
         "refiner": _refiner(context, catalog, opener, model),
         "upscaler": _upscaler(opener, request),
         "prediction": args.prediction,
@@ -128,14 +130,23 @@ def options(
     }
 
 
-def _tokenizer(identity: Identity) -> Any:
+def texts_of(request: Request) -> list[str]:
+    """The prompts and negative prompts of both passes."""
+    hires = request.hires
+    return [request.prompt, request.negative, *([hires.prompt, hires.negative] if hires else [])]
+
+
+def _tokenizer(found: Shown, standing: Beside) -> Any:
+    """T5's tokenizer, where one is needed; it may lie beside the model or its T5, as in folders of diffusers."""
     from modelhub.catalog.companions import parts_of
 
-    if "t5xxl" not in parts_of(identity.architecture or ""):
+    if "t5xxl" not in parts_of(found.identity.architecture or ""):
         return None
     from modelhub.preview.prompts.t5_places import find_t5_tokenizer
 
-    return find_t5_tokenizer()
+    t5 = standing.parents.get("t5xxl")
+    paths = [path for path in (t5.path if t5 else None, found.path) if path is not None]
+    return find_t5_tokenizer([path if path.is_dir() else path.parent for path in paths])
 
 
 def _refiner(context: Context, catalog: Catalog, opener: Opener, model: Look) -> Refiner | None:
@@ -157,9 +168,7 @@ def _refiner(context: Context, catalog: Catalog, opener: Opener, model: Look) ->
 
 def _upscaler(opener: Opener, request: Request) -> TensorSource | None:
     """The file that the second pass enlarges with, if it needs one."""
-    from modelhub.cli.preview_options import UPSCALERS
-
-    if request.hires is None or request.hires.upscaler in UPSCALERS:
+    if request.hires is None or without_file(request.hires.upscaler):
         return None
     from modelhub.preview.upscaling.loading import check_upscaler
 
@@ -168,40 +177,63 @@ def _upscaler(opener: Opener, request: Request) -> TensorSource | None:
     return parent.source
 
 
-def render_usual(
+@dataclass(frozen=True)
+class Usual:
+    """A model and the request that suits it, checked by headers; `options` are those of `Renderer`."""
+
+    shown: Shown
+    request: Request
+    options: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def usual(
     context: Context,
     catalog: Catalog,
     opener: Opener,
     source: TensorSource,
     prompt: str,
     name: str,
-    told: Mapping[str, Any],
-) -> Rendering:
-    """Render a prompt as suits the architecture of `source`; `told` is what infotexts tell of it."""
-    from modelhub.catalog.architectures import architecture
+    told: dict[str, Any],
+) -> Usual:
+    """A prompt rendered as suits the architecture of `source`, made ready; `told` is what infotexts tell of it.
+
+    Of models headers are read, no weights. Raises what looking and reading raise, UsageError for a prompt that cannot
+    be read, NotFoundError for a missing tokenizer.
+    """
     from modelhub.catalog.folder.original import in_original
     from modelhub.cli.picture_embeddings import picture_embeddings
+    from modelhub.cli.preview_requests import usual_request
     from modelhub.preview.models.beside import stand_beside
+    from modelhub.preview.models.looking import look
     from modelhub.preview.models.support import check
-    from modelhub.preview.render import Renderer
-    from modelhub.preview.request import Request, usual_settings
+    from modelhub.preview.render_wishes import check_prompts
     from modelhub.settings import load_settings
 
     _, identity, _ = in_original(source)
     check(identity, name)
+    request = replace(usual_request(identity.architecture), prompt=prompt)
+    check_prompts(request)
     standing = stand_beside(catalog, opener, identity)
-    for note in standing.notes:
-        context.say(f"note: {note}")
-    renderer = Renderer(
-        source,
-        name=name,
-        job=context.job,
-        parts=standing.parts,
-        modules=standing.encoders,
-        embeddings=picture_embeddings(catalog, [prompt], [], identity.architecture, context.job),
-        t5_tokenizer=_tokenizer(identity),
-        device=load_settings().device,
+    look(source, standing.parts, name)  # what is lacking comes before the tokenizer, which is lacking, too
+    found = Shown(source, name, identity, told)
+    options = {
         **told,
-    )
-    preview = architecture(identity.architecture or "").preview
-    return renderer.render(Request(prompt, **usual_settings(preview)), job=context.job)
+        "parts": standing.parts,
+        "modules": standing.encoders,
+        "embeddings": picture_embeddings(catalog, [prompt], [], identity.architecture, context.job),
+        "t5_tokenizer": _tokenizer(found, standing),
+        "device": load_settings().device,
+    }
+    return Usual(found, request, options, standing.notes)
+
+
+def render_usual(context: Context, ready: Usual) -> Rendering:
+    """Render what was made ready; notes are said. Raises what rendering raises."""
+    from modelhub.preview.render import Renderer
+
+    source, name = ready.shown.source, ready.shown.name
+    renderer = Renderer(source, name=name, job=context.job, **ready.options)
+    for note in (*ready.notes, *renderer.notes(ready.request)):
+        context.say(f"note: {note}")
+    return renderer.render(ready.request, context.job)

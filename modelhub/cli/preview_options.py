@@ -11,37 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from modelhub.cli.options import path_word
 from modelhub.errors import UsageError
+from modelhub.preview.request import EMPHASES, SOURCES, Hires, Request, Start, Variation
+from modelhub.preview.sampling.names import SAMPLER_NAMES, SCHEDULE_NAMES
+from modelhub.preview.sampling.tuning import Tuning
+from modelhub.preview.upscaling.names import WITHOUT_FILE, without_file
 from modelhub.text import brief
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from modelhub.preview.request import Hires, Request, Start, Variation
-    from modelhub.preview.sampling.tuning import Tuning
-
-#: A test holds these against what there is: to import that takes seconds.
-SAMPLERS = (
-    "DPM++ 2M", "DPM++ SDE", "DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 2S a", "DPM++ 3M SDE", "Euler a", "Euler",
-    "LMS", "Heun", "DPM2", "DPM2 a", "DPM fast", "DPM adaptive", "Restart", "DDIM", "DDIM CFG++", "PLMS", "UniPC",
-    "LCM",
-)  # fmt: skip
-SCHEDULES = (
-    "Automatic", "Uniform", "Karras", "Exponential", "Polyexponential", "SGM Uniform", "KL Optimal", "Align Your Steps",
-    "Simple", "Normal", "DDIM", "Beta",
-)  # fmt: skip
-EMPHASES = ("Original", "No norm", "Ignore", "None")
-SOURCES = ("NV", "CPU", "GPU")
-UPSCALERS = (
-    "Latent", "Latent (antialiased)", "Latent (bicubic)", "Latent (bicubic antialiased)", "Latent (nearest)",
-    "Latent (nearest-exact)", "None", "Lanczos", "Nearest",
-)  # fmt: skip
-#: Fields of `Tuning` with options of their own, and the words for the others.
-_OWN = {"eta": "eta", "churn": "churn"}
-_TUNED = (
-    "churn_min", "churn_max", "noise", "rho", "sigma_min", "sigma_max", "beta_alpha", "beta_beta", "discard", "rounded",
-    "sgm_noise", "order", "variant", "skip", "lower_order_final",
-)  # fmt: skip
+#: Fields of `Tuning` with options of their own, and those that --tune sets.
+_OWN = ("eta", "churn")
+_TUNED = tuple(field.name for field in fields(Tuning) if field.name not in _OWN)
 _METAVARS = {int: "N", float: "X", str: "TEXT"}
 _TRUE, _FALSE = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
 
@@ -68,42 +50,26 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 def add_sampling(parser: argparse.ArgumentParser) -> None:
     """Options that say how a picture is sampled; those that are not given are None."""
     group = parser.add_argument_group("sampling (where nothing is said, as suits the model)")
-    group.add_argument("--sampler", metavar="NAME", help=f'one of: {", ".join(SAMPLERS)}; e.g. --sampler "Euler a"')
-    group.add_argument("--schedule", metavar="NAME", help=f"one of: {', '.join(SCHEDULES)}; e.g. --schedule Karras")
-    group.add_argument("--steps", metavar="N", type=int, help="denoising steps, e.g. --steps 10")
-    group.add_argument("--cfg", metavar="X", type=float, help="CFG scale, e.g. --cfg 4.5")
-    group.add_argument("--guidance", metavar="X", type=float, help="distilled CFG scale of Flux, e.g. --guidance 3.5")
-    group.add_argument("--seed", metavar="N", type=int, help="seed of the first picture (default 1), e.g. --seed 42")
-    group.add_argument("--size", metavar="WxH", type=size_word, help="pixels, e.g. --size 512x768")
-    group.add_argument(
-        "--batch", metavar="N", type=int, help="how many pictures, with seeds one after another, e.g. --batch 4"
-    )
-    group.add_argument(
-        "--clip-skip", metavar="N", type=int, help="use the CLIP layer this far from the end, e.g. --clip-skip 2"
-    )
-    group.add_argument(
-        "--emphasis", metavar="HOW", help=f"what (word:1.2) does: one of {', '.join(EMPHASES)}, e.g. --emphasis Ignore"
-    )
-    _add_noise(group)
-
-
-def _add_noise(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--rng",
-        metavar="SOURCE",
-        help="whose random numbers: NV as A1111 on NVIDIA (default), CPU, or GPU the device's",
-    )
-    group.add_argument("--ensd", metavar="N", type=int, help="A1111's eta noise seed delta, e.g. --ensd 31337")
-    group.add_argument(
-        "--variation", metavar="SEED:STRENGTH", type=variation_word, help="part of the way to another seed, e.g. 7:0.2"
-    )
-    group.add_argument(
-        "--resize-from", metavar="WxH", type=size_word, help="noise of this size in the middle, e.g. 512x512"
-    )
-    group.add_argument(
-        "--eta", metavar="X", type=float, help="noise of ancestral and SDE samplers (default 1), and of DDIM (0)"
-    )
-    group.add_argument("--churn", metavar="X", type=float, help="noise of Euler, Heun and DPM2 on the way, e.g. 5")
+    samplers, schedules, emphases = (", ".join(names) for names in (SAMPLER_NAMES, SCHEDULE_NAMES, EMPHASES))
+    for option, metavar, kind, text in (
+        ("--sampler", "NAME", str, f'one of: {samplers}; e.g. --sampler "Euler a"'),
+        ("--schedule", "NAME", str, f"one of: {schedules}; e.g. --schedule Karras"),
+        ("--steps", "N", int, "denoising steps, e.g. --steps 10"),
+        ("--cfg", "X", float, "CFG scale, e.g. --cfg 4.5"),
+        ("--guidance", "X", float, "distilled CFG scale of Flux, e.g. --guidance 3.5"),
+        ("--seed", "N", int, "seed of the first picture (default 1), e.g. --seed 42"),
+        ("--size", "WxH", size_word, "pixels, e.g. --size 512x768"),
+        ("--batch", "N", int, "how many pictures, with seeds one after another, e.g. --batch 4"),
+        ("--clip-skip", "N", int, "use the CLIP layer this far from the end, e.g. --clip-skip 2"),
+        ("--emphasis", "HOW", str, f"what (word:1.2) does: one of {emphases}, e.g. --emphasis Ignore"),
+        ("--rng", "SOURCE", str, "whose random numbers: NV as A1111 on NVIDIA (default), CPU, or GPU the device's"),
+        ("--ensd", "N", int, "A1111's eta noise seed delta, e.g. --ensd 31337"),
+        ("--variation", "SEED:STRENGTH", variation_word, "part of the way to another seed, e.g. 7:0.2"),
+        ("--resize-from", "WxH", size_word, "noise of this size in the middle, e.g. 512x512"),
+        ("--eta", "X", float, "noise of ancestral and SDE samplers (default 1), and of DDIM (0)"),
+        ("--churn", "X", float, "noise of Euler, Heun and DPM2 on the way, e.g. 5"),
+    ):
+        group.add_argument(option, metavar=metavar, type=kind, help=text)
     group.add_argument(
         "--tune",
         metavar="KEY=VALUE",
@@ -122,7 +88,7 @@ def add_hires(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--upscaler",
         metavar="REF",
-        help=f"what enlarges: an upscaler's REF, or one of {', '.join(UPSCALERS)}; e.g. --upscaler 4x-UltraSharp",
+        help=f"what enlarges: an upscaler's REF, or one of {', '.join(WITHOUT_FILE)}; e.g. --upscaler 4x-UltraSharp",
     )
     group.add_argument(
         "--denoise", metavar="X", type=float, help="how much is made anew, 0 to 1 (default 0.7; with --init 0.75)"
@@ -237,7 +203,7 @@ def asked(args: argparse.Namespace, base: Request, axes: Collection[str] = ()) -
             found[name] = next((word for word in words if word.lower() == found[name].lower()), found[name])
     return replace(
         base,
-        **found,
+        **_spelled(found),
         width=width,
         height=height,
         variation=_variation(args) or base.variation,
@@ -247,15 +213,23 @@ def asked(args: argparse.Namespace, base: Request, axes: Collection[str] = ()) -
     )
 
 
-def _variation(args: argparse.Namespace) -> Variation | None:
-    from modelhub.preview.request import Variation
+def _spelled(given: dict[str, Any]) -> dict[str, Any]:
+    """Sampler and schedule by their own names; one that is said apart counts more than one in the sampler's name."""
+    from modelhub.preview.pictures.spelling import read_sampler, read_schedule
 
+    schedule = None
+    if "sampler" in given:
+        given["sampler"], schedule = read_sampler(given["sampler"])
+    if "schedule" in given:
+        schedule = read_schedule(given["schedule"])
+    return given if schedule is None else {**given, "schedule": schedule}
+
+
+def _variation(args: argparse.Namespace) -> Variation | None:
     return None if args.variation is None else Variation(*args.variation)
 
 
 def _hires(args: argparse.Namespace, base: Hires | None, axes: Collection[str]) -> Hires | None:
-    from modelhub.preview.request import Hires
-
     options = ("steps", "sampler", "schedule", "cfg", "prompt", "negative")
     given = {name: value for name in options if (value := getattr(args, f"hires_{name}")) is not None}
     if args.hires is None and base is None and "hires" not in axes:
@@ -274,14 +248,12 @@ def _hires(args: argparse.Namespace, base: Hires | None, axes: Collection[str]) 
     if args.denoise is not None:
         given["denoise"] = args.denoise
     if args.upscaler is not None:
-        known = (name for name in UPSCALERS if name.lower() == args.upscaler.lower())
-        given["upscaler"] = next(known, args.upscaler)
-    return replace(base or Hires(), **given)
+        given["upscaler"] = without_file(args.upscaler) or args.upscaler
+    return replace(base or Hires(), **_spelled(given))
 
 
 def _start(args: argparse.Namespace) -> Start | None:
     from modelhub.formats.whole_images import load_whole
-    from modelhub.preview.request import Start
 
     if args.mask is None and args.mask_blur is not None:
         raise UsageError("There is no mask to blur.", "Name one with --mask.")
@@ -311,13 +283,13 @@ def _mask(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def _tuning(args: argparse.Namespace, base: Tuning) -> Tuning:
-    from modelhub.preview.sampling.tuning import Tuning
-
     found: dict[str, Any] = {name: getattr(args, name) for name in _OWN if getattr(args, name) is not None}
     kinds = {field.name: str(field.type) for field in fields(Tuning)}
     for word in args.tune:
-        key, _, text = word.partition("=")
+        key, sign, text = word.partition("=")
         name = key.strip().replace("-", "_")
+        if name in _TUNED and not sign:
+            raise UsageError(f"What {name} is to be is missing.", f"Write {name}={_EXAMPLES[kinds[name][:3]]}.")
         if name not in _TUNED:
             raise UsageError(f"There is nothing called {brief(key)!r} to tune.", f"There are: {', '.join(_TUNED)}.")
         found[name] = _value(name, text.strip(), kinds[name])

@@ -154,8 +154,8 @@ def _upscaler(context: Context) -> Upscaler | str:
     """What --with names: a pixel upscaler, or a file, loaded."""
     from modelhub.catalog.opener import Opener
     from modelhub.catalog.store import Catalog
-    from modelhub.preview.upscaling.enlarging import pixel_upscaler
     from modelhub.preview.upscaling.loading import load_upscaler
+    from modelhub.preview.upscaling.names import pixel_upscaler
     from modelhub.preview.upscaling.tiling import Tiling
     from modelhub.settings import load_settings
 

@@ -19,9 +19,6 @@ from modelhub.formats.views import Combined
 from modelhub.formats.writer import check_target, replacing, write, write_all
 from modelhub.jobs import QUIET, Job
 
-#: Where `modelhub demo` lays out its library when no folder is named.
-FOLDER = Path("modelhub-demo")
-
 _BLOCK = 1 << 20
 _MARK = "modelhub-demo.txt"
 _ABOUT = """This folder was made by `modelhub demo`. Its models are tiny: they draw coloured shapes, 64 pixels wide.
@@ -88,7 +85,7 @@ class Library:
         return self.folder / "upscale_models" / "tiny-realesrgan-x4.pth"
 
 
-def lay_out(folder: str | Path = FOLDER, job: Job = QUIET) -> Library:
+def lay_out(folder: str | Path, job: Job = QUIET) -> Library:
     """Write the demo's library to `folder`; files that are there with the right bytes stay untouched, so do all others.
 
     Raises FileExistsAlreadyError, before anything is written, when `folder` holds things and was not made by this

@@ -62,5 +62,5 @@ _WANTED = (
 #: Every shape and every colour, in the sizes that the models do well; "left", "right" and "small" they do not.
 ASKED: tuple[Ask, ...] = tuple(Ask(wanted, seed) for seed, wanted in enumerate(_WANTED, start=1))
 
-#: What to render them with; ten steps do nearly as well.
-SAMPLER, STEPS, CFG, WIDTH, HEIGHT = "Euler", 20, 3.5, 64, 64
+#: Pixels that the models were trained at.
+WIDTH = HEIGHT = 64

@@ -23,16 +23,6 @@ def stripe_score(pixels: Pixels) -> float:
     return float(abs(rows[PLAIN_ROWS].mean() - rows[~PLAIN_ROWS].mean()))
 
 
-def saturation(pixels: Pixels) -> float:
-    """The mean difference of the largest and the smallest channel, 0 (grey) to 255."""
-    return _spread(checked(pixels))
-
-
-def border_white(pixels: Pixels) -> float:
-    """How white the border is, 0 to 255: the mean of its smallest channel; about 235 within a white frame."""
-    return float(checked(pixels)[border(_EDGE)].min(axis=-1).mean())
-
-
 def frame_score(pixels: Pixels) -> float:
     """How much whiter the border is than the background within it, 0 to 255; about 0 without a frame, or on white.
 

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from modelhub.errors import CorruptFileError, UsageError, file_error
 from modelhub.formats.handle import open_regular
@@ -19,6 +19,7 @@ from modelhub.formats.writer import check_place, replacing, write_all
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from PIL.Image import Exif
     from PIL.Image import Image as Picture
     from PIL.PngImagePlugin import PngInfo
 
@@ -30,6 +31,9 @@ MAX_PIXELS = 2**27
 _MAX_THUMBNAIL = 32_000_000
 _MAX_BYTES = 100_000_000
 _FORMATS = ("PNG", "JPEG", "WEBP")
+_ORIENTATION = 0x0112
+#: What Pillow ends in where a file is not what it says.
+BROKEN = (SyntaxError, ValueError, EOFError, zlib.error, struct.error, OverflowError, KeyError, IndexError)
 
 
 def save_png(path: str | Path, pixels: npt.NDArray[np.uint8], text: str | None = None, *, force: bool = False) -> Path:
@@ -79,30 +83,11 @@ def _check_goal(goal: Path, *, force: bool) -> None:
         raise file_error(error, goal) from error
 
 
-def read_parameters(path: str | Path) -> str | None:
-    """The text of the `parameters` chunk of a PNG file; None if it has none or is another kind of picture.
-
-    Raises CorruptFileError for a broken, oversized or foreign file, FileError when it cannot be read.
-    """
-    with opened(path) as image:
-        if image.format == "PNG" and PARAMETERS not in image.info:
-            image.load()  # a text chunk may also follow the pixels
-        found = image.info.get(PARAMETERS)
-        return str(found) if isinstance(found, str) else None
-
-
-def load_pixels(path: str | Path) -> npt.NDArray[np.uint8]:
-    """The pixels [H, W, 3] of a PNG, JPEG or WebP file; transparency is dropped. Raises as `read_parameters` does."""
-    import numpy as np
-
-    with opened(path) as image:
-        return np.array(image.convert("RGB"), dtype=np.uint8)
-
-
 def load_thumbnail(path: str | Path, side: int) -> npt.NDArray[np.uint8]:
     """The pixels [H, W, 3] of a picture, of a GIF its first, made smaller so that neither H nor W is above `side`.
 
-    Raises as `read_parameters` does.
+    It is turned as its EXIF says. Raises CorruptFileError for a broken, oversized or foreign file, FileError when it
+    cannot be read.
     """
     import numpy as np
 
@@ -114,7 +99,7 @@ def save_thumbnail(path: str | Path, goal: str | Path, side: int) -> Path:
     """Save a picture as JPEG, of a GIF or another that moves the first frame, made smaller if a side is above `side`.
 
     Nothing but its pixels is taken over: no metadata, nothing behind its end. What is at `goal` is replaced. Raises as
-    `read_parameters` does.
+    `load_thumbnail` does.
     """
     packed = io.BytesIO()
     with _small(path, side) as small:
@@ -129,34 +114,67 @@ def save_thumbnail(path: str | Path, goal: str | Path, side: int) -> Path:
 
 @contextmanager
 def _small(path: str | Path, side: int) -> Iterator[Picture]:
-    """A picture in RGB, made smaller if a side is above `side`."""
+    """A picture in RGB, upright, made smaller if a side is above `side`."""
     with opened(path, (*_FORMATS, "GIF")) as image:
         image.draft("RGB", (side, side))
         _check_size(image, str(path), _MAX_THUMBNAIL)
-        small = image if image.mode == "RGB" else image.convert("RGB")
+        image.load()  # the EXIF of a PNG may follow the pixels
+        shallow = eight_bits(image)
+        small = shallow if shallow.mode == "RGB" else shallow.convert("RGB")
         small.thumbnail((side, side))
-        yield small
+        yield upright(small, orientation(image))
+
+
+def eight_bits(image: Picture) -> Picture:
+    """A picture whose 16 bits of grey are rounded to 8, which Pillow would cut off; any other one as it is."""
+    if not image.mode.startswith("I"):
+        return image
+    import numpy as np
+    from PIL import Image
+
+    deep = np.asarray(image).clip(0, 65535).astype(np.uint32)
+    return Image.fromarray(((deep + 128) // 257).astype(np.uint8))
+
+
+def orientation(image: Picture) -> int:
+    """Where row 0 and column 0 of a picture are, 1 to 8, as its EXIF says (Exif 2.32, section 4.6.4).
+
+    1, above and on the left, where that says nothing of use.
+    """
+    found = exif_of(image).get(_ORIENTATION)
+    return found if type(found) is int and 1 <= found <= 8 else 1
+
+
+def exif_of(image: Picture) -> Exif:
+    """The EXIF of an opened picture; an empty one where it is broken, which is no reason not to show the picture."""
+    from PIL.Image import Exif
+
+    try:
+        return image.getexif()
+    except BROKEN:
+        return Exif()
+
+
+def upright(image: Picture, place: int) -> Picture:
+    """A picture turned and mirrored so that row 0 and column 0, which are at `place`, are above and on the left."""
+    from PIL.Image import Transpose
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90,
+    }  # fmt: skip
+    return image.transpose(turns[place]) if place in turns else image
 
 
 @contextmanager
 def opened(path: str | Path, formats: tuple[str, ...] = _FORMATS) -> Iterator[Picture]:
     """A picture, opened and not yet unpacked; what goes wrong with it inside is an error of ours.
 
-    Raises as `read_parameters` does.
+    Raises as `load_thumbnail` does.
     """
     from PIL import Image, UnidentifiedImageError
 
     shown = str(path)
-    broken: tuple[Any, ...] = (
-        SyntaxError,
-        ValueError,
-        EOFError,
-        zlib.error,
-        struct.error,
-        OverflowError,
-        KeyError,
-        IndexError,
-    )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -168,7 +186,7 @@ def opened(path: str | Path, formats: tuple[str, ...] = _FORMATS) -> Iterator[Pi
             f"{shown} is not a picture that can be read: it is no {_listed(formats)}, or its beginning is damaged.",
             "Download or copy it again, or convert it.",
         ) from error
-    except (Image.DecompressionBombError, *broken) as error:
+    except (Image.DecompressionBombError, *BROKEN) as error:
         raise CorruptFileError(
             f"{shown} is not a picture that can be read: {str(error).rstrip('.')}.", "Download or copy it again."
         ) from error

@@ -1,14 +1,16 @@
-"""Texts in pictures: the text chunks of PNG, and what EXIF and comments of JPEG and WebP hold, in whatever encoding."""
+"""Texts in pictures: the text chunks of PNG, EXIF in any format and comments of JPEG, in whatever encoding."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from modelhub.formats.images import opened
+from modelhub.formats.images import BROKEN, exif_of, opened
 
 if TYPE_CHECKING:
+    from PIL.Image import Exif
     from PIL.Image import Image as Picture
 
 #: Names under which the texts of EXIF are told; those of PNG have the keyword of their chunk.
@@ -24,30 +26,48 @@ _CODE = 8
 _LONGEST = 20_000_000
 
 
+class Texts(NamedTuple):
+    """The texts of a picture: those of a PNG's text chunks by keyword, those of EXIF and comments by their names."""
+
+    chunks: dict[str, str]
+    tags: dict[str, str]
+
+
 def read_texts(path: str | Path) -> dict[str, str]:
-    """All texts of a PNG, JPEG or WebP file, by the keyword of their chunk or the name of their EXIF tag.
+    """All texts of a PNG, JPEG, WebP or AVIF file, by the keyword of their chunk or the name of their EXIF tag.
 
     Raises CorruptFileError for a broken, oversized or foreign file, FileError when it cannot be read.
     """
-    with opened(path) as image:
+    with opened(path, _formats()) as image:
         if image.format == "PNG":
             image.load()  # a text chunk may also follow the pixels
-        found = dict(_chunks(image))
-        for name, text in _exif(image):
-            found.setdefault(name, text)
-    return {name: text[:_LONGEST] for name, text in found.items() if text}
+        found = texts_of(image)
+    return {**found.tags, **found.chunks}
+
+
+def _formats() -> tuple[str, ...]:
+    """AVIF came with Pillow 11.3."""
+    return ("PNG", "JPEG", "WEBP", *(("AVIF",) if find_spec("PIL.AvifImagePlugin") else ()))
+
+
+def texts_of(image: Picture) -> Texts:
+    """The same of an opened picture, of a PNG an unpacked one."""
+    return Texts(*({name: text[:_LONGEST] for name, text in found if text} for found in (_chunks(image), _tags(image))))
 
 
 def _chunks(image: Picture) -> Iterator[tuple[str, str]]:
-    """The text chunks of a PNG, and the comment of a JPEG."""
     from PIL.PngImagePlugin import iTXt
 
     if image.format == "PNG":
         for name, value in image.info.items():
             if isinstance(name, str) and isinstance(value, str):
                 yield name, str(value) if isinstance(value, iTXt) else _repaired(value)
-    elif isinstance(comment := image.info.get("comment"), bytes):
+
+
+def _tags(image: Picture) -> Iterator[tuple[str, str]]:
+    if image.format == "JPEG" and isinstance(comment := image.info.get("comment"), bytes):
         yield "Comment", _decoded(comment)
+    yield from _exif(exif_of(image))
 
 
 def _repaired(text: str) -> str:
@@ -58,9 +78,8 @@ def _repaired(text: str) -> str:
         return text
 
 
-def _exif(image: Picture) -> Iterator[tuple[str, str]]:
-    exif = image.getexif()
-    block: Mapping[int, Any] = exif.get_ifd(_EXIF_BLOCK) if exif else {}
+def _exif(exif: Exif) -> Iterator[tuple[str, str]]:
+    block = _block(exif)
     comment = block.get(_USER_COMMENT, exif.get(_USER_COMMENT))
     if comment is not None:
         yield USER_COMMENT, user_comment(comment) if isinstance(comment, bytes) else str(comment).strip("\0")
@@ -72,6 +91,14 @@ def _exif(image: Picture) -> Iterator[tuple[str, str]]:
     for tag, name in _WINDOWS_TAGS.items():
         if data := _bytes(exif.get(tag)):
             yield name, data.decode("utf-16-le", "replace").strip("\0")
+
+
+def _block(exif: Exif) -> Mapping[int, Any]:
+    """The tags that stand in a table of their own; none where it is broken."""
+    try:
+        return exif.get_ifd(_EXIF_BLOCK) if exif else {}
+    except BROKEN:
+        return {}
 
 
 def _bytes(value: Any) -> bytes:
@@ -100,16 +127,20 @@ def user_comment(data: bytes) -> str:
 def _utf16(data: bytes) -> str:
     """UTF-16 of unknown byte order: the zero bytes of its Latin letters stand first or last in each pair."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace").strip("\0")
+        return data[: len(data) // 2 * 2].decode("utf-16", "replace").strip("\0")
     if _is_utf8_instead(data):
         return _decoded(data)
+    data = data[: len(data) // 2 * 2]  # one byte more is the end of a text in C
     first, last = data[0::2].count(0), data[1::2].count(0)
     return data.decode("utf-16-be" if first >= last else "utf-16-le", "replace").strip("\0")
 
 
 def _is_utf8_instead(data: bytes) -> bool:
-    """Whether a text that claims to be UTF-16 is none: without a zero byte, and mostly ASCII."""
-    return b"\0" not in data and len(data) > 1 and sum(32 <= byte < 127 for byte in data) > 0.9 * len(data)
+    """Whether a text that claims to be UTF-16 is none: without the zero byte that any Latin letter has there."""
+    try:
+        return b"\0" not in data and bool(data.decode("utf-8"))
+    except UnicodeError:
+        return False
 
 
 def _decoded(data: bytes) -> str:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from modelhub.formats.images import PARAMETERS, check_png, opened
-from modelhub.formats.picture_texts import USER_COMMENT, read_texts
+from modelhub.formats.images import PARAMETERS, check_png, eight_bits, opened, orientation, upright
+from modelhub.formats.picture_texts import USER_COMMENT, Texts, texts_of
 from modelhub.formats.writer import replacing, write_all
 
 if TYPE_CHECKING:
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif"})
 
-_ORIENTATION = 0x0112
 _ALPHA_MODES = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
-#: Names of text chunks that say how the file was made up, which is not so any more.
+#: The text chunk that says how the file was made up, which is not so any more.
 _XMP = "XML:com.adobe.xmp"
 #: Where a colour profile says what it is for.
 _PROFILE_SPACE = slice(16, 20)
@@ -55,46 +54,25 @@ def load_whole(path: str | Path) -> WholeImage:
     """
     with opened(path, FORMATS) as image:
         image.load()
-        orientation = image.getexif().get(_ORIENTATION)
-        profile, form = image.info.get("icc_profile"), image.format
-        pixels, alpha = _channels(image)
-    texts = {} if form == "GIF" else read_texts(path)
-    return WholeImage(
-        _upright(pixels, orientation),
-        None if alpha is None else _upright(alpha, orientation),
-        _kept(texts, form == "PNG"),
-        profile if isinstance(profile, bytes) and profile[_PROFILE_SPACE] == b"RGB " else None,
-    )
+        profile, texts = image.info.get("icc_profile"), texts_of(image)
+        pixels, alpha = _channels(upright(eight_bits(image), orientation(image)))
+    is_rgb = isinstance(profile, bytes) and profile[_PROFILE_SPACE] == b"RGB "
+    return WholeImage(pixels, alpha, _kept(texts), profile if is_rgb else None)
 
 
 def _channels(image: Picture) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
-    """Colours and transparency, whatever the mode; 16 bits of grey are rounded to 8, which Pillow would cut off."""
-    if image.mode.startswith("I"):
-        deep = np.asarray(image).astype(np.int64).clip(0, 65535)
-        grey = ((deep + 128) // 257).astype(np.uint8)
-        return np.stack([grey] * 3, -1), None
+    """Colours and transparency, whatever the mode."""
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
         all_four = np.array(image.convert("RGBA"), dtype=np.uint8)
         return np.ascontiguousarray(all_four[..., :3]), np.ascontiguousarray(all_four[..., 3])
     return np.array(image.convert("RGB"), dtype=np.uint8), None
 
 
-def _upright(pixels: npt.NDArray[np.uint8], orientation: object) -> npt.NDArray[np.uint8]:
-    """Turned and mirrored as the Orientation of EXIF says (Exif 2.32, section 4.6.4): where row 0 and column 0 are."""
-    if orientation in (5, 6, 7, 8):
-        pixels = np.swapaxes(pixels, 0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
-
-
-def _kept(texts: Mapping[str, str], is_png: bool) -> dict[str, str]:
-    """The text chunks of a PNG file, and the infotext, wherever it is."""
-    comment = {} if PARAMETERS in texts or not texts.get(USER_COMMENT) else {PARAMETERS: texts[USER_COMMENT]}
-    chunks = {name: text for name, text in texts.items() if name not in (USER_COMMENT, _XMP)} if is_png else {}
-    return {**chunks, **comment}
+def _kept(texts: Texts) -> dict[str, str]:
+    """The text chunks of a PNG file, and the infotext, wherever it is: EXIF and comments are of another format."""
+    comment = texts.tags.get(USER_COMMENT)
+    infotext = {PARAMETERS: comment} if comment and PARAMETERS not in texts.chunks else {}
+    return {name: text for name, text in texts.chunks.items() if name != _XMP} | infotext
 
 
 def save_whole(path: str | Path, image: WholeImage, *, force: bool = False) -> Path:

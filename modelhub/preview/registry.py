@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from modelhub.errors import NotFoundError
@@ -33,13 +32,6 @@ class Registry(Generic[Thing]):
         if known is None:
             raise self._unknown(name)
         return self._things[known]
-
-    def names(self) -> list[str]:
-        """All display names."""
-        return list(self._things)
-
-    def __iter__(self) -> Iterator[Thing]:
-        return iter(self._things.values())
 
     def _unknown(self, name: str) -> NotFoundError:
         near = difflib.get_close_matches(_key(name), self._keys, n=1)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor
 
 from modelhub.catalog.companions import VAE
-from modelhub.errors import UsageError
+from modelhub.errors import NotFoundError
 from modelhub.formats.source import TensorSource
 from modelhub.jobs import QUIET, Advance, Job
 from modelhub.preview.models.keeper import Keeper
@@ -25,18 +25,20 @@ from modelhub.preview.prompts.embeddings import Embedding
 from modelhub.preview.prompts.encoders import TokenIds
 from modelhub.preview.prompts.tags import Used
 from modelhub.preview.render_cause import Causes
-from modelhub.preview.render_hires import LATENT_UPSCALERS
+from modelhub.preview.render_idle import idle_notes
 from modelhub.preview.render_prompts import Reader
 from modelhub.preview.render_start import with_kept
 from modelhub.preview.render_wishes import check_loras, notes, used
 from modelhub.preview.render_work import Loaded, Stage, Work, timed
 from modelhub.preview.request import Hires, Request
+from modelhub.preview.sampling.curves import SCHEDULES
 from modelhub.preview.sampling.sampler import Sampler
 from modelhub.preview.sampling.samplers import find_sampler
 from modelhub.preview.sampling.schedules import resolve
-from modelhub.preview.upscaling.enlarging import PIXEL_UPSCALERS
 from modelhub.preview.upscaling.loading import load_upscaler
+from modelhub.preview.upscaling.names import WITHOUT_FILE, without_file
 from modelhub.preview.upscaling.upscaler import Upscaler
+from modelhub.text import brief
 
 __all__ = ["Options", "Refiner", "Renderer", "Rendering", "Request", "check_names", "render"]
 
@@ -123,7 +125,7 @@ class Renderer:
             second = self._refiner(refiner, job)
         self.model = main.model
         self._glance = _Glance(main.model.approximation, None if self._kept.read.get(VAE) else seen)
-        upscaler = cache(partial(_load_upscaler, options.get("upscaler"), main.model.device.type))
+        upscaler = lru_cache(1)(partial(_load_upscaler, options.get("upscaler"), main.model.device.type))
         self._stage = Stage(main, second, partial(_found_upscaler, upscaler), self._glance)
         self._causes = Causes(self._stage)
 
@@ -160,17 +162,20 @@ class Renderer:
     def render(self, request: Request, job: Job = QUIET) -> Rendering:
         """Render all pictures of a request. A picture does not depend on the rest of its batch, but for rounding.
 
-        Raises NotFoundError for an unknown sampler, schedule or upscaler, UsageError for a clip skip beyond the text
-        encoder, for a prompt that cannot be read, and for a LoRA in it that is not in the source.
+        Raises NotFoundError for an unknown sampler, schedule or upscaler, and what loading the upscaler raises, before
+        anything is rendered; UsageError for a clip skip beyond the text encoder, for a prompt that cannot be read, and
+        for a LoRA in it that is not in the source.
         """
         check_names(request)
         check_loras(request, [one.tag for one in self._origin.loras])
         seconds, self._pending = self._pending, {}
         with self.model.residence.heeding(job):
+            if request.hires is not None:
+                self._find_upscaler(request.hires.upscaler, seconds)
             latents = Work(self._stage, request, self.size(request), job, seconds).latents()
             with timed(seconds, "decoding"), job.phase("decoding", request.batch, "pictures") as advance:
                 pictures = tuple(self._develop(request, latents, advance, job))
-        return Rendering(pictures, seconds, self._notes(request))
+        return Rendering(pictures, seconds, self.notes(request))
 
     def size(self, request: Request) -> tuple[int, int]:
         """Width and height in pixels that the first pass of a request gets: as asked, as its start, or the model's."""
@@ -179,9 +184,29 @@ class Renderer:
             height, width = (max(64, side // 8 * 8) for side in request.start.pixels.shape[:2])
         return request.width or width, request.height or height
 
-    def _notes(self, request: Request) -> tuple[str, ...]:
-        always_guided = self.model.beside == "picture"
-        return (*self.model.notes, *notes(self._stage.main.reader.prompter, request, always_guided=always_guided))
+    def notes(self, request: Request) -> tuple[str, ...]:
+        """What a `Rendering` of a request will say of it and the model: known before anything is rendered.
+
+        Raises as `render` does for what cannot be read or found.
+        """
+        always_guided, options = self.model.beside == "picture", self._options
+        return (
+            *self.model.notes,
+            *notes(self._stage.main.reader.prompter, request, always_guided=always_guided),
+            *idle_notes(
+                request,
+                self.model,
+                is_refined=self._stage.refiner is not None,
+                prediction=options.get("prediction"),
+                zero_snr=bool(options.get("zero_snr")),
+            ),
+        )
+
+    def _find_upscaler(self, name: str, seconds: dict[str, float]) -> None:
+        """Load the upscaler of a second pass, if it is a file."""
+        if without_file(name) is None:
+            with timed(seconds, "loading"):
+                self._stage.upscaler(name)
 
     def _develop(self, request: Request, latents: Tensor, advance: Advance, job: Job) -> Iterator[Picture]:
         """One at a time: decoding takes the most memory of all, and so no picture depends on its neighbours."""
@@ -199,6 +224,7 @@ class Renderer:
 
     def infotext(self, request: Request) -> str:
         """The infotext of a request for one picture."""
+        request = _in_full(request)
         sampler, hires = find_sampler(request.sampler), request.hires
         found = used(self._stage.main.reader.prompter, request)
         origin = replace(self._origin, embeddings=[(one.name, one.sha256) for one in found])
@@ -225,18 +251,34 @@ class _Glance:
         return self.found
 
 
-def _found_upscaler(load: Callable[[], Upscaler], name: str) -> str | Upscaler:
-    """What an upscaler's name stands for: itself, if it needs no file."""
-    return name if name in LATENT_UPSCALERS or name in PIXEL_UPSCALERS else load()
+def _found_upscaler(load: Callable[[str], Upscaler], name: str) -> str | Upscaler:
+    """What an upscaler's name stands for: the display name of one that needs no file, or the one that is loaded."""
+    return without_file(name) or load(name)
 
 
-def _load_upscaler(source: TensorSource | None, device: str) -> Upscaler:
+def _load_upscaler(source: TensorSource | None, device: str, name: str) -> Upscaler:
     if source is None:
-        raise UsageError(
-            "The second pass names an upscaler, and none was given.",
-            f"Name a file with --upscaler, or one of: {', '.join((*LATENT_UPSCALERS, *PIXEL_UPSCALERS))}.",
+        raise NotFoundError(
+            f"There is no upscaler '{brief(name)}' for the second pass.",
+            f"Name a file with --upscaler, or one of: {', '.join(WITHOUT_FILE)}.",
         )
-    return load_upscaler(source, device)
+    return load_upscaler(source, device, name=name)
+
+
+def _in_full(request: Request) -> Request:
+    """The same with the display names of what the second pass calls by its name in another case."""
+    hires = request.hires
+    if hires is None:
+        return request
+    return replace(
+        request,
+        hires=replace(
+            hires,
+            upscaler=without_file(hires.upscaler) or hires.upscaler,
+            sampler=hires.sampler and find_sampler(hires.sampler).name,
+            schedule=hires.schedule and SCHEDULES.find(hires.schedule)[0],
+        ),
+    )
 
 
 def _origin(name: str, options: Options) -> Origin:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from modelhub.catalog.companions import VAE
-from modelhub.jobs import Job
+from modelhub.jobs import QUIET, Job
 from modelhub.preview.models.model import Model
 from modelhub.preview.models.parts import DENOISER
 from modelhub.preview.networks.layers import Layer
@@ -68,11 +68,12 @@ class Causes:
     def _of_latents(self, request: Request, size: tuple[int, int], job: Job) -> Culprit | None:
         stage = self._stage
         refiner = None if stage.refiner is None else _unread(stage.refiner)
+        watched = Job("cause") if job is QUIET else job.part("why no numbers:")  # with QUIET no step is looked at
         afresh = replace(stage, main=_unread(stage.main), refiner=refiner, glance=lambda: _look)
 
         def call() -> None:
             with suppress(_EnoughError):
-                Work(afresh, request, size, job.part("why no numbers:"), {}).latents()
+                Work(afresh, request, size, watched, {}).latents()
 
         networks = _networks(stage.main.model)
         if stage.refiner is not None:

@@ -14,6 +14,7 @@ from modelhub.preview.models.model import Model
 from modelhub.preview.pictures.picture import to_pixels
 from modelhub.preview.render_start import encoded, to_image
 from modelhub.preview.request import Hires
+from modelhub.preview.upscaling.names import LATENT_NAMES
 
 if TYPE_CHECKING:
     from modelhub.preview.upscaling.upscaler import Upscaler
@@ -28,14 +29,20 @@ class _Mode(NamedTuple):
 
 #: A1111's upscalers that enlarge latents.
 LATENT_UPSCALERS = MappingProxyType(
-    {
-        "Latent": _Mode("bilinear"),
-        "Latent (antialiased)": _Mode("bilinear", antialias=True),
-        "Latent (bicubic)": _Mode("bicubic"),
-        "Latent (bicubic antialiased)": _Mode("bicubic", antialias=True),
-        "Latent (nearest)": _Mode("nearest"),
-        "Latent (nearest-exact)": _Mode("nearest-exact"),
-    }
+    dict(
+        zip(
+            LATENT_NAMES,
+            (
+                _Mode("bilinear"),
+                _Mode("bilinear", antialias=True),
+                _Mode("bicubic"),
+                _Mode("bicubic", antialias=True),
+                _Mode("nearest"),
+                _Mode("nearest-exact"),
+            ),
+            strict=True,
+        )
+    )
 )
 
 

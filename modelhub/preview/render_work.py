@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
 
-import torch
 from torch import Tensor
 
 from modelhub.jobs import QUIET, Job
+from modelhub.preview.models.device import synchronize
 from modelhub.preview.models.model import Model
 from modelhub.preview.noise.noise import Noise
 from modelhub.preview.pictures.picture import Pixels
@@ -207,6 +207,5 @@ def timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if torch.cuda.is_available() and torch.cuda.is_initialized():
-            torch.cuda.synchronize()
+        synchronize()
         seconds[phase] = seconds.get(phase, 0.0) + perf_counter() - begin

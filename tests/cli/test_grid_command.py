@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from modelhub.cli.grid_layout import Layout
-from modelhub.cli.grid_words import Done, done_json, done_lines
 from modelhub.demo.library import Library
+from modelhub.formats.safetensors import SafetensorsFile
+from modelhub.formats.views import Combined
+from modelhub.formats.writer import write
 from modelhub.preview.pictures.infotext import parse_infotext
 
 Run = Callable[..., Any]
@@ -90,7 +91,8 @@ def test_parents_beside_a_merge_with_a_report(run: Run, mix: Path, tmp_path: Pat
     assert (report["merge"], report["parents"]) == ("mix", told["axes"]["x"]["labels"][1:])
     assert [one["seed"] for one in report["seeds"]] == [1, 2]
     found = run(*words, "--report", "--force")
-    assert found.code == 0 and report["sentences"][0] in found.out and "distance to A: tiny-shapes-base" in found.out
+    assert found.code == 0 and all(f"  {one}" in found.out for one in report["sentences"])
+    assert any(one.endswith("than B: tiny-shapes-pastel.") for one in report["sentences"])
 
 
 def test_a_denoiser_is_a_parent_in_the_shell_of_the_first(run: Run, mix: Path, tmp_path: Path) -> None:
@@ -121,6 +123,20 @@ def test_several_models_are_an_axis(run: Run, mix: Path, tmp_path: Path) -> None
     }
     assert [one["labels"]["x"] for one in told["images"]] == ["red", "green"] * 2
     assert told["images"][1]["infotext"].startswith("a green circle")
+
+
+def test_recipes_on_an_axis_have_their_parameters_and_models_beside_them_none(
+    run: Run, mix: Path, tmp_path: Path
+) -> None:
+    axes = ["--x", f"Checkpoint name={mix},tiny-shapes-base,tiny-shapes-pastel", "--y", "alpha=0,1"]
+    words = ["grid", "tiny-shapes-stripes", *axes, *QUICK, "-o", tmp_path / "g.png"]
+    told = run(*words, "--cells", tmp_path / "c", "--report", "--json").json
+    assert (told["axes"]["x"]["name"], told["axes"]["y"]["name"], len(told["images"])) == ("model", "alpha", 6)
+    found = {(x, y): pixels(tmp_path / "c" / f"g-x{x}-y{y}.png") for x in (1, 2, 3) for y in (1, 2)}
+    assert np.array_equal(found[1, 1], found[2, 1]) and np.array_equal(found[1, 2], found[3, 1])
+    assert np.array_equal(found[2, 1], found[2, 2]) and not np.array_equal(found[1, 1], found[1, 2])
+    assert [one["merge"] for one in told["report"]] == ["mix", "mix"]
+    assert "The same as tiny-shapes-base on seed 1." in told["report"][0]["sentences"]
 
 
 def test_pages_settings_and_a_batch(run: Run, tmp_path: Path) -> None:
@@ -157,7 +173,10 @@ def test_a_dry_run_tells_what_is_read(run: Run, mix: Path, tmp_path: Path) -> No
         (["--x", "size=1x1"], "multiple of 8"),
         (["--x", "vae=nope"], "'nope'"),
         (["--x", "lora:nope=1"], "'nope'"),
-        (["--x", "steps=1", "--y", "steps=2"], "one name"),
+        (["--x", "steps=1", "--y", "steps=2"], "Two axes are called steps"),
+        (["--x", "steps=1", "--x", "seed=2"], "There are 2 axes --x"),
+        (["--x", "model=tiny-shapes-base", "--parents"], "Parents are put beside one model"),
+        (["--x", "model=tiny-shapes-base", "--report"], "none to compare it with"),
         (["--x", "cfg=1,-1"], "-1"),
         (["--x", "seed=1-1000", "--size", "2048x2048"], "too large"),
         (["--x", "seed=1,2", "--batch", "2"], "--batch"),
@@ -184,13 +203,23 @@ def test_numbers_of_a_merge_need_a_recipe_file(axis: str, run: Run, tmp_path: Pa
     assert found.code == 2 and "of a recipe file, which SOURCE must be" in " ".join(found.err.split()), found
 
 
-def test_a_report_that_cannot_be_says_so_in_json_too() -> None:
-    done = Done(Path("g.png"), Layout([], None), {}, [], ["a note"], 1.0)
-    told = done_json(done, report=True)
-    assert told["report"] == [] and told["notes"][0] == "a note" and "different sizes" in told["notes"][1]
-    assert told["notes"][1] in [*done_lines(done, report=True)]
-    unasked = done_json(done, report=False)
-    assert "report" not in unasked and unasked["notes"] == ["a note"]
+def test_a_report_that_cannot_be_is_refused_before_anything_is_rendered(
+    run: Run, library: Library, tmp_path: Path
+) -> None:
+    with SafetensorsFile(library.base) as base:
+        write(Combined([base], {}), tmp_path / "bare.safetensors")  # which has no size of its own in it
+    words = ["grid", "tiny-shapes-base", tmp_path / "bare.safetensors", "-p", PROMPT, "--steps", "2", "--report"]
+    found = run(*words, "-o", tmp_path / "g.png", "--dry-run")
+    assert found.code == 2 and "have different sizes" in found.err and "--size" in found.err
+    assert run(*words, "-o", tmp_path / "g.png", "--dry-run", "--size", "64x64").code == 0
+    assert run(*words[:-1], "-o", tmp_path / "g.png", "--dry-run").code == 0
+
+
+def test_models_and_upscalers_by_number_are_called_by_their_names(run: Run, tmp_path: Path) -> None:
+    words = ["grid", "#1", "#2", "--x", "upscaler=latent,#9", "--hires", "1.5", *QUICK, "-o", tmp_path / "g.png"]
+    told = run(*words, "--dry-run", "--json").json
+    assert told["axes"]["x"]["labels"] == ["Latent", "tiny-realesrgan-x4"]
+    assert told["axes"]["y"]["labels"] == [one["name"] for one in told["models"][::2]]
 
 
 def test_goals_are_looked_at_first(run: Run, tmp_path: Path) -> None:

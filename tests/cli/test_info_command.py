@@ -108,6 +108,23 @@ def test_several_pictures_and_one_that_is_none(run: Run, tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("library")
+def test_lines_of_prompts_stay_lines_and_settings_that_are_left_out_are_counted(run: Run, tmp_path: Path) -> None:
+    many = [f"Key {at}: {at}" for at in range(100)]
+    path = picture(tmp_path / "a.png", parameters=infotext(r'ADetailer prompt: "a face\nred"', *many))
+    lines = run("info", path).out.splitlines()
+    assert lines[lines.index("ADetailer prompt  a face") + 1].split() == ["red"]
+    assert any("more settings, which --json has" in line for line in lines)
+    assert run("info", path, "--json").json["settings"]["Key 99"] == "99"
+
+
+@pytest.mark.usefixtures("library")
+def test_what_holds_no_prompt_is_not_made_again(run: Run, tmp_path: Path) -> None:
+    path = picture(tmp_path / "a.png", extras="Postprocess upscale by: 4, Postprocess upscaler: R-ESRGAN 4x+")
+    shown = run("info", path).out
+    assert "upscaler R-ESRGAN 4x+" in shown and "again:" not in shown
+
+
+@pytest.mark.usefixtures("library")
 def test_hostile_words_are_shown_and_not_obeyed(run: Run, tmp_path: Path) -> None:
     value = json.dumps(HOSTILE + "\n" + "W" * 5000)
     path = picture(

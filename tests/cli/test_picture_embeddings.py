@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,14 +13,22 @@ from safetensors.torch import save_file
 from world.place import World
 
 from modelhub.catalog.data import data_path
+from modelhub.catalog.identity import Identity
+from modelhub.catalog.opener import Parent
 from modelhub.catalog.store import Catalog
-from modelhub.cli.picture_embeddings import picture_embeddings
+from modelhub.cli.picture_embeddings import picture_embeddings, unnamed_notes
+from modelhub.cli.preview_models import Shown, _tokenizer
 from modelhub.cli.tokenizer_download import download_tokenizer
 from modelhub.errors import CorruptFileError, NotFoundError, UsageError, WrongBytesError
+from modelhub.formats.header import Header
+from modelhub.formats.source import TensorSource
 from modelhub.jobs import QUIET
+from modelhub.preview.models.beside import Beside
 from modelhub.preview.prompts import t5_places
 from modelhub.preview.prompts.t5_tokenizer import read_t5_tokenizer
 from modelhub.scan.run import scan
+
+Run = Callable[..., Any]
 
 
 @pytest.fixture
@@ -90,12 +99,29 @@ def test_what_is_not_there_is_said(catalog: Catalog, word: str, error: type[Exce
         names(catalog, "a", word)
 
 
+def test_one_that_was_asked_for_and_no_prompt_names_is_told(catalog: Catalog) -> None:
+    found = picture_embeddings(catalog, ["x", "blurry"], ["sundisc.safetensors", "sundisc.pt=Sun  Disc"])
+    assert [note.split("'")[1] for note in unnamed_notes(found, ["x", "blurry"])] == ["sundisc", "Sun  Disc"]
+    assert unnamed_notes(found, ["x", "(a SUN disc:1.2), b"]) == []
+    assert unnamed_notes(picture_embeddings(catalog, ["sundisc"], []), ["sundisc"]) == []
+
+
 # -- T5's tokenizer ----------------------------------------------------------------------------------------------------
+
 
 MODEL = b"".join(
     b"\x0a" + bytes([len(piece) + 2]) + b"\x0a" + bytes([len(piece)]) + piece
     for piece in (b"<pad>", b"</s>", b"<unk>", "▁a".encode())
 ) + bytes([0x12, 3, 0xC0, 2, 2])
+
+
+class Nothing(TensorSource):
+    """A source without tensors."""
+
+    header = Header.of([])
+
+    def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
+        raise AssertionError(name)
 
 
 @pytest.fixture
@@ -121,3 +147,31 @@ def test_another_file_than_the_known_one_is_refused(hub: World, monkeypatch: pyt
     with pytest.raises(WrongBytesError):
         download_tokenizer(QUIET)
     assert not t5_places.kept().exists()
+
+
+def test_a_dry_run_says_what_would_be_fetched(hub: World, home: Path, run: Run) -> None:
+    found = run("preview", "--download-tokenizer", "--dry-run", "--json")
+    assert found.code == 0 and found.json == {"tokenizer": str(t5_places.kept())}
+    told = run("preview", "--download-tokenizer", "--dry-run")
+    assert told.code == 0 and f"would fetch {t5_places.SOURCE}" in told.err
+    refused = run("preview", "--download-tokenizer", "-p", "x", "--json")
+    assert refused.code == 2 and "SOURCE, -o OUT.png" in refused.error["message"]
+    assert not hub.asked and not t5_places.kept().exists()
+    assert run("preview", "--download-tokenizer", "--json").json == found.json and t5_places.kept().is_file()
+    assert "would not be fetched again" in run("preview", "--download-tokenizer", "--dry-run").err
+
+
+def test_the_tokenizer_beside_a_model_is_taken(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (t5_places.VARIABLE, "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "flux" / "tokenizer_2").mkdir(parents=True)
+    (tmp_path / "flux" / "tokenizer_2" / "spiece.model").write_bytes(MODEL)
+    flux, other = (Identity("checkpoint", name) for name in ("flux1", "sd1"))
+    for path in (tmp_path / "flux", tmp_path / "flux" / "flux1-dev.safetensors"):
+        assert _tokenizer(Shown(Nothing(), "flux", flux, {}, path), Beside()).ids("a") == [3]
+    assert _tokenizer(Shown(Nothing(), "sd", other, {}, tmp_path), Beside()) is None
+    t5 = Parent(Nothing(), tmp_path / "flux" / "text_encoder_2.safetensors", "t5", None)
+    assert _tokenizer(Shown(Nothing(), "flux", flux, {}), Beside({"t5xxl": t5})).ids("a") == [3]
+    with pytest.raises(NotFoundError):
+        _tokenizer(Shown(Nothing(), "flux", flux, {}, tmp_path), Beside())

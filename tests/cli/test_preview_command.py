@@ -11,7 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from modelhub.cli import preview_models
+from modelhub.cli.context import Context
 from modelhub.demo.library import Library
+from modelhub.errors import NotFoundError, UsageError
+from modelhub.preview.render import Renderer
 
 Run = Callable[..., Any]
 QUICK = ["--steps", "2", "--size", "64x64"]
@@ -100,3 +104,58 @@ def test_another_vae(run: Run, tmp_path: Path) -> None:
     found = run(*words, "--vae", "tiny-shapes-base", "-o", tmp_path / "v.png", "--json").json["images"][0]
     assert "VAE: tiny-shapes-base" in found["infotext"] and "VAE hash: " in found["infotext"]
     assert run(*words, "--vae", "tiny-shapes-framed-lora", "-o", tmp_path / "w.png").code == 4
+
+
+@pytest.mark.usefixtures("library")
+def test_what_is_not_expected_is_said_before_it_takes_time(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["preview", "tiny-shapes-base", "-p", "a (star", "--eta", "0.5", "--embedding", "sundisc.pt", *QUICK]
+    found = run(*words, "-o", tmp_path / "p.png", "--json")
+    assert found.code == 0, found
+    unnamed, bracket, idle = found.json["notes"]
+    assert "No prompt has the word 'sundisc'" in unnamed and "closes this bracket" in bracket and "eta" in idle
+    assert run(*words, "-o", tmp_path / "q.png", "--json", "--dry-run").json["notes"] == [unnamed]
+    monkeypatch.setattr(Renderer, "render", lambda *given: pytest.fail("it was not said"))
+    monkeypatch.setattr(Context, "say", _refuse_the_last)
+    refused = run(*words, "-o", tmp_path / "q.png")
+    assert refused.code == 2 and "eta" in refused.err
+
+
+def _refuse_the_last(_: Context, message: str) -> None:
+    if "change nothing" in message:
+        raise UsageError(message)
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize(
+    ("prompt", "code", "message"),
+    [("a (star:1.2.3)", 2, "no number: a (star:>>>1.2.3<<<)"), ("<lora:tiny-shapes-framed-lora:1e39>", 2, "too large")],
+)
+def test_a_prompt_that_cannot_be_read_is_refused_before_a_merge_is_begun(
+    prompt: str, code: int, message: str, run: Run, tmp_path: Path
+) -> None:
+    words = ["merge", "weighted-sum", "tiny-shapes-base", "tiny-shapes-pastel", "-o", tmp_path / "m.safetensors"]
+    refused = run(*words, "--preview", prompt, "--dry-run", "--json")
+    assert refused.code == code and message in refused.error["message"]
+
+
+def test_parts_that_are_missing_are_told_before_a_tokenizer_is(
+    run: Run, demo_library: Library, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object) -> None:
+        raise NotFoundError("the tokenizer")
+
+    monkeypatch.setattr(preview_models, "_tokenizer", missing)
+    (unet,) = (path for path in demo_library.files if path.stem == "tiny-shapes-stripes-unet")
+    words = ["merge", "weighted-sum", unet, unet, "-o", tmp_path / "m.safetensors", "--preview", "x", "--dry-run"]
+    refused = run(*words, "--json")
+    assert refused.code == 4 and "lacks the CLIP-L text encoder and the VAE" in refused.error["message"]
+
+
+def test_a_merge_tells_what_is_wrong_with_its_picture(
+    run: Run, demo_library: Library, home: Path, tmp_path: Path
+) -> None:
+    words = ["merge", "weighted-sum", demo_library.base, demo_library.pastel, "--alpha", "1e30"]
+    made = run(*words, "-o", tmp_path / "m.safetensors", "--preview", "a (star")
+    assert made.code == 0 and "closes this bracket" in made.err and "warning: " in made.err

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +14,16 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from modelhub.catalog.store import Catalog
-from modelhub.cli import preview_options
 from modelhub.cli.preview_options import add_hires, add_sampling, asked
 from modelhub.demo.library import Library
 from modelhub.errors import UsageError
 from modelhub.formats.images import save_png
 from modelhub.preview.pictures.infotext import parse_infotext
-from modelhub.preview.request import EMPHASES, SOURCES, Hires, Request, Variation
+from modelhub.preview.request import Hires, Request, Variation
 from modelhub.preview.sampling.tuning import Tuning
 
 Run = Callable[..., Any]
 QUICK = ["--steps", "2", "--size", "64x64"]
-
-
-def test_what_the_help_lists_is_what_there_is() -> None:
-    from modelhub.preview.render_hires import LATENT_UPSCALERS
-    from modelhub.preview.sampling.samplers import sampler_names
-    from modelhub.preview.sampling.schedules import schedule_names
-    from modelhub.preview.upscaling.enlarging import PIXEL_UPSCALERS
-
-    assert list(preview_options.SAMPLERS) == sampler_names()
-    assert list(preview_options.SCHEDULES) == schedule_names()
-    assert set(preview_options.UPSCALERS) == {*LATENT_UPSCALERS, *PIXEL_UPSCALERS}
-    assert (preview_options.EMPHASES, preview_options.SOURCES) == (EMPHASES, SOURCES)
-    assert {field.name for field in fields(Tuning)} == {*preview_options._OWN, *preview_options._TUNED}
 
 
 def request(*words: str, base: Request | None = None) -> Request:
@@ -57,6 +42,24 @@ def test_what_is_not_said_stays_as_it_was() -> None:
         (64, 64), Tuning(eta=0.5), Hires(1.5), 0.5,
     )  # fmt: skip
     assert request(base=base) == base
+
+
+@pytest.mark.parametrize(
+    ("words", "sampler", "schedule"),
+    [
+        (["--sampler", "dpm++ 2m sde karras"], "DPM++ 2M SDE", "Karras"),
+        (["--sampler", "DPM++ 2M Karras", "--schedule", "sgm_uniform"], "DPM++ 2M", "SGM Uniform"),
+        (["--sampler", "euler_ancestral"], "Euler a", "Automatic"),
+        (["--schedule", "ddim_uniform"], "Euler", "DDIM"),
+    ],
+)
+def test_samplers_and_schedules_in_the_words_of_others(words: list[str], sampler: str, schedule: str) -> None:
+    base = Request("a cat", sampler="Euler", schedule="Automatic")
+    found = request(*words, base=base)
+    assert (found.sampler, found.schedule) == (sampler, schedule)
+    second = request("--hires", "2", *(word.replace("--", "--hires-") for word in words), base=base).hires
+    given = (sampler if "--sampler" in words else None, None if schedule == "Automatic" else schedule)
+    assert second is not None and (second.sampler, second.schedule) == given
 
 
 def test_every_option_is_heeded() -> None:
@@ -82,6 +85,7 @@ def test_every_option_is_heeded() -> None:
     ("words", "message"),
     [
         (["--tune", "speed=1"], "nothing called 'speed'"),
+        (["--tune", "rho"], "What rho is to be is missing"),
         (["--tune", "rho=high"], "rho=high is not possible"),
         (["--tune", "discard=perhaps"], "discard=perhaps is not possible"),
         (["--tune", "order=2.5"], "order=2.5 is not possible"),

@@ -11,12 +11,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from modelhub.errors import CorruptFileError, FileExistsAlreadyError, ModelhubError, UsageError, VanishedError
-from modelhub.formats.images import load_pixels, load_thumbnail, read_parameters, save_png
+from modelhub.formats.images import load_thumbnail, save_png, save_thumbnail
+from modelhub.formats.picture_texts import read_texts
 
+EXIF_ORIENTATION = 0x0112
 PIXELS = np.random.default_rng(0).integers(0, 256, (7, 5, 3), dtype=np.uint8)
+
+
+def pixels_of(path: Path) -> np.ndarray:
+    return load_thumbnail(path, 10_000)
+
+
+def parameters_of(path: Path) -> str | None:
+    return read_texts(path).get("parameters")
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -28,11 +38,11 @@ def png(width: int, height: int, *more: bytes) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + head + b"".join(more) + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize("text", ["plain", "café ×", "猫 🐈 is a cat", "", None, "two\nlines\ttab"])
+@pytest.mark.parametrize("text", ["plain", "café ×", "猫 🐈 is a cat", None, "two\nlines\ttab"])
 def test_pixels_and_text_come_back(tmp_path: Path, text: str | None) -> None:
     path = save_png(tmp_path / "a.png", PIXELS, text)
-    assert np.array_equal(load_pixels(path), PIXELS)
-    assert read_parameters(path) == text
+    assert np.array_equal(pixels_of(path), PIXELS)
+    assert parameters_of(path) == text
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.png"]
 
 
@@ -59,16 +69,16 @@ def test_text_after_the_pixels_is_found(tmp_path: Path) -> None:
     rows = zlib.compress(b"".join(b"\0" + bytes(3) for _ in range(1)))
     path = tmp_path / "late.png"
     path.write_bytes(png(1, 1, chunk(b"IDAT", rows), chunk(b"tEXt", b"parameters\0late")))
-    assert read_parameters(path) == "late"
+    assert parameters_of(path) == "late"
 
 
 def test_an_existing_file_stays_without_force(tmp_path: Path) -> None:
     path = save_png(tmp_path / "a.png", PIXELS, "first")
     with pytest.raises(FileExistsAlreadyError):
         save_png(path, PIXELS, "second")
-    assert read_parameters(path) == "first"
+    assert parameters_of(path) == "first"
     save_png(path, PIXELS, "second", force=True)
-    assert read_parameters(path) == "second"
+    assert parameters_of(path) == "second"
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a", "missing/a.png"])
@@ -80,13 +90,13 @@ def test_names_that_cannot_be(tmp_path: Path, name: str) -> None:
 def test_other_formats_have_pixels_and_no_parameters(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     Image.fromarray(PIXELS).save(path)
-    assert load_pixels(path).shape == (7, 5, 3)
-    assert read_parameters(path) is None
+    assert pixels_of(path).shape == (7, 5, 3)
+    assert parameters_of(path) is None
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(VanishedError):
-        read_parameters(tmp_path / "no.png")
+        parameters_of(tmp_path / "no.png")
 
 
 @pytest.mark.filterwarnings("error")
@@ -94,7 +104,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 def test_a_decompression_bomb_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
     path = tmp_path / "bomb.png"
     path.write_bytes(png(*size, chunk(b"IDAT", zlib.compress(bytes(1000)))))
-    for read in (load_pixels, read_parameters):
+    for read in (pixels_of, parameters_of):
         with pytest.raises(CorruptFileError):
             read(path)
 
@@ -104,7 +114,7 @@ def test_a_text_bomb_is_refused(tmp_path: Path) -> None:
     text = b"parameters\0\0" + zlib.compress(bytes(200_000_000))
     path.write_bytes(png(1, 1, chunk(b"zTXt", text), chunk(b"IDAT", zlib.compress(bytes(4)))))
     with pytest.raises(CorruptFileError):
-        read_parameters(path)
+        parameters_of(path)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\n", b"GIF89a\1\0\1\0", b"hello", png(0, 0)])
@@ -112,7 +122,7 @@ def test_what_is_no_picture(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "x.png"
     path.write_bytes(data)
     with pytest.raises(CorruptFileError):
-        load_pixels(path)
+        pixels_of(path)
 
 
 WHOLE = png(5, 2, chunk(b"tEXt", b"parameters\0hi"), chunk(b"IDAT", zlib.compress(bytes(32))))
@@ -125,7 +135,7 @@ def test_damage_is_an_error_of_ours_or_harmless(
 ) -> None:
     path = tmp_path_factory.mktemp("damage") / "d.png"
     path.write_bytes(WHOLE[:place] if cut else WHOLE[:place] + bytes([byte]) + WHOLE[place + 1 :])
-    for read in (load_pixels, read_parameters):
+    for read in (pixels_of, parameters_of):
         try:
             read(path)
         except CorruptFileError as error:
@@ -141,10 +151,39 @@ def test_thumbnails_keep_the_shape_and_fit(tmp_path, kind):
     assert load_thumbnail(path, 2000).shape == (300, 900, 3)
 
 
+def test_thumbnails_of_sixteen_bits_of_grey_are_grey(tmp_path):
+    path = tmp_path / "deep.png"
+    Image.fromarray(np.array([[0, 128, 129, 32768, 65535]], np.uint16)).save(path)
+    assert load_thumbnail(path, 90)[0, :, 0].tolist() == [0, 0, 1, 128, 255]
+    save_thumbnail(path, tmp_path / "small.jpg", 90)
+    assert pixels_of(tmp_path / "small.jpg").mean() < 130
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(10))
+def test_thumbnails_are_turned_as_exif_says(tmp_path, kind, orientation):
+    path, exif = tmp_path / "turned", Image.Exif()
+    exif[EXIF_ORIENTATION] = orientation
+    corners = np.zeros((40, 80, 3), np.uint8)
+    corners[:20, :40], corners[:20, 40:], corners[20:, :40] = (250, 0, 0), (0, 250, 0), (0, 0, 250)
+    Image.fromarray(corners).save(path, kind, exif=exif)
+    with Image.open(path) as image:
+        expected = np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    found = load_thumbnail(path, 80)
+    assert found.shape == expected.shape and abs(found.astype(int) - expected).max() < 20
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_broken_exif_hides_no_picture(tmp_path, kind):
+    path = tmp_path / "picture"
+    Image.fromarray(PIXELS).save(path, kind, exif=b"Exif\0\0garbage garbage", lossless=True)
+    assert np.array_equal(pixels_of(path), PIXELS) and read_texts(path) == {}
+
+
 def test_a_pipe_is_not_waited_for(tmp_path):
     path = tmp_path / "picture.png"
     os.mkfifo(path)
     with pytest.raises(ModelhubError, match="a pipe"):
         load_thumbnail(path, 90)
     with pytest.raises(ModelhubError, match="a pipe"):
-        read_parameters(path)
+        parameters_of(path)

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, features
 from PIL.PngImagePlugin import PngInfo
 
 from modelhub.errors import CorruptFileError, ModelhubError
 from modelhub.formats.images import save_png
 from modelhub.formats.picture_texts import read_texts, user_comment
 
+no_avif = pytest.mark.skipif(not features.check("avif"), reason="Pillow without AVIF")
 TEXT = "a cat, 猫 é\nSteps: 20, Sampler: Euler"
 
 
@@ -39,7 +40,7 @@ def with_exif(path: Path, tag: int, value: object, *, inner: bool = True) -> Pat
         TEXT.encode(),
     ],
 )
-@pytest.mark.parametrize("ending", ["jpg", "webp", "png"])
+@pytest.mark.parametrize("ending", ["jpg", "webp", "png", pytest.param("avif", marks=no_avif)])
 def test_user_comments_in_all_encodings(tmp_path: Path, data: bytes, ending: str) -> None:
     path = with_exif(tmp_path / f"a.{ending}", 0x9286, data)
     assert read_texts(path)["UserComment"] == TEXT
@@ -49,6 +50,9 @@ def test_japanese_and_a_wrong_claim() -> None:
     assert user_comment(b"JIS\0\0\0\0\0" + "猫".encode("iso2022_jp")) == "猫"
     assert user_comment(b"UNICODE\0plain letters, no zero") == "plain letters, no zero"
     assert user_comment(b"") == ""
+    assert user_comment(b"UNICODE\0" + "猫が好き".encode()) == "猫が好き", "UTF-8 that claims to be UTF-16"
+    assert user_comment(b"UNICODE\0" + "café".encode("utf-16-le") + b"\0") == "café", "an end as in C"
+    assert user_comment(b"UNICODE\0" + "猫, a".encode("utf-16-be")) == "猫, a"
 
 
 @settings(deadline=None)

@@ -96,6 +96,15 @@ def test_texts_are_kept(tmp_path: Path) -> None:
     assert load_whole(goal).texts == first.texts
 
 
+def test_exif_of_a_png_is_no_text_chunk(tmp_path: Path) -> None:
+    info, exif = PngInfo(), Image.Exif()
+    info.add_text("Software", "by hand")
+    exif[0x010E], exif[0x0110], exif[0x9C9C] = "described", "prompt:{}", "x".encode("utf-16-le")
+    exif.get_ifd(0x8769)[0x9286] = b"ASCII\0\0\0" + b"a cat\nSteps: 9, Seed: 1, Size: 8x8"
+    found = load_whole(_saved(tmp_path / "e.png", Image.fromarray(RGB), pnginfo=info, exif=exif))
+    assert dict(found.texts) == {"Software": "by hand", "parameters": "a cat\nSteps: 9, Seed: 1, Size: 8x8"}
+
+
 @pytest.mark.parametrize("form", ["jpg", "webp"])
 def test_the_infotext_of_other_formats(form: str, tmp_path: Path) -> None:
     exif = Image.Exif()

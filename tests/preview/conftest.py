@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -15,3 +16,10 @@ sys.modules.setdefault("torchvision", None)  # type: ignore[arg-type]
 def _seeded() -> None:
     """What a test draws does not depend on the tests before it."""
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def inference() -> Iterator[None]:
+    """Nothing is kept for gradients."""
+    with torch.inference_mode():
+        yield

@@ -39,7 +39,7 @@ from modelhub.preview.prompts.tags import Tag, Used
 from modelhub.preview.render import Renderer, render
 from modelhub.preview.render_wishes import check_prompts
 from modelhub.preview.request import Hires, Request
-from modelhub.preview.sampling.samplers import sampler_names
+from modelhub.preview.sampling.names import SAMPLER_NAMES
 
 CIRCLE = Request("a red circle on a blue background", steps=8, cfg=3.5, seed=2)
 
@@ -124,7 +124,7 @@ def test_the_same_request_is_the_same_bytes(renderer: Renderer) -> None:
     assert np.array_equal(one(renderer, CIRCLE).pixels, again.pixels)
 
 
-@pytest.mark.parametrize("sampler", [name for name in sampler_names() if name != "DPM adaptive"])  # which takes long
+@pytest.mark.parametrize("sampler", [name for name in SAMPLER_NAMES if name != "DPM adaptive"])  # which takes long
 def test_a_picture_does_not_depend_on_its_batch_and_all_steps_are_told(renderer: Renderer, sampler: str) -> None:
     events: list[Event] = []
     request = replace(CIRCLE, sampler=sampler, steps=3, batch=2)

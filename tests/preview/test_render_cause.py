@@ -13,7 +13,9 @@ from torch import Tensor
 
 from modelhub.catalog.data import data_path
 from modelhub.formats.safetensors import SafetensorsFile
+from modelhub.jobs import QUIET, Job
 from modelhub.preview.checking.comparing import Shot, compare
+from modelhub.preview.denoising.denoiser import Denoiser
 from modelhub.preview.pictures.picture import Picture
 from modelhub.preview.render import Renderer, Request
 
@@ -73,6 +75,16 @@ def test_broken_weights_are_looked_for_once(sick: Sick, monkeypatch: pytest.Monk
     monkeypatch.setattr("modelhub.preview.render_cause.first_bad_layer", pytest.fail)
     assert picture(renderer, seed=5).warnings == first.warnings
     assert "out.2 of the denoiser" in first.warnings[0]
+
+
+@pytest.mark.parametrize("job", [QUIET, Job("test")], ids=["quiet", "heard"])
+def test_it_is_sampled_again_only_up_to_the_first_step_without_numbers(
+    sick: Sick, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renderer, calls, usual = sick(UNET + "out.2.weight", float("nan")), [], Denoiser.__call__
+    monkeypatch.setattr(Denoiser, "__call__", lambda self, *given: calls.append(1) or usual(self, *given))
+    (found,) = renderer.render(replace(ASKED, steps=6, sampler="Euler"), job).pictures
+    assert len(calls) == 6 + 1 and "out.2 of the denoiser" in found.warnings[0]
 
 
 def test_a_report_says_what_is_known_of_a_picture() -> None:

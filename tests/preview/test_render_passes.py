@@ -26,7 +26,7 @@ from small_pictures import (
 )
 from torch import Tensor
 
-from modelhub.errors import UsageError
+from modelhub.errors import IncompatibleError, NotFoundError, UsageError
 from modelhub.preview.denoising.text import Conditioning
 from modelhub.preview.models import residence
 from modelhub.preview.models.memory import Memory as DeviceMemory
@@ -37,6 +37,7 @@ from modelhub.preview.render import Refiner, Renderer
 from modelhub.preview.render_hires import LATENT_UPSCALERS, target
 from modelhub.preview.render_prompts import Reader, Wording
 from modelhub.preview.render_start import begin_with, blurred, encoded, fitted, latent_mask, to_image, with_kept
+from modelhub.preview.render_work import Work
 from modelhub.preview.request import Hires, Request, Start, Variation
 
 Tensors = dict[str, Tensor]
@@ -409,9 +410,27 @@ def test_a_start_is_fitted_to_the_size(renderer: Renderer, picture: Pixels) -> N
     assert found.pixels.shape == (64, 72, 3)
 
 
-def test_an_upscaler_that_is_no_file_must_be_known(renderer: Renderer) -> None:
-    with pytest.raises(UsageError, match="upscaler"):
-        renderer.render(replace(REQUEST, hires=Hires(2.0, upscaler="4x-Nothing")))
+def test_an_upscaler_that_is_no_file_must_be_known_before_anything_is_rendered(
+    renderer: Renderer, tensors: Tensors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Work, "latents", lambda self: pytest.fail("it renders"))
+    request = replace(REQUEST, hires=Hires(2.0, upscaler="4x-Nothing"))
+    with pytest.raises(NotFoundError, match="no upscaler '4x-Nothing'") as caught:
+        renderer.render(request)
+    assert "Lanczos" in caught.value.hint
+    wrong = Renderer(Memory(tensors), name="small", device="cpu", upscaler=Memory(tensors))
+    with pytest.raises(IncompatibleError, match="not an upscaler"):
+        wrong.render(request)
+
+
+def test_names_of_the_second_pass_are_known_in_any_case(renderer: Renderer) -> None:
+    named = Hires(1.5, upscaler="Latent (nearest)", steps=1, sampler="Euler a", schedule="Karras")
+    other = Hires(1.5, upscaler="latent (NEAREST)", steps=1, sampler="EULER A", schedule="karras")
+    one, two = (renderer.render(replace(REQUEST, steps=1, hires=hires)).pictures[0] for hires in (named, other))
+    assert np.array_equal(one.pixels, two.pixels) and one.infotext == two.infotext
+    settings = parse_infotext(two.infotext).settings
+    said = {"Hires upscaler": "Latent (nearest)", "Hires sampler": "Euler a", "Hires schedule type": "Karras"}
+    assert said.items() <= settings.items()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from modelhub.text import brief
 
 
 def parameter_names(recipe: Recipe) -> tuple[str, ...]:
-    """The names by which `varied` knows parameters: `alpha` is that of the last step with it, `1.alpha` of the first.
+    """The names by which `varied` knows parameters: `alpha` is that of the last step with it, `1.alpha` of step 1.
 
     Raises NotFoundError for a method that does not exist.
     """
@@ -50,8 +50,7 @@ def _parameters(recipe: Recipe) -> Iterator[tuple[str, int, Parameter]]:
     for at, step in enumerate(recipe.steps):
         for parameter in find_method(step.method).parameters:
             yield parameter.name, at, parameter
-            if len(recipe.steps) > 1:
-                yield f"{at + 1}.{parameter.name}", at, parameter
+            yield f"{at + 1}.{parameter.name}", at, parameter
 
 
 def _weighed(recipe: Recipe) -> int:

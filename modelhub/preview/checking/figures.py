@@ -21,14 +21,17 @@ _LUMA = np.array((0.299, 0.587, 0.114), dtype=np.float32)
 class Figures:
     """What can be measured of pixels [H, W, 3].
 
-    `mean` and `std` are of all values, `span` from the darkest to the brightest but for 0.5 % on either side, all three
-    0 to 255. `saturation` is the mean distance of the strongest from the weakest channel, 0 to 255; `contrast` the
-    standard deviation of the luma; `detail` the root mean square of its second differences; `structure` how much
-    neighbouring latent cells have in common, from -1 to 1: good pictures have 0.4 and more, large noise has 0.3.
+    `mean` and `std` are of all values, `spread` the root of the mean variance of the three channels: 0 for one colour,
+    whichever. `low` is the darkest value and `span` the way from it to the brightest, but for 0.5 % on either side. All
+    are 0 to 255, and so are `saturation`, the mean distance of the strongest from the weakest channel, `contrast`, the
+    standard deviation of the luma, and `detail`, the root mean square of its second differences. `structure` is how
+    much neighbouring latent cells have in common, from -1 to 1: good pictures have 0.4 and more, large noise has 0.3.
     """
 
     mean: float
     std: float
+    spread: float
+    low: float
     span: float
     saturation: float
     contrast: float
@@ -48,6 +51,8 @@ def figures(pixels: Pixels) -> Figures:
     return Figures(
         mean=float(values.mean()),
         std=float(values.std()),
+        spread=float(np.sqrt(values.var(axis=(0, 1)).mean())),
+        low=float(low),
         span=float(high - low),
         saturation=float((values.max(axis=2) - values.min(axis=2)).mean()),
         contrast=float(luma.std()),

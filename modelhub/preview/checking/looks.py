@@ -1,8 +1,7 @@
 """What is wrong with a picture, in sentences: black, one colour, washed out, undone noise, values that are no numbers.
 
-Measured on the demo models, 64 to 256 pixels wide: pictures as they should be against random latents, samplers that
-were stopped early, latents of the wrong scale. See `_is_noise` and
-`_washed_out` for the numbers.
+Measured on the demo models and merges of them, 64 to 256 pixels wide: pictures as they should be against random
+latents, samplers that were stopped early, latents of the wrong scale. `_is_noise` and `_washed_out` have the numbers.
 """
 
 from __future__ import annotations
@@ -16,13 +15,17 @@ from modelhub.preview.checking.figures import Figures, Floats, Pixels, figures, 
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Below these standard deviations (of 255) a picture is one flat colour, or nearly.
-_FLAT, _PLAIN = 1.0, 4.0
+#: Below these spreads (of 255) a picture is one flat colour, or nearly. A shape in the colour of its background, which
+#: may be what was asked for, has 2.6 and more.
+_FLAT, _PLAIN = 1.0, 2.0
 _BLACK = 1.0
+#: Below this spread no noise is to be seen: that of random latents at half of their usual scale is 16 and more.
+_QUIET = 7.0
 _NOISE, _NOISE_ALONE = 0.5, 0.35
 _WILD, _TORN = 2.6, 0.25
 _FAR = 8.0
-_PALE_SPAN, _PALE_SPREAD = 72.0, 22.0
+#: The darkest and the brightest value between which a grey picture lies, and how far apart they may be.
+_GREY, _GREY_SPAN = (60.0, 200.0), 84.0
 
 
 def looks(pixels: Pixels, latents: Tensor | None = None, image: Tensor | None = None) -> tuple[str, ...]:
@@ -49,12 +52,12 @@ def _not_numbers(latents: Tensor | None, image: Tensor | None) -> tuple[str, ...
 
 
 def _too_plain(found: Figures) -> tuple[str, ...]:
-    if found.std < _FLAT and found.mean < _BLACK:
+    if found.spread < _FLAT and found.mean < _BLACK:
         return ("The picture is black: try another VAE with --vae, or weights in another precision.",)
-    if found.std < _FLAT:
+    if found.spread < _FLAT:
         return ("The picture is one flat colour: try another VAE with --vae, or a smaller alpha if it is of a merge.",)
-    if found.std < _PLAIN:
-        spread = f"standard deviation {found.std:.1f} of 255"
+    if found.spread < _PLAIN:
+        spread = f"standard deviation {found.spread:.1f} of 255"
         return (f"The picture is almost one flat colour ({spread}): try more steps, or another VAE with --vae.",)
     return ()
 
@@ -89,8 +92,10 @@ def _is_noise(found: Figures, latents: Floats | None) -> bool:
     latents 0.10 to 0.64 (median 0.36) at 64 pixels, 0.24 to 0.51 (0.30) at 128, up to 0.30 at 256; of 522 good
     pictures, striped and pale ones among them, at least 0.58. Or latents that spread wide and are torn: samplers
     stopped after 2 of 10 steps gave a standard deviation from 4.4 on and a correlation up to 0.22, good pictures up to
-    2.1 and mostly 0.5. Without latents the pixels alone decide: good pictures have at least 0.42.
+    2.1 and mostly 0.5. Without latents the pixels alone decide: good pictures have at least 0.39.
     """
+    if found.spread < _QUIET:
+        return False
     if latents is None:
         return found.structure < _NOISE_ALONE
     torn = neighbourliness(latents)
@@ -98,12 +103,17 @@ def _is_noise(found: Figures, latents: Floats | None) -> bool:
 
 
 def _washed_out(found: Figures) -> tuple[str, ...]:
-    """Good pictures span at least 81 of 255 (a pastel style, else 122); latents taken 5.5 times too small 32 to 80."""
-    if found.span >= _PALE_SPAN or found.std >= _PALE_SPREAD:
+    """Whether all values lie close together in the middle.
+
+    Latents that were taken 5.5 times too small lie within 88 and 169, and span 76 at most. Of 292 good pictures, a
+    pastel style among them, one lay in the middle, and it spanned 103; what is pale or dark lies at one end.
+    """
+    low, high = found.low, found.low + found.span
+    if low < _GREY[0] or high > _GREY[1] or found.span > _GREY_SPAN:
         return ()
     return (
-        f"The picture is washed out (its values span {found.span:.0f} of 255): try another VAE with --vae; if it is "
-        "of a merge, what its parents have in common may have been lost.",
+        f"The picture looks washed out (its values lie between {low:.0f} and {high:.0f} of 255): try another VAE with "
+        "--vae; if it is of a merge, what its parents have in common may have been lost.",
     )
 
 

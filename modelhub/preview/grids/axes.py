@@ -1,21 +1,27 @@
 """Axes: what differs between the pictures of a grid, and how each value changes what is asked for.
 
 NAME=VALUES, e.g. seed=1-4, cfg=3,7, sampler=Euler,"DPM++ 2M", prompt=red,green,blue (each instead of the first),
-model=A,B, alpha=0-1[5] (a parameter of the recipe), IN04=0,1 (a block), lora:style=0-1[3] (a LoRA's strength).
+prompt-order=cat,hat (in every order), model=A,B, alpha=0-1[5] (a parameter of the recipe), IN04=0,1 (a block),
+lora:style=0-1[3] (a LoRA's strength).
 """
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
+from itertools import permutations
+from math import factorial
 from typing import Any, NamedTuple
 
 from modelhub.catalog.weighing.weight import short
 from modelhub.errors import UsageError
-from modelhub.preview.grids.values import numbers, words
+from modelhub.preview.grids.names import axis_key
+from modelhub.preview.grids.settings import SETTINGS, Setting, short_name
+from modelhub.preview.grids.values import check_count, numbers, words
 from modelhub.preview.grids.wish import Wish
-from modelhub.preview.request import Hires, Request, Start, Variation
+from modelhub.preview.request import Request
 from modelhub.text import brief, one_line
 
 
@@ -44,68 +50,6 @@ class Axis:
         return [value.label for value in self.values]
 
 
-class _Kind(NamedTuple):
-    """An axis over a setting: `whole` numbers, any numbers (None: words), and how a value is set."""
-
-    set: Callable[[Request, Any], Request]
-    numeric: bool = True
-    whole: bool = False
-
-
-def _field(name: str) -> Callable[[Request, Any], Request]:
-    return lambda request, value: replace(request, **{name: value})
-
-
-def _tuned(name: str) -> Callable[[Request, Any], Request]:
-    return lambda request, value: replace(request, tuning=replace(request.tuning, **{name: value}))
-
-
-def _hires(name: str) -> Callable[[Request, Any], Request]:
-    return lambda request, value: replace(request, hires=replace(request.hires or Hires(), **{name: value}))
-
-
-def _scale(request: Request, value: float) -> Request:
-    return replace(request, hires=replace(request.hires or Hires(), scale=value, width=None, height=None))
-
-
-def _denoise(request: Request, value: float) -> Request:
-    if request.start is not None:
-        start: Start = replace(request.start, denoise=value)
-        return replace(request, start=start)
-    return _hires("denoise")(request, value)
-
-
-def _variation(request: Request, value: float) -> Request:
-    before = request.variation or Variation(request.seed + 1, 0.0)
-    return replace(request, variation=replace(before, strength=value))
-
-
-def _size(request: Request, value: str) -> Request:
-    found = re.fullmatch(r"(\d{1,5})[xX×](\d{1,5})", value)
-    if found is None:
-        raise UsageError(f"'{brief(value)}' is not a size such as 512x768.", "Write --x size=512x512,512x768.")
-    return replace(request, width=int(found[1]), height=int(found[2]))
-
-
-_WHOLE = {"seed": "seed", "steps": "steps", "clip-skip": "clip_skip", "ensd": "ensd"}
-_NUMBERS = {"cfg": "cfg", "guidance": "guidance", "switch-at": "switch_at"}
-_WORDS = {"sampler": "sampler", "schedule": "schedule", "emphasis": "emphasis", "rng": "rng"}
-_TUNED = {
-    "eta": "eta", "churn": "churn", "churn-min": "churn_min", "churn-max": "churn_max", "noise": "noise", "rho": "rho",
-    "sigma-min": "sigma_min", "sigma-max": "sigma_max",
-}  # fmt: skip
-_SETTINGS: dict[str, _Kind] = {
-    **{name: _Kind(_field(field), whole=True) for name, field in _WHOLE.items()},
-    **{name: _Kind(_field(field)) for name, field in _NUMBERS.items()},
-    **{name: _Kind(_field(field), numeric=False) for name, field in _WORDS.items()},
-    **{name: _Kind(_tuned(field)) for name, field in _TUNED.items()},
-    "size": _Kind(_size, numeric=False),
-    "variation": _Kind(_variation),
-    "denoise": _Kind(_denoise),
-    "hires": _Kind(_scale),
-    "hires-steps": _Kind(_hires("steps"), whole=True),
-    "upscaler": _Kind(_hires("upscaler"), numeric=False),
-}
 #: Axes over text of the request in which the first value is replaced by each.
 _TEXTS = {"prompt": "prompt", "negative": "negative"}
 #: Axes over models, by the field of the wish.
@@ -113,7 +57,8 @@ _MODELS = {"model": "source", "vae": "vae", "refiner": "refiner"}
 _LORA = "lora:"
 #: Words for no VAE or refiner of its own.
 _NONE = ("none", "own", "automatic")
-AXES = (*_SETTINGS, *_TEXTS, *_MODELS, f"{_LORA}NAME")
+_ORDER = "prompt-order"
+AXES = (*SETTINGS, *_TEXTS, _ORDER, *_MODELS, f"{_LORA}NAME")
 
 
 def read_axis(text: str, request: Request, parameters: Collection[str] = (), blocks: Collection[str] = ()) -> Axis:
@@ -128,28 +73,28 @@ def read_axis(text: str, request: Request, parameters: Collection[str] = (), blo
     if name.lower().startswith(_LORA) and name[len(_LORA) :].strip():
         return _lora_axis(name[len(_LORA) :].strip(), said)
     key = axis_key(text)
-    if key in _SETTINGS:
-        return _setting_axis(key, _SETTINGS[key], said)
+    if key in SETTINGS:
+        return _setting_axis(key, SETTINGS[key], said)
     if key in _TEXTS:
         return _text_axis(key, said, request)
+    if key == _ORDER:
+        return _order_axis(said, request)
     if key in _MODELS:
         return _model_axis(key, said)
     return _recipe_axis(name, said, parameters, blocks)
 
 
-def axis_key(text: str) -> str:
-    """The name in `NAME=VALUES` as axes are called."""
-    return "-".join(re.split(r"[\s_-]+", text.partition("=")[0].strip().lower()))
-
-
-def _setting_axis(name: str, kind: _Kind, said: str) -> Axis:
-    if kind.numeric:
-        found = numbers(said, name, whole=kind.whole)
-        values = [Value(f"{name} {value:g}" if not kind.whole else f"{name} {value}", value) for value in found]
+def _setting_axis(name: str, setting: Setting, said: str) -> Axis:
+    if setting.read is not None:
+        values = [Value(*setting.read(word)) for word in words(said, name)]
     else:
-        label = short_name if name == "upscaler" else one_line
-        values = [Value(label(word), word) for word in words(said, name)]
-    return Axis(name, tuple(values), lambda wish, request, value: (wish, kind.set(request, value.value)))
+        values = [Value(f"{name} {_shown(value)}", value) for value in numbers(said, name, whole=setting.whole)]
+    return Axis(name, tuple(values), lambda wish, request, value: (wish, setting.set(request, value.value)))
+
+
+def _shown(value: float) -> str:
+    """A number with all digits of a seed, and few of others."""
+    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 def _text_axis(name: str, said: str, request: Request) -> Axis:
@@ -167,6 +112,34 @@ def _text_axis(name: str, said: str, request: Request) -> Axis:
     return Axis(name, tuple(Value(one_line(word), word) for word in found), apply)
 
 
+def _order_axis(said: str, request: Request) -> Axis:
+    """The words of a prompt in every order, each order in the places where the words stand."""
+    found = words(said, _ORDER)
+    check_count(factorial(min(len(found), 20)), _ORDER)
+    _pieces(request.prompt, found)
+
+    def apply(wish: Wish, request: Request, value: Value) -> tuple[Wish, Request]:
+        pieces = _pieces(request.prompt, found)
+        pieces[1::2] = value.value
+        return wish, replace(request, prompt="".join(pieces))
+
+    return Axis(_ORDER, tuple(Value(one_line(", ".join(order)), order) for order in permutations(found)), apply)
+
+
+def _pieces(prompt: str, found: Sequence[str]) -> list[str]:
+    """A prompt cut so that every other piece is one of these words, where it first stands. Raises UsageError."""
+    pieces, end = [], 0
+    for start, word in sorted((prompt.find(word), word) for word in found):
+        if start < end:
+            what = "overlap, or are the same word" if start >= 0 else f"are not all in it: {brief(word)}"
+            raise UsageError(
+                f"The words of {_ORDER} {what}.", f"Name words of the prompt, each once: --x {_ORDER}=cat,hat."
+            )
+        pieces += [prompt[end:start], word]
+        end = start + len(word)
+    return [*pieces, prompt[end:]]
+
+
 def _model_axis(name: str, said: str) -> Axis:
     return model_axis(name, words(said, name))
 
@@ -177,13 +150,6 @@ def model_axis(name: str, refs: Sequence[str]) -> Axis:
     values = [Value(none, "") if none and ref.lower() in _NONE else Value(short_name(ref), ref) for ref in refs]
     field = _MODELS[name]
     return Axis(name, tuple(values), lambda wish, request, value: (replace(wish, **{field: value.value}), request))
-
-
-def short_name(ref: str) -> str:
-    """The end of a path without its suffix: what people call a model."""
-    return re.sub(
-        r"\.(safetensors|sft|ckpt|pt|pth|gguf|toml)$", "", one_line(re.split(r"[/\\]", ref.rstrip("/\\"))[-1])
-    )
 
 
 def _lora_axis(name: str, said: str) -> Axis:
@@ -219,15 +185,27 @@ def _recipe_axis(name: str, said: str, parameters: Collection[str], blocks: Coll
             return replace(wish, blocks=_with(wish.blocks, block, value.value)), request
 
         return Axis(block, values, weight, of_recipe=True)
+    raise _unknown(name, parameters, blocks)
+
+
+def _unknown(name: str, parameters: Collection[str], blocks: Collection[str]) -> UsageError:
+    near = difflib.get_close_matches(name.lower(), (*AXES, *parameters), n=1)
+    meant = f"Did you mean '{near[0]}'? " if near else ""
     there = f"There are: {', '.join(AXES)}"
     if blocks:
-        own = ", ".join([*parameters, "and blocks such as IN04 or IN00-IN05"])
-        raise UsageError(f"There is no axis '{brief(name)}'.", f"{there}; of the recipe: {own}.")
-    raise UsageError(
+        own = ", ".join([*_told(parameters), "and blocks such as IN04 or IN00-IN05"])
+        return UsageError(f"There is no axis '{brief(name)}'.", f"{meant}{there}; of the recipe: {own}.")
+    return UsageError(
         f"There is no axis '{brief(name)}' of a model that is no recipe.",
-        "Parameters such as alpha, and blocks such as IN04, are those of a recipe file, which SOURCE must be; "
-        f"`modelhub recipe REF` prints that of a merge. {there}.",
+        f"{meant}{there}. Parameters such as alpha, and blocks such as IN04, are those of a recipe file, which SOURCE "
+        "must be; `modelhub recipe REF` prints that of a merge.",
     )
+
+
+def _told(parameters: Collection[str]) -> list[str]:
+    """The names of parameters; those that say a step only where there are several."""
+    several = any(name.startswith("2.") for name in parameters)
+    return [name for name in parameters if several or "." not in name]
 
 
 def _loose(said: str, name: str) -> list[str]:
@@ -240,6 +218,3 @@ def _loose(said: str, name: str) -> list[str]:
 
 def _with(pairs: tuple[tuple[str, str], ...], name: str, value: str) -> tuple[tuple[str, str], ...]:
     return tuple({**dict(pairs), name: value}.items())
-
-
-assert {*_WHOLE.values(), *_NUMBERS.values(), *_WORDS.values()} <= {field.name for field in fields(Request)}

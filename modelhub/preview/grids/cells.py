@@ -28,11 +28,9 @@ class Cell:
 def cells(wish: Wish, request: Request, axes: Sequence[Axis]) -> list[Cell]:
     """All cells of up to three axes (x, y, z), row by row and page by page.
 
-    Raises UsageError for too many, for two axes of one name, and for values that no request can have.
+    Raises UsageError for too many, for axes that set the same thing, and for values that no request can have.
     """
-    names = [axis.name for axis in axes if axis.values]
-    if len(set(names)) < len(names):
-        raise UsageError(f"Two axes have one name: {', '.join(names)}.", "Put all values on one of them.")
+    _check(axes)
     sides = [axis.values or (None,) for axis in axes] + [(None,)] * (3 - len(axes))
     count = len(sides[0]) * len(sides[1]) * len(sides[2])
     if count > MOST:
@@ -41,6 +39,18 @@ def cells(wish: Wish, request: Request, axes: Sequence[Axis]) -> list[Cell]:
         _cell((x, y, z), wish, request, axes, [values[at] for values, at in zip(sides, (x, y, z), strict=True)])
         for z, y, x in product(*(range(len(side)) for side in reversed(sides)))
     ]
+
+
+def _check(axes: Sequence[Axis]) -> None:
+    """Raise UsageError for two axes of which one would undo what the other says."""
+    names = [axis.name for axis in axes if axis.values]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"Two axes are called {name}.", "Put all values on one of them.")
+    samplers = (value for axis in axes if axis.name == "sampler" for value in axis.values)
+    named = next((value.label for value in samplers if value.value[1]), None)
+    if named and "schedule" in names:
+        raise UsageError(f"{named} names a schedule, and so does another axis.", "Name samplers without a schedule.")
 
 
 def _cell(

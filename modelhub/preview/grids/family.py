@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any, NamedTuple
 
 from modelhub.errors import UsageError
-from modelhub.preview.checking.comparing import Report, Shot, compare
+from modelhub.preview.checking.comparing import Report, compare
+from modelhub.preview.checking.distances import Shot
 from modelhub.preview.grids.axes import Axis, Value
 from modelhub.preview.grids.drawing import Place, counts
 from modelhub.preview.grids.painting import Painted
 from modelhub.preview.grids.wish import Wish
 from modelhub.preview.request import Request
-from modelhub.text import brief
 
 #: A place of a grid may stay empty; an axis there changes nothing.
 EMPTY = Axis("", (), lambda wish, request, value: (wish, request))
-NOT_COMPARED = "Nothing was compared: the pictures of the models have different sizes. Choose one with --size."
 
 
 class Parent(NamedTuple):
@@ -86,15 +85,17 @@ class Compared(NamedTuple):
 
 
 def report_lines(reports: Sequence[Compared]) -> Iterator[str]:
-    """What a person gets to read: all of one report, of several the verdicts, and why there is none."""
-    if not reports:
-        yield NOT_COMPARED
-    if len(reports) == 1:
-        yield from reports[0].report.lines()
-        return
+    """What a person gets to read of all reports."""
     for one in reports:
-        name = f"{one.report.merge}, {one.at}" if one.at else one.report.merge
-        yield f"{brief(name)}: {one.report.verdict}. {' '.join(one.report.sentences)}"
+        yield from one.report.lines(one.at)
+
+
+def check_comparable(axes: Sequence[Axis], family: Family, sizes: Mapping[Place, tuple[int, int]]) -> None:
+    """Raise UsageError if no picture will have the size of those that it would be compared with."""
+    if all(len({sizes[place] for row in rows.values() for place in row}) > 1 for _, rows in _rows(axes, family)):
+        raise UsageError(
+            "Nothing could be compared: the pictures of the models have different sizes.", "Choose one with --size."
+        )
 
 
 def compared(axes: Sequence[Axis], family: Family, painted: Mapping[Place, Painted]) -> Iterator[Compared]:
@@ -102,20 +103,9 @@ def compared(axes: Sequence[Axis], family: Family, painted: Mapping[Place, Paint
 
     Pictures of different sizes are not compared.
     """
-    axis = axes[family.axis]
-    seeds = next((at for at, one in enumerate(axes) if one.name == "seed" and at != family.axis), -1)
-    sides = [range(count) for count in counts(axes)]
-    names = _unique(axis.labels)
-    others = [range(1) if at in (family.axis, seeds) else side for at, side in enumerate(sides)]
-    for place in product(*others):
-        at = ", ".join(axes[n].labels[k] for n, k in enumerate(place) if len(others[n]) > 1)
-        shots = {
-            value: {
-                one.cell.request.seed: Shot(one.picture.pixels, warnings=one.picture.warnings)
-                for one in _row(painted, place, family.axis, value, seeds, sides)
-            }
-            for value in (*family.merges, *family.parents)
-        }
+    names = _unique(axes[family.axis].labels)
+    for at, rows in _rows(axes, family):
+        shots = {value: _shots(painted[place] for place in row) for value, row in rows.items()}
         if len({shot.pixels.shape for found in shots.values() for shot in found.values()}) == 1:
             for merge in family.merges:
                 named = {names[value]: shots[value] for value in (merge, *family.parents)}
@@ -127,11 +117,23 @@ def _unique(labels: Sequence[str]) -> list[str]:
     return [f"{one} ({at})" if labels.count(one) > 1 else one for at, one in enumerate(labels, 1)]
 
 
-def _row(
-    painted: Mapping[Place, Painted], place: Sequence[int], axis: int, value: int, seeds: int, sides: Sequence[range]
-) -> Iterator[Painted]:
-    """The pictures of one model at a place, for every seed."""
-    for seed in sides[seeds] if seeds >= 0 else (0,):
-        where = [value if n == axis else seed if n == seeds else k for n, k in enumerate(place)]
-        x, y, z = where
-        yield painted[x, y, z]
+def _rows(axes: Sequence[Axis], family: Family) -> Iterator[tuple[str, dict[int, list[Place]]]]:
+    """What is compared with each other, and what it has in common: for each model the places of all its seeds."""
+    seeds = next((at for at, one in enumerate(axes) if one.name == "seed" and at != family.axis), -1)
+    sides = [range(count) for count in counts(axes)]
+    others = [range(1) if at in (family.axis, seeds) else side for at, side in enumerate(sides)]
+    for place in product(*others):
+        at = ", ".join(axes[n].labels[k] for n, k in enumerate(place) if len(others[n]) > 1)
+        of_seeds = [_moved(place, seeds, seed) for seed in (sides[seeds] if seeds >= 0 else [0])]
+        models = (*family.merges, *family.parents)
+        yield at, {value: [_moved(one, family.axis, value) for one in of_seeds] for value in models}
+
+
+def _moved(place: Sequence[int], axis: int, value: int) -> Place:
+    x, y, z = (value if at == axis else one for at, one in enumerate(place))
+    return x, y, z
+
+
+def _shots(row: Iterable[Painted]) -> dict[int, Shot]:
+    """The pictures of one model by their seeds."""
+    return {one.cell.request.seed: Shot(one.picture.pixels, one.picture.warnings) for one in row}

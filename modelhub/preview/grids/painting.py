@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from modelhub.jobs import QUIET, Job
@@ -22,21 +22,6 @@ class Painted(NamedTuple):
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """The pictures of one group: cells that ask for the same thing are one."""
-
-    checked: Checked
-
-    def requests(self) -> dict[Request, list[Cell]]:
-        """Each request once, with its cells."""
-        found: dict[Request, list[Cell]] = {}
-        for cell in self.checked.group.cells:
-            request = replace(cell.request, prompt=self.checked.ready.worded(cell.request.prompt), batch=1)
-            found.setdefault(request, []).append(cell)
-        return found
-
-
 def paint(groups: Sequence[Checked], job: Job = QUIET) -> Iterator[Painted]:
     """Render every cell, in the order of the groups; cells that ask for the same are rendered once.
 
@@ -47,13 +32,22 @@ def paint(groups: Sequence[Checked], job: Job = QUIET) -> Iterator[Painted]:
     with job.phase("pictures", total, "pictures") as advance:
         for group in groups:
             renderer = _following(renderer, group, job.part(f"{done + 1}/{total}"))
-            for request, cells in _Work(group).requests().items():
+            for request, cells in _requests(group).items():
                 rendering = renderer.render(request, job.part(f"{done + 1}/{total}"))
                 (picture,) = rendering.pictures
                 for cell in cells:
                     yield Painted(cell, picture, rendering.notes)
                 done += len(cells)
                 advance(len(cells), item=f"{group.ready.name}, seed {picture.seed}", picture=picture.pixels)
+
+
+def _requests(group: Checked) -> dict[Request, list[Cell]]:
+    """Each request of a group once, with all cells that ask for it."""
+    found: dict[Request, list[Cell]] = {}
+    for cell in group.group.cells:
+        request = replace(cell.request, prompt=group.ready.worded(cell.request.prompt), batch=1)
+        found.setdefault(request, []).append(cell)
+    return found
 
 
 def _following(renderer: Renderer | None, group: Checked, job: Job) -> Renderer:

@@ -72,7 +72,7 @@ def checked(group: Group, ready: Ready) -> Checked:
     """
     view, identity, _ = in_original(ready.source)
     support.check(identity, ready.name)
-    for request in {cell.request for cell in group.cells}:
+    for request in dict.fromkeys(cell.request for cell in group.cells):
         _check(request)
     weights = _weights(view, identity, ready)
     facts = architecture(identity.architecture or "")

@@ -3,7 +3,7 @@
 1,2,5            these
 1-5              1, 2, 3, 4, 5
 1-10(+3)         1, 4, 7, 10
-0-1[5]           five values, evenly spaced, both ends among them
+0-1[5]           five values, evenly spaced, both ends among them; whole numbers lose what is behind the point
 "a, b",c         `a, b` and `c`
 """
 
@@ -13,7 +13,7 @@ import csv
 import math
 import re
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 from modelhub.errors import UsageError
 from modelhub.text import brief
@@ -47,7 +47,7 @@ def numbers(text: str, axis: str, *, whole: bool = False) -> list[float]:
 
 def _numbers(word: str, axis: str, whole: bool) -> Iterator[float]:
     span = _RANGE.fullmatch(word)
-    texts = [word] if _PLAIN.fullmatch(word) else [str(value) for value in _span(span, axis)] if span else []
+    texts = [word] if _PLAIN.fullmatch(word) else [str(value) for value in _span(span, axis, whole)] if span else []
     if not texts:
         raise UsageError(f"The axis {axis} takes numbers, and '{brief(word)}' is none.", "Write 1,2,5 or 0-1[5].")
     for text in texts:
@@ -57,31 +57,41 @@ def _numbers(word: str, axis: str, whole: bool) -> Iterator[float]:
         yield int(Decimal(text)) if whole else value  # a float has not the digits of large seeds
 
 
-def _span(span: re.Match[str], axis: str) -> Iterator[Decimal]:
+def _span(span: re.Match[str], axis: str, whole: bool) -> Iterator[Decimal]:
     """The numbers of a range, in decimals, so that 0-1(+0.1) has 0.3 and not 0.30000000000000004."""
     first, last = Decimal(span[1]), Decimal(span[2])
     if span[4] is not None:
-        count = int(span[4][:9])
-        if not 1 <= count <= MOST:
-            raise UsageError(f"The axis {axis} cannot have {count} values.", f"1 to {MOST} are possible.")
-        step = (last - first) / max(1, count - 1)
-        yield from (round(first + step * at, 9).normalize() for at in range(count))
+        yield from _spaced(first, last, int(span[4][:9]), axis, whole)
         return
     step = Decimal(span[3]) if span[3] else Decimal(1).copy_sign(last - first)
     if step == 0 or (last - first) / step < 0:
         raise UsageError(f"The range {brief(span[0])} of {axis} has no end.", "Write 1-9(+2), or 9-1(-2).")
-    _check_count(int((last - first) / step) + 1, axis)
+    check_count(int((last - first) / step) + 1, axis)
     value = first
     while (value - last) * step <= 0:
         yield value
         value += step
 
 
+def _spaced(first: Decimal, last: Decimal, count: int, axis: str, whole: bool) -> Iterator[Decimal]:
+    """`count` numbers from `first` to `last`; `whole` ones are cut (not rounded), and must all differ."""
+    if not 1 <= count <= MOST:
+        raise UsageError(f"The axis {axis} cannot have {count} values.", f"1 to {MOST} are possible.")
+    step = (last - first) / max(1, count - 1)
+    found = [round(first + step * at, 9) for at in range(count)]
+    if whole:
+        found = [value.to_integral_value(ROUND_DOWN) for value in found]
+        if len({*found}) < count:
+            raise UsageError(f"There are no {count} whole numbers from {first} to {last}.", "Write 1,2,5 or 1-9[3].")
+    yield from (value.normalize() for value in found)
+
+
 def _bounded(found: list, axis: str) -> list:  # type: ignore[type-arg]
-    _check_count(len(found), axis)
+    check_count(len(found), axis)
     return found
 
 
-def _check_count(count: int, axis: str) -> None:
+def check_count(count: int, axis: str) -> None:
+    """Raise UsageError for more values than an axis can have."""
     if count > MOST:
         raise UsageError(f"The axis {axis} has {count:,} values.", f"{MOST} are the most.")

@@ -10,7 +10,7 @@ class Wish:
     """`source` is a REF or a recipe file, whose method takes other `parameters` and `blocks` (name and text of each).
 
     `loras` are words such as `style:0.8`, beside those that a prompt names; `vae` and `refiner` are REFs, "" for the
-    model's own and for none.
+    model's own and for none. `shell` is the REF of a checkpoint in which `source`, a denoiser alone, is rendered.
     """
 
     source: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from modelhub.catalog.companions import VAE, find, latents, parts_of, place, title, vae_latents
@@ -52,14 +52,19 @@ def stand_beside(
 ) -> Beside:
     """The files beside a model of this identity: those given, and for parts that neither has, the catalog's best.
 
-    Of `t5` nothing else is taken than that. What is nowhere is left out; `Model.load` names it. Raises
-    IncompatibleError for a given file that has no text encoder of this architecture, and what `open` raises.
+    Of `t5` nothing else is taken than that. What is nowhere is left out, and nothing stands beside a model of an
+    architecture whose text encoders nobody knows: `Model.load` says so. Raises IncompatibleError for a given file that
+    has no text encoder of this architecture, and what `open` raises.
     """
     family = identity.architecture or ""
     wanted = [part for part in parts_of(family) if part != VAE]
-    found = {part: parent for parent in encoders for part in _held(parent, family, wanted)}
+    if not wanted:
+        return Beside()
+    found: dict[str, Parent] = {}
+    for parent in encoders:
+        found |= dict.fromkeys(_held(parent, family, wanted, found), parent)
     if t5 is not None:
-        found |= dict.fromkeys(_held(t5, family, [part for part in wanted if part.startswith("t5")]), t5)
+        found |= dict.fromkeys(_held(t5, family, _t5_of(family, wanted), ()), t5)
     notes: list[str] = []
     if vae is not None:
         found[VAE] = vae
@@ -92,16 +97,27 @@ def _other_latents(vae: Parent, family: str) -> Iterator[str]:
         )
 
 
-def _held(parent: Parent, family: str, wanted: Sequence[str]) -> Iterator[str]:
-    """Which of the text encoders of an architecture a file has. Raises IncompatibleError if there are none."""
-    if not wanted:
+def _t5_of(family: str, wanted: Sequence[str]) -> list[str]:
+    """The T5 of an architecture. Raises IncompatibleError if it has none."""
+    found = [part for part in wanted if part.startswith("t5")]
+    if not found:
         raise IncompatibleError(f"{family} reads prompts without a T5.", "Name its text encoder with --text-encoder.")
+    return found
+
+
+def _held(parent: Parent, family: str, wanted: Sequence[str], taken: Collection[str]) -> Sequence[str]:
+    """Which of the text encoders of an architecture a file has. Raises IncompatibleError if there are none.
+
+    One whose sizes are no released model's may be any of its kind: it is the next that no file before it has `taken`.
+    """
     _, identity, _ = in_original(parent.source)
     exact = [part for part in wanted if place(identity.components, family, part)]
-    held = exact or [part for part in wanted if only(identity, part)]
+    maybe = [part for part in wanted if part not in taken and only(identity, part)][:1]
+    is_sure = identity.confidence != "structure" or any(part not in taken for part in exact)
+    held = exact if exact and is_sure else maybe or exact
     if not held:
         raise IncompatibleError(
             f"{one_line(parent.path.name)} has no {'T5' if wanted == ['t5xxl'] else 'text encoder'} of {family}.",
             f"Name a file that has {' or '.join(map(title, wanted))}.",
         )
-    yield from held
+    return held

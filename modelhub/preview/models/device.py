@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from modelhub.errors import UsageError
-from modelhub.preview.models.memory import host_memory
+from modelhub.preview.models.memory import host_memory, knows_bf16
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
@@ -31,7 +31,8 @@ def compute_dtype(device: torch.device, part: str, precision: str = "auto") -> t
 
     On CUDA float16, where Flux and T5 have bfloat16, or float32 on devices without it; elsewhere float32: most CPUs
     convolve half precision 40 times slower, and mps is not proven in it. Another `precision` than "auto" is for all
-    parts. Raises UsageError for one that there is not, and for half precision on a CPU that only emulates it.
+    parts. Raises UsageError for one that there is not, for half precision on a CPU that only emulates it, and for
+    bfloat16 where an Apple GPU has none.
     """
     if precision != "auto":
         return _wanted(device, precision)
@@ -48,6 +49,8 @@ def _wanted(device: torch.device, precision: str) -> torch.dtype:
     dtype = _DTYPES[precision]
     if device.type == "cpu" and not computes_natively(dtype):
         raise UsageError(f"This CPU cannot compute in {precision}.", "Use --precision fp32, or auto.")
+    if device.type == "mps" and dtype == torch.bfloat16 and not knows_bf16():
+        raise UsageError("Before macOS 14 no GPU computes in bf16.", "Use --precision fp32, or auto.")
     return dtype
 
 
@@ -68,6 +71,9 @@ def keeps_stored(device: torch.device, size: int) -> bool:
     return device.type != "cpu" or size > host_memory() * 3 // 4
 
 
-def denoiser_dtype(device: torch.device) -> torch.dtype:
-    """What U-Nets compute in."""
-    return compute_dtype(device, "unet")
+def synchronize() -> None:
+    """Return when GPUs have done all that they were told to: they compute while Python goes on, and clocks with it."""
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+    if torch.backends.mps.is_available():
+        torch.mps.synchronize()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modelhub.preview.models.weights import Block, blocks_of, weights_of
+from modelhub.preview.models.weights import Block, Kept, as_stored, blocks_of, weights_of
 from modelhub.preview.networks.layers import Layer
 
 
@@ -35,17 +35,17 @@ class Fit:
         return sum(block.size for block in self.streamed)
 
 
-def fit(network: Layer, room: int) -> Fit | None:
+def fit(network: Layer, room: int, kept: Kept = as_stored) -> Fit | None:
     """How a network fits `room` bytes with as few blocks streamed as can be; None if not even all streamed would."""
-    rest, blocks = blocks_of(network, network.dtype)
+    rest, blocks = blocks_of(network, network.dtype, kept)
     several = [(count, 2) for count in range(len(blocks) + 1)]
     tries = (_spread(rest, blocks, count, slots) for count, slots in [*several, (len(blocks), 1)])
     return next((found for found in tries if found.size <= room), None)
 
 
-def whole(network: Layer) -> int:
+def whole(network: Layer, kept: Kept = as_stored) -> int:
     """Bytes of all weights of a network on a device."""
-    return sum(weight.size for weight in weights_of(network, network.dtype))
+    return sum(weight.size for weight in weights_of(network, network.dtype, kept))
 
 
 def _spread(rest: Block, blocks: list[Block], count: int, slots: int) -> Fit:

@@ -30,13 +30,16 @@ class Keeper:
         return self.networks.read
 
     def residence(self, device: torch.device) -> Residence:
-        """The residence of the networks. Networks leave one on another device."""
+        """The residence of the networks. Networks of one on another device leave it, and are forgotten."""
+        before = self._residence
         if self._beside is not None:
-            self._residence = self._beside.residence(device)
-        elif self._residence is None or self._residence.device != device:
+            now = self._beside.residence(device)
+        else:
+            now = before if before is not None and before.device == device else Residence(device)
+        if now is not before:
             self.only(())
-            self._residence = Residence(device)
-        return self._residence
+            self._residence = now
+        return now
 
     def only(self, parts: Collection[str]) -> None:
         """Forget the networks of all other parts, wherever they are."""

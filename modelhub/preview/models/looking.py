@@ -32,8 +32,10 @@ _FLOW = "flow"
 
 @dataclass(frozen=True)
 class Look:
-    """A model whose parts are there and fit: where they stand, and what gets lost on the way to the
-    names of the original."""
+    """A model whose parts are there and fit: where they stand below the names of the original.
+
+    `notes` are sentences about what gets lost on the way to these names.
+    """
 
     source: TensorSource
     identity: Identity

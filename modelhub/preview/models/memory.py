@@ -21,22 +21,26 @@ class Memory:
     def __init__(self, device: torch.device, left: Callable[[], int]) -> None:
         self.device, self.left = device, left
 
+    def kept(self, stored: torch.dtype) -> torch.dtype:
+        """The dtype that can stand on the device for one that a file has, with no number changed."""
+        return stored
+
     def bring(self, host: Tensor, dtype: torch.dtype) -> Tensor:
-        """A tensor of the host on the device, cast there."""
-        return host.to(self.device).to(dtype)
+        """A tensor of the host on the device; cast before it goes, for the device may not know what it was."""
+        return host.to(dtype).to(self.device)
 
     def buffer(self, size: int) -> Tensor:
         """`size` bytes on the device."""
         return torch.empty(size, dtype=torch.uint8, device=self.device)
 
-    def pinned(self, hosts: list[Tensor]) -> list[Tensor]:
-        """Tensors of the host where the device copies them fastest from."""
-        return hosts
+    def origins(self, weights: Iterable[tuple[Tensor, torch.dtype]]) -> list[Tensor]:
+        """Where tensors of the host are copied from, over and over, to each in its dtype on the device."""
+        return [host for host, _ in weights]
 
     def copy(self, pairs: Iterable[tuple[Tensor, Tensor]], after: Mark) -> Mark:
         """Copy each (goal, origin), once the device has come to `after`; returns the mark of the end."""
         for goal, origin in pairs:
-            goal.copy_(origin)
+            goal.copy_(origin.to(goal.dtype))
         return None
 
     def mark(self) -> Mark:
@@ -65,12 +69,13 @@ class CudaMemory(Memory):
         held = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
         return int(torch.cuda.mem_get_info(self.device)[0]) + held
 
-    def pinned(self, hosts: list[Tensor]) -> list[Tensor]:
-        """Page-locked, as many as go into half of the host's free memory; the others as they are."""
+    def origins(self, weights: Iterable[tuple[Tensor, torch.dtype]]) -> list[Tensor]:
+        """Cast, and page-locked, as many as go into half of the host's free memory; the others anywhere."""
         found, left = [], host_memory() // 2
-        for host in hosts:
-            left -= 1 << max(0, host.nbytes - 1).bit_length()  # torch takes powers of two
-            found.append(_locked(host) if left >= 0 else host)
+        for host, dtype in weights:
+            cast = host.to(dtype)
+            left -= 1 << max(0, cast.nbytes - 1).bit_length()  # torch takes powers of two
+            found.append(_locked(cast) if left >= 0 else cast)
         return found
 
     def copy(self, pairs: Iterable[tuple[Tensor, Tensor]], after: Mark) -> Mark:
@@ -107,6 +112,12 @@ class MpsMemory(Memory):
     def __init__(self, device: torch.device) -> None:
         super().__init__(device, lambda: torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory())
 
+    def kept(self, stored: torch.dtype) -> torch.dtype:
+        """It has no dtype of 8 bits, whose numbers float16 has all, and before macOS 14 no bfloat16."""
+        if stored.itemsize == 1:
+            return torch.float16
+        return torch.float32 if stored == torch.bfloat16 and not knows_bf16() else stored
+
     def empty(self) -> None:
         """The cache."""
         torch.mps.empty_cache()
@@ -116,6 +127,11 @@ def _locked(host: Tensor) -> Tensor:
     with suppress(RuntimeError):  # the system allows no more
         return host.pin_memory()
     return host
+
+
+def knows_bf16() -> bool:
+    """Whether the Apple GPU of this machine knows bfloat16: since macOS 14."""
+    return torch.backends.mps.is_macos_or_newer(14, 0)
 
 
 def memory_of(device: torch.device) -> Memory | None:

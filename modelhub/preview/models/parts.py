@@ -10,6 +10,7 @@ from modelhub.catalog.folder.original import in_original
 from modelhub.catalog.identity import Component, Identity
 from modelhub.errors import IncompatibleError
 from modelhub.formats.source import TensorSource
+from modelhub.preview.models.support import named
 from modelhub.text import one_line
 
 DENOISER = "denoiser"
@@ -87,8 +88,9 @@ def _in_other(source: TensorSource, family: str, part: str, name: str) -> Place:
         return Place(view, own.prefix)
     if part == VAE and identity.kind == VAE:
         return Place(view, "")
+    without = "" if identity.kind == "unknown" else " without one"
     raise IncompatibleError(
-        f"What was given as {title(part).removeprefix('the ')} for {one_line(name)} is a {identity.kind} without one.",
+        f"What was given as {title(part)} for {one_line(name)} is {named(identity.kind)}{without}.",
         f"Give a file that has {title(part)}: `modelhub identify` says what is in one.",
     )
 

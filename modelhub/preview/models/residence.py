@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from modelhub.preview.networks.layers import Layer
 
 #: Bytes that stay free: workspaces of convolutions, fragments.
 HEADROOM = 384 << 20
+#: What torch, CUDA's libraries and the host's allocator say when memory runs out; mps has no class of its own for it.
+_SAYINGS = ("out of memory", "ALLOC_FAILED", "can't allocate memory", "not enough memory")
 
 
 @dataclass(eq=False)
@@ -50,6 +53,11 @@ class Residence:
         """Whether the device has a memory of its own; then networks are loaded on the host and come for their use."""
         return self._memory is not None
 
+    @property
+    def job(self) -> Job:
+        """The job that is heeded."""
+        return self._job
+
     @contextmanager
     def heeding(self, job: Job) -> Iterator[None]:
         """While this is entered networks on the CPU, where one call may take a minute, stop between layers with `job`.
@@ -68,11 +76,11 @@ class Residence:
 
         May be nested, and entered again for the same network. `whole` is for callers that take it apart: it is not
         streamed, for blocks come when they are called. Raises NoMemoryError when not even the largest blocks fit, or
-        the device runs out of memory inside; CorruptFileError when a mapped file was changed.
+        memory runs out inside, that of the host on the CPU; CorruptFileError when a mapped file was changed.
         """
         network.check()
         if self._memory is None:
-            with _stopped_by(self._job, network):
+            with _told(self.device), _stopped_by(self._job, network):
                 yield
             return
         guest = self._guests.get(network)
@@ -102,7 +110,7 @@ class Residence:
         if self._memory is None:
             return host_memory() * 3 // 4
         idle = sum(guest.fit.size for guest in self._guests.values() if not guest.uses)
-        taken = 0 if (guest := self._guests.get(network)) and guest.uses else whole(network)
+        taken = 0 if (guest := self._guests.get(network)) and guest.uses else whole(network, self._memory.kept)
         return self._room(self._memory) + idle - taken
 
     def _room(self, memory: Memory) -> int:
@@ -113,7 +121,7 @@ class Residence:
 
     def _invite(self, memory: Memory, network: Layer, activations: int, whole: bool) -> _Guest:
         """Make room, by others that are not in use leaving, and bring the network in."""
-        while (found := fit(network, self._room(memory) - activations)) is None or found.streamed:
+        while (found := fit(network, self._room(memory) - activations, memory.kept)) is None or found.streamed:
             idle = next((one for one, guest in self._guests.items() if not guest.uses), None)
             if idle is None:
                 break
@@ -166,12 +174,12 @@ def _too_large(device: torch.device, room: int) -> NoMemoryError:
 
 @contextmanager
 def _told(device: torch.device) -> Iterator[None]:
-    """What torch says when memory runs out, as an error that people understand."""
+    """What torch says when memory runs out, as an error that people understand, and that keeps no tensor alive."""
     try:
         yield
-    except RuntimeError as error:  # mps has no class of its own for it
-        if not isinstance(error, torch.OutOfMemoryError) and "out of memory" not in str(error):
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and not any(said in str(error) for said in _SAYINGS):
             raise
-        raise NoMemoryError(
-            f"The memory of {device} ran out.", "Choose a smaller size or batch, or add --device cpu."
-        ) from error
+        traceback.clear_frames(error.__traceback__)
+        other = "" if device.type == "cpu" else ", or add --device cpu"
+        raise NoMemoryError(f"The memory of {device} ran out.", f"Choose a smaller size or batch{other}.") from error

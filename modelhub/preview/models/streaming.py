@@ -28,7 +28,7 @@ class Stream:
 
     def __init__(self, blocks: Sequence[Block], memory: Memory, slots: int, size: int) -> None:
         self._memory, self._blocks = memory, blocks
-        origins = iter(memory.pinned([weight.host.to(weight.dtype) for one in blocks for weight in one.weights]))
+        origins = iter(memory.origins((weight.host, weight.dtype) for one in blocks for weight in one.weights))
         self._origins = [list(islice(origins, len(one.weights))) for one in blocks]
         self._slots = [_Slot(memory.buffer(size), memory.mark()) for _ in range(slots)]
         self._coming: dict[int, tuple[_Slot, Mark]] = {}
@@ -88,9 +88,8 @@ class Stream:
         for block in self._blocks:
             for weight in block.weights:
                 weight.back()
-        self._slots.clear()
-        self._coming.clear()
-        self._running.clear()
+        for held in (self._origins, self._slots, self._coming, self._running):
+            held.clear()
 
 
 def views(buffer: Tensor, weights: Sequence[Weight]) -> list[Tensor]:

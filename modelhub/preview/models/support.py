@@ -32,7 +32,8 @@ def check(identity: Identity, name: str) -> None:
     family = identity.architecture or "an unknown architecture"
     if identity.kind not in _KINDS:
         raise IncompatibleError(
-            f"{name} is a {identity.kind} for {family}, not a checkpoint.", "Name the checkpoint that it belongs to."
+            f"{name} is {named(identity.kind)} for {family}, not a checkpoint.",
+            "Name the checkpoint that it belongs to.",
         )
     if identity.architecture not in RENDERED:
         raise IncompatibleError(
@@ -49,3 +50,8 @@ def check(identity: Identity, name: str) -> None:
             f"{name} has its tensors in the {identity.layout} layout, of which no rule makes the original's.",
             "Choose a single-file checkpoint.",
         )
+
+
+def named(kind: str) -> str:
+    """A kind of file in a sentence: "a vae", "an embedding"."""
+    return "of no kind that modelhub knows" if kind == "unknown" else f"a{'n' if kind[0] in 'aeiou' else ''} {kind}"

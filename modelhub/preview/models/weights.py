@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+#: The dtype that stands on a device for one of a file; see `Memory.kept`.
+Kept = Callable[[torch.dtype], torch.dtype]
 #: What a tensor in a buffer begins at a multiple of, in bytes: what CUDA's kernels like best.
 _ALIGNED = 256
 #: Blocks below this are never streamed: to fetch them costs more than they take.
@@ -60,27 +62,33 @@ class Block:
         return sum(weight.room for weight in self.weights)
 
 
-def on_device(stored: torch.dtype, computes: torch.dtype) -> torch.dtype:
+def as_stored(dtype: torch.dtype) -> torch.dtype:
+    """What stands for a dtype on a device that knows them all: itself."""
+    return dtype
+
+
+def on_device(stored: torch.dtype, computes: torch.dtype, kept: Kept = as_stored) -> torch.dtype:
     """The dtype that weights have on a device: the smaller one. Layers cast what is not what they compute in."""
-    return computes if stored.itemsize >= computes.itemsize else stored
+    small = kept(stored)
+    return computes if small.itemsize >= computes.itemsize else small
 
 
-def weights_of(module: nn.Module, computes: torch.dtype) -> Iterator[Weight]:
+def weights_of(module: nn.Module, computes: torch.dtype, kept: Kept = as_stored) -> Iterator[Weight]:
     """Every parameter below `module`, in order."""
     for part in module.modules():
         for name, host in part.named_parameters(recurse=False):
-            yield Weight(part, name, host, on_device(host.dtype, computes))
+            yield Weight(part, name, host, on_device(host.dtype, computes, kept))
 
 
-def blocks_of(network: nn.Module, computes: torch.dtype) -> tuple[Block, list[Block]]:
+def blocks_of(network: nn.Module, computes: torch.dtype, kept: Kept = as_stored) -> tuple[Block, list[Block]]:
     """What has to stay while a network computes, and the blocks that can come and go, in the order of the network.
 
     The blocks are the numbered children of its containers: those of a U-Net, the layers of a text encoder.
     """
-    blocks = [Block(module, tuple(weights_of(module, computes))) for module in _series(network)]
+    blocks = [Block(module, tuple(weights_of(module, computes, kept))) for module in _series(network)]
     blocks = [block for block in blocks if block.size >= _SMALL]
     taken = {id(weight.module) for block in blocks for weight in block.weights}
-    rest = tuple(weight for weight in weights_of(network, computes) if id(weight.module) not in taken)
+    rest = tuple(weight for weight in weights_of(network, computes, kept) if id(weight.module) not in taken)
     return Block(None, rest), blocks
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from modelhub.preview.networks.layers import Layer, LayerNorm, Linear, Parts, Table, attend, count_heads
+from modelhub.preview.networks.attention import attend
+from modelhub.preview.networks.layers import Layer, LayerNorm, Linear, Parts, Table, count_heads
 from modelhub.preview.networks.text_encoder import ClipParts, TextEncoder, gelu, quick_gelu
 from modelhub.preview.networks.tree import Tree
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from modelhub.preview.networks.attention import attention
 from modelhub.preview.networks.blocks import Silu
 from modelhub.preview.networks.layers import Layer, Linear, Parts, finite, like
 from modelhub.preview.networks.positions import rotate
@@ -68,7 +69,7 @@ class Heads(Layer):
 def look(looks: Looks, rotation: Rotation) -> Tensor:
     """Attention of all tokens to all, queries and keys turned first -> [N, T, C]."""
     q, k, v = looks
-    found = F.scaled_dot_product_attention(rotate(q, rotation), rotate(k, rotation), v)
+    found = attention(rotate(q, rotation), rotate(k, rotation), v)
     return found.transpose(1, 2).flatten(2)
 
 

@@ -142,7 +142,10 @@ class Table(Layer):
                 f"The prompt has token {int(ids.max())}, and this text encoder knows {self.rows} tokens.",
                 "The file has a vocabulary of its own; use another text encoder.",
             )
-        return F.embedding(ids, self.weight).float()
+        if self.weight.itemsize > 1:
+            return F.embedding(ids, self.weight).float()
+        bytes_ = F.embedding(ids, self.weight.view(torch.uint8))  # CUDA in older torch takes no rows of 8-bit floats
+        return bytes_.view(self.weight.dtype).float()
 
 
 class GroupNorm(Layer):
@@ -200,15 +203,6 @@ def count_heads(tree: Tree, width: int, heads: int) -> int:
     if width % heads:
         tree.fault(f"has {width} channels, which {heads} attention heads cannot share evenly")
     return heads
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, *, causal: bool = False) -> Tensor:
-    """softmax(q k^T / sqrt(width of a head)) v, per head (Vaswani et al. 2017, arXiv:1706.03762, eq. 1).
-
-    q [N, T, C], k and v [N, S, C] -> [N, T, C]; `causal` hides later tokens.
-    """
-    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
-    return F.scaled_dot_product_attention(q, k, v, is_causal=causal).transpose(1, 2).flatten(2)
 
 
 def expect(network: str, what: str, width: int, wanted: int) -> None:

@@ -70,7 +70,7 @@ class Map:
         if self._mean is None or self._spread is None:
             return
         groups = strip.float().reshape(len(strip), _GROUPS, -1)
-        spread, mean = (x.double().cpu() for x in torch.var_mean(groups, dim=2, correction=0))
+        spread, mean = (x.cpu().double() for x in torch.var_mean(groups, dim=2, correction=0))  # mps has no doubles
         new, total = groups.shape[2], self._count + groups.shape[2]
         apart = mean - self._mean  # Chan et al. 1979: two parts' means and squared distances become those of the whole
         self._spread = self._spread + spread * new + apart**2 * (self._count * new / total)

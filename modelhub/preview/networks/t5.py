@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from modelhub.errors import IncompatibleError
+from modelhub.preview.networks.attention import attention
 from modelhub.preview.networks.layers import Layer, Linear, Parts, Table, count_heads, finite, like, nest
 from modelhub.preview.networks.tree import Shape, Tree
 
@@ -27,8 +28,8 @@ class T5(Layer):
 
     Names are Hugging Face's, with or without an outer part such as `transformer.`; the table of tokens is
     `shared.weight` or, where that is not there, `encoder.embed_tokens.weight`. Feed-forwards are gated (T5 1.1, as Flux
-    has) or not (the first T5), as the file has them. `width` is D, `vocabulary` the number of tokens. Tensors of a
-    decoder are ignored. Raises IncompatibleError when some are missing or misshapen.
+    has) or not (the first T5), as the file has them. `width` is D. Tensors of a decoder are ignored. Raises
+    IncompatibleError when some are missing or misshapen.
     """
 
     def __init__(self, shapes: Mapping[str, Shape]) -> None:
@@ -42,7 +43,7 @@ class T5(Layer):
         encoder = Encoder(inner["encoder"], table.width)
         nest(self, self._encoder, encoder)
         nest(self, self._table, table)
-        self.width, self.vocabulary = table.width, table.rows
+        self.width = table.width
         tree.settle("T5 text encoder")
 
     def embed(self, ids: Tensor) -> Tensor:
@@ -167,7 +168,7 @@ class SelfAttention(Layer):
         if self.relative_attention_bias is not None:
             places.bias = self._bias(self.relative_attention_bias, x)
         q, k, v = (part(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.q, self.k, self.v))
-        seen = F.scaled_dot_product_attention(q, k, v, attn_mask=places.bias, scale=1.0)
+        seen = attention(q, k, v, places.bias, scale=1.0)
         return finite(self.o(seen.transpose(1, 2).flatten(2)))
 
     def _bias(self, table: Table, x: Tensor) -> Tensor:

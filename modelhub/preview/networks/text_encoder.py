@@ -16,7 +16,10 @@ from modelhub.preview.networks.tree import Tree
 
 
 class ClipParts(NamedTuple):
-    """A text encoder taken apart: table of tokens [V, D], vectors of positions [T, D], layers, final norm."""
+    """A text encoder taken apart: table of tokens [V, D], vectors of positions [T, D], layers, final norm.
+
+    T is how many tokens a text may have, begin and end included: 77 in most models, 248 in LongCLIP.
+    """
 
     tokens: Table
     positions: Tensor
@@ -66,11 +69,6 @@ class TextEncoder(Layer):
     def width(self) -> int:
         """D of the prompt vectors."""
         return self.parts().tokens.width
-
-    @property
-    def max_tokens(self) -> int:
-        """How many tokens a text may have, begin and end included; 77 in most models, 248 in LongCLIP."""
-        return self.parts().positions.shape[0]
 
     def embed(self, ids: Tensor) -> Tensor:
         """ids [N, T] int64 -> the tokens' vectors, float32 [N, T, D]; an embedding may replace some before `encode`.

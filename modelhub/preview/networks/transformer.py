@@ -5,8 +5,12 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from modelhub.preview.networks.layers import GroupNorm, Layer, LayerNorm, Linear, Parts, attend, count_heads
+from modelhub.preview.networks.attention import attend
+from modelhub.preview.networks.layers import GroupNorm, Layer, LayerNorm, Linear, Parts, count_heads
 from modelhub.preview.networks.tree import Tree
+
+#: Whether U-Nets with a context of this width have 8 heads: SD1, SD2, SDXL.
+_EIGHT_HEADS = {768: True, 1024: False, 2048: False}
 
 
 class Attention(Layer):
@@ -72,11 +76,7 @@ class TransformerBlock(Layer):
 
 
 class Transformer(Layer):
-    """Transformer blocks over the pixels of a feature map.
-
-    The number of heads stands nowhere in a file: SD1 and what is built like it (proj_in a 1x1 convolution) has 8 at
-    every width, all later U-Nets (proj_in linear) have heads of 64 channels.
-    """
+    """Transformer blocks over the pixels of a feature map."""
 
     def __init__(self, tree: Tree, channels: int, context: int | None) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Transformer(Layer):
         self.norm = GroupNorm(tree["norm"], channels, 1e-6)
         self.proj_in = Linear(tree["proj_in"], channels)
         width = self.proj_in.outputs
-        heads = 8 if self.proj_in.weight.ndim == 4 else max(1, width // 64)
+        heads = 8 if _has_eight_heads(context, self.proj_in) else max(1, width // 64)
         blocks = tree["transformer_blocks"].series()
         self.transformer_blocks = Parts({n: TransformerBlock(t, width, heads, context) for n, t in blocks.items()})
         self.proj_out = Linear(tree["proj_out"], width, channels)
@@ -95,3 +95,12 @@ class Transformer(Layer):
         for block in self.transformer_blocks.children():
             h = block(h, context)
         return x + self.proj_out(h).transpose(1, 2).reshape(x.shape)
+
+
+def _has_eight_heads(context: int | None, proj_in: Linear) -> bool:
+    """Whether a transformer has 8 heads, as SD1 at every width, or heads of 64 channels, as all U-Nets after it.
+
+    That stands nowhere in a file. The width of the context tells, whatever a converter made of matrices; where that
+    width is no family's alone it is whether `proj_in` is a 1x1 convolution, as in SD1.
+    """
+    return _EIGHT_HEADS.get(context or 0, proj_in.weight.ndim == 4)

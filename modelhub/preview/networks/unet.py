@@ -40,7 +40,7 @@ class UNet(Layer):
             inputs[name] = chain = Chain(part, channels, embedding, self.context_width)
             channels = chain.outputs
             skips.append(channels)
-        self.middle_block = middle = Chain(tree["middle_block"], channels, embedding, self.context_width)
+        middle = Chain(tree["middle_block"], channels, embedding, self.context_width)
         channels = middle.outputs
         for name, part in tree["output_blocks"].series().items():
             channels += skips.pop() if skips else 0
@@ -48,7 +48,8 @@ class UNet(Layer):
             channels = chain.outputs
         if len(inputs) != len(outputs):
             tree["output_blocks"].fault(f"has {len(outputs)} blocks, and input_blocks {len(inputs)}")
-        self.input_blocks, self.output_blocks = Parts(inputs), Parts(outputs)
+        # in the order in which they compute, for that is how blocks are streamed
+        self.input_blocks, self.middle_block, self.output_blocks = Parts(inputs), middle, Parts(outputs)
         last = Conv(tree["out.2"], channels)
         self.out = Parts({"0": GroupNorm(tree["out.0"], channels, 1e-5), "1": Silu(), "2": last})
         self.out_channels = last.outputs
@@ -135,5 +136,5 @@ class Embedder(Parts):
 
 def _context_width(shapes: Mapping[str, Shape]) -> int:
     """The width of the prompt vectors, which every cross-attention shares; 0 where there is none."""
-    widths = (shape[1] for name, shape in shapes.items() if name.endswith("attn2.to_k.weight") and len(shape) == 2)
+    widths = (shape[1] for name, shape in shapes.items() if name.endswith("attn2.to_k.weight") and len(shape) in (2, 4))
     return next(widths, 0)

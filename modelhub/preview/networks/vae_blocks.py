@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from modelhub.preview.networks.attention import attend
 from modelhub.preview.networks.blocks import shortcut
-from modelhub.preview.networks.layers import Conv, GroupNorm, Layer, Linear, Parts, attend
+from modelhub.preview.networks.layers import Conv, GroupNorm, Layer, Linear, Parts
 from modelhub.preview.networks.tree import Tree
 
 

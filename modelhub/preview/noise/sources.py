@@ -31,11 +31,6 @@ def find_source(name: str) -> Source:
     return _SOURCES.find(name)
 
 
-def source_names() -> list[str]:
-    """Display names of all sources."""
-    return _SOURCES.names()
-
-
 def _nvidia(seed: int, device: torch.device) -> Generator:
     """What `torch.randn` draws on NVIDIA cards, computed on any machine."""
     del device

@@ -17,7 +17,7 @@ from modelhub.text import brief, few
 _MOST_STEPS, _MOST_SEED, _MOST_SKIP, _MOST_CFG = 150, 2**63 - 65, 12, 100.0
 #: Keys that say who made a picture and with what, and so are no part of a request.
 _TELLING = re.compile(
-    r"Model( hash)?|VAE( hash)?|Refiner|Hires (checkpoint|VAE|Module.*)|Module \d+|(Lora |TI )?[Hh]ashes"
+    r"Model( hash)?|VAE( hash)?|Refiner|Hires (checkpoint|VAE|Module.*)|Module \d+|(Lora |TI )?[Hh]ashes|Lora weights"
     r"|Used embeddings|Version|User|App|Backend|Pipeline|Parser|Operations|Comment|Merge recipe"
     r"|Civitai (resources|metadata)|Created Date|Batch (size|pos)|AddNet .*|(Negative )?Template|Styles|Performance"
     r"|Init image hash"
@@ -30,14 +30,18 @@ _UNDONE: Mapping[str, str] = {
     "Skip Early CFG": "The negative prompt was left out at the beginning; a preview uses it from the first step.",
     "Noise Schedule": "The levels of noise were changed ({}); a preview takes those that the model was trained with.",
     "Downcast alphas_cumprod": "The levels of noise were rounded to half precision; a preview takes them as they are.",
+    "SMEA": "It was sampled in several sizes (SMEA); a preview is not.",
     "CFG rescale": "The guidance was rescaled ({}); a preview does not.",
     "Token merging ratio": "Tokens were merged to save time; a preview merges none.",
     "Pad conds": "The shorter prompt was padded; a preview encodes each in its own length.",
 }
 #: A1111 before 1.9, and Civitai's generator, name the schedule behind the sampler unless it is this one.
 _UNSAID = "Uniform"
-_EXTRAS = (("ADetailer", "ADetailer drew parts of it again"), ("ControlNet", "a ControlNet guided it"))
-
+_EXTRAS = (
+    ("ADetailer", "ADetailer drew parts of it again"),
+    ("ControlNet", "a ControlNet guided it"),
+    ("Postprocess", "it was changed when it was finished"),
+)
 
 _Kind = TypeVar("_Kind", Request, Hires, Tuning)
 

@@ -114,7 +114,7 @@ def read_size(text: str | None) -> tuple[int, int] | None:
 
 
 def whole(text: object) -> int | None:
-    """A whole number of up to 19 digits, also written as a decimal; None for anything else."""
+    """A whole number of up to 20 digits (seeds of 64 bits), also written as a decimal; None for anything else."""
     said = str(text).strip() if isinstance(text, str | int | float) and not isinstance(text, bool) else ""
     match = re.fullmatch(r"([+-]?\d{1,20})(?:\.0+)?", said, re.ASCII)
     return int(match[1]) if match else None

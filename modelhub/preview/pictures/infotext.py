@@ -66,8 +66,13 @@ def _templates(lines: list[str]) -> int:
 
 
 def _settings(line: str) -> dict[str, str]:
-    pairs = list(_pairs(line))
-    return dict(pairs) if len(pairs) >= _LEAST_PAIRS else {}
+    pairs = read_pairs(line)
+    return pairs if len(pairs) >= _LEAST_PAIRS else {}
+
+
+def read_pairs(line: str) -> dict[str, str]:
+    """The pairs of a line of settings, however few; of a key that comes again the last."""
+    return dict(_pairs(line))
 
 
 def _pairs(line: str) -> Iterator[tuple[str, str]]:

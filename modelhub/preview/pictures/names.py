@@ -6,12 +6,10 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-#: Schedules of A1111, as they may end the name of a sampler ("DPM++ 2M Karras", as it was before version 1.9).
-SCHEDULES = (
-    "Automatic", "Uniform", "Karras", "Exponential", "Polyexponential", "SGM Uniform", "KL Optimal", "Align Your Steps",
-    "Simple", "Normal", "DDIM", "Beta",
-)  # fmt: skip
-_SUFFIXES = tuple(name for name in SCHEDULES if name not in ("Automatic", "DDIM"))
+from modelhub.preview.sampling.names import AUTOMATIC, SCHEDULE_NAMES
+
+#: Schedules as they may end the name of a sampler ("DPM++ 2M Karras", as it was in A1111 before version 1.9).
+_SUFFIXES = tuple(name for name in SCHEDULE_NAMES if name not in (AUTOMATIC, "DDIM"))
 _BEFORE = ("Euler", "Heun", "LMS", "DPM", "UniPC", "LCM", "Restart", "DDIM", "PLMS")
 
 #: ComfyUI's samplers (comfy/samplers.py), which SwarmUI and Fooocus name alike.
@@ -84,7 +82,8 @@ def schedule_name(name: str | None) -> str | None:
     if name is None or not name.strip():
         return None
     plain = _plain(name)
-    by_plain = {_plain(one): one for one in SCHEDULES} | {_plain(one): ours for one, ours in COMFY_SCHEDULES.items()}
+    by_plain = {_plain(one): one for one in SCHEDULE_NAMES}
+    by_plain |= {_plain(one): ours for one, ours in COMFY_SCHEDULES.items()}
     return by_plain.get(plain, name.strip())
 
 
@@ -99,6 +98,8 @@ def _plain(name: str) -> str:
 
 def _without(name: str, suffix: str) -> str:
     """`name` without as many characters at its end as make up `suffix`, and without what joined the two."""
-    left = len(_plain(name)) - len(suffix)
-    end = next(at for at in range(len(name) + 1) if len(_plain(name[:at])) == left)
+    end, left = len(name), len(suffix)
+    while left > 0:
+        end -= 1
+        left -= len(_plain(name[end]))
     return name[:end].rstrip(" _-")

@@ -62,6 +62,7 @@ class Owned:
             "asset": asset,
             "matched_by": found.by if found else None,
             "other_content": bool(found and found.is_other),
+            "unsure": bool(found and found.is_unsure),
             "get": None if self.source is None else f"modelhub get {self.source}",
         }
 
@@ -69,7 +70,7 @@ class Owned:
 def owned(catalog: CatalogReader | None, models: Iterable[Made]) -> Iterator[Owned]:
     """Each model with what the catalog has of it; without a catalog nothing is here."""
     for made in models:
-        trace = Trace(made.hash, made.model, made.version, made.name)
+        trace = Trace(made.hash, made.version, made.name)
         is_file = made.role != "merge"
         found = find(catalog, trace, _KINDS.get(made.role, ())) if catalog is not None and is_file else None
         yield Owned(made, found)

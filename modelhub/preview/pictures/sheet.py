@@ -53,21 +53,26 @@ def contact_pages(
     pages: Sequence[Page], row_labels: Sequence[str], column_labels: Sequence[str], *, scale: int = 1
 ) -> Pixels:
     """Contact sheets one under the other, all with the same labels and columns; else as `contact_sheet`."""
+    return _measured(pages, row_labels, column_labels, scale).draw()
+
+
+def check_pages(
+    pages: Sequence[Page], row_labels: Sequence[str], column_labels: Sequence[str], *, scale: int = 1
+) -> None:
+    """Raise what `contact_pages` would of these; only the shapes of the pictures count."""
+    _measured(pages, row_labels, column_labels, scale)
+
+
+def _measured(pages: Sequence[Page], row_labels: Sequence[str], column_labels: Sequence[str], scale: int) -> _Sheet:
     if not any(len(row) for page in pages for row in page.rows):
         raise UsageError("A contact sheet needs at least one picture.", "Give at least one value for each axis.")
-    return _Sheet(pages, row_labels, column_labels, scale).draw()
-
-
-def check_sheet(pages: int, rows: int, columns: int, width: int, height: int) -> None:
-    """Raise UsageError if so many pictures of `width` x `height` are too much for one sheet."""
-    _check(columns * (width + _GAP) + _GAP, pages * rows * (height + _GAP) + _GAP)
-
-
-def _check(width: int, height: int) -> None:
-    if width * height > _MAX_PIXELS:
+    sheet = _Sheet(pages, row_labels, column_labels, scale)
+    if sheet.width * sheet.height > _MAX_PIXELS:
         raise UsageError(
-            f"A contact sheet of {width} by {height} pixels is too large.", "Take fewer or smaller pictures."
+            f"A contact sheet of {sheet.width} by {sheet.height} pixels is too large.",
+            "Take fewer or smaller pictures.",
         )
+    return sheet
 
 
 def _letters(tallest: int) -> int:
@@ -108,15 +113,14 @@ class _Sheet:
         self.top += _GAP if self.top else 0
         width = self.width = self._x(len(self.widths))
         self.titles = [self._label(page.title, width - self.left - 2 * _GAP) for page in pages]
+        self._heights = [self._height(at) for at in range(len(pages))]
+        self.height = sum(self._heights) + _GAP
 
     def draw(self) -> Pixels:
         """The finished sheet."""
-        heights = [self._height(at) for at in range(len(self.pages))]
-        width, height = self.width, sum(heights) + _GAP
-        _check(width, height)
-        image = Image.new("RGB", (width, height), _DARK)
+        image = Image.new("RGB", (self.width, self.height), _DARK)
         for at in range(len(self.pages)):
-            self._page(image, at, sum(heights[:at]))
+            self._page(image, at, sum(self._heights[:at]))
         return np.array(image)
 
     def _height(self, at: int) -> int:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import NamedTuple
 
-from modelhub.errors import UsageError
-from modelhub.preview.prompts.places import DEEPEST, marked, too_deep
+from modelhub.preview.prompts.places import DEEPEST, too_deep, weight_at
 
 #: Ends a chunk of tokens, if its weight is -1: in brackets it is a word, as in A1111.
 BREAK = "BREAK"
@@ -32,8 +30,8 @@ class Piece(NamedTuple):
 def weigh(text: str) -> list[Piece]:
     """A text in pieces of one weight each, at least one.
 
-    Takes time in proportion to the length. Raises UsageError for a weight that is no number, and for too many open
-    brackets.
+    Takes time in proportion to the length. Raises UsageError for a weight that is no number or too large, and for too
+    many open brackets.
     """
     found = _Weighing(text)
     for match in _TOKEN.finditer(text):
@@ -62,24 +60,13 @@ class _Weighing:
                 raise too_deep(self.text, match.start())
             (self.round if mark == "(" else self.square).append(len(self.texts))
         elif match[1] is not None and self.round:
-            self.multiply(self.round.pop(), self.number(match))
+            self.multiply(self.round.pop(), weight_at(self.text, *match.span(1), "(words:1.2)"))
         elif mark == ")" and self.round:
             self.multiply(self.round.pop(), _MORE)
         elif mark == "]" and self.square:
             self.multiply(self.square.pop(), _LESS)
         else:
             self.add_lines(mark)
-
-    def number(self, match: re.Match[str]) -> float:
-        """The weight that stands before a closing bracket."""
-        try:
-            weight = float(match[1])
-        except ValueError:
-            weight = math.nan
-        if not math.isfinite(weight):
-            where = marked(self.text, *match.span(1))
-            raise UsageError(f"A weight in the prompt is no number: {where}", "Write (words:1.2).")
-        return weight
 
     def add(self, text: str, weight: float = 1.0) -> None:
         """One more piece."""

@@ -35,11 +35,6 @@ class Chunk(NamedTuple):
     weights: tuple[float, ...]
     fixes: tuple[Fix, ...] = ()
 
-    @property
-    def weighed(self) -> bool:
-        """Whether a token has a weight other than 1."""
-        return any(weight != 1.0 for weight in self.weights)
-
 
 def clip_chunks(pieces: Sequence[Piece], ids: Ids, words: Words, pad: int = ClipTokenizer.eos) -> list[Chunk]:
     """A text for CLIP in chunks of 77 tokens; one at least. After the first end token of a chunk stands `pad`."""

@@ -33,27 +33,22 @@ _TENSOR = "TORCHTENSOR"
 _MOST = 20_000_000
 
 
-def read_embedding(
-    place: TensorSource | str | Path, name: str | None = None, *, sha256: str | None = None, asked: bool = True
-) -> Embedding:
-    """The embedding of an open source or a file; `name` is the word for it, by default the file's stem.
+def read_embedding(path: str | Path, name: str | None = None, *, asked: bool = True) -> Embedding:
+    """The embedding in a file; `name` is the word for it, by default the one that a picture says, or the file's stem.
 
     Raises IncompatibleError for a file that holds something else, CorruptFileError for broken numbers, and what opening
     raises.
     """
-    if isinstance(place, TensorSource):
-        said = name or "embedding"
-        return _embedding(said, _of_source(place, said), sha256, asked)
-    path = Path(place)
+    path = Path(path)
     if path.suffix.lower() in PICTURES:
         own, tensors = _of_picture(path)
-        return _embedding(name or own or path.stem, tensors, sha256, asked)
+        return _embedding(name or own or path.stem, tensors, asked)
     with open_source(path) as source:
-        return _embedding(name or path.stem, _of_source(source, path.name), sha256, asked)
+        return _embedding(name or path.stem, _of_source(source, path.name), asked)
 
 
-def _embedding(name: str, tensors: Mapping[str, Tensor], sha256: str | None, asked: bool) -> Embedding:
-    return Embedding(name, {encoder: _checked(name, found) for encoder, found in tensors.items()}, sha256, asked)
+def _embedding(name: str, tensors: Mapping[str, Tensor], asked: bool) -> Embedding:
+    return Embedding(name, {encoder: _checked(name, found) for encoder, found in tensors.items()}, asked=asked)
 
 
 def _checked(name: str, found: Tensor) -> Tensor:

@@ -18,7 +18,6 @@ from modelhub.text import brief, plural
 
 #: What an embedding calls the vectors of an encoder that it does not name.
 ANY = ""
-_SHORT = 12
 _ENDINGS = r"(?:\.(?:pt|bin|safetensors))?"
 
 
@@ -43,12 +42,6 @@ class Embedding:
     def with_sha256(self, sha256: str | None) -> Embedding:
         """The same, with the hash of its file."""
         return replace(self, sha256=sha256)
-
-
-def hashes_text(embeddings: Iterable[Embedding]) -> str | None:
-    """`TI hashes` of an infotext: `sundisc: 0123456789ab, other: ba9876543210`; None where no hash is known."""
-    known = {one.name.replace(":", "").replace(",", ""): one.sha256[:_SHORT] for one in embeddings if one.sha256}
-    return ", ".join(f"{name}: {digits}" for name, digits in known.items()) or None
 
 
 def fitted(embedding: Embedding, widths: Mapping[str, int], *, every: bool) -> dict[str, Tensor]:

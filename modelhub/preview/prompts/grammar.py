@@ -16,7 +16,8 @@ from typing import NamedTuple
 from modelhub.preview.prompts.places import DEEPEST, too_deep
 
 _MARK = re.compile(r"[\[\]():|]|\\.?")
-_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*".replace(r"\d", "[0-9]"))
+#: When a prompt changes.
+NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*".replace(r"\d", "[0-9]"))
 _CLOSES = {")": "(", "]": "["}
 
 
@@ -164,7 +165,7 @@ def _made(group: _Group) -> Parts | None:
 
 def _edit(fields: list[Parts], place: int) -> Parts | None:
     *texts, last = fields
-    number = _NUMBER.fullmatch("".join(part for part in last if isinstance(part, str)))
+    number = NUMBER.fullmatch("".join(part for part in last if isinstance(part, str)))
     if number is None or not all(isinstance(part, str) for part in last):
         return None
     before, after = texts if len(texts) == 2 else ((), texts[0])

@@ -6,7 +6,7 @@ modelhub does not ship it. All T5 that Flux and SD3 have share one.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from modelhub.errors import FileError, ModelhubError, NotFoundError
@@ -38,14 +38,13 @@ def kept() -> Path:
     return home() / "tokenizers" / "t5-v1_1-xxl" / "spiece.model"
 
 
-def find_t5_tokenizer(named: str = "", beside: Path | None = None) -> T5Tokenizer:
-    """T5's tokenizer: from the file or folder that is `named`, or that `MODELHUB_T5_TOKENIZER` or settings.toml names;
-    else from the diffusers folder `beside`, from what was fetched, or from the cache of Hugging Face.
+def find_t5_tokenizer(beside: Iterable[Path] = ()) -> T5Tokenizer:
+    """T5's tokenizer: from the file or folder that `MODELHUB_T5_TOKENIZER` or settings.toml names; else from a folder
+    of models `beside`, as diffusers lays them out, from what was fetched, or from the cache of Hugging Face.
 
     Raises NotFoundError, which says how to get it; what reading raises, for a file that was named.
     """
-    said = named or os.environ.get(VARIABLE, "") or load_settings().t5_tokenizer
-    if said:
+    if said := os.environ.get(VARIABLE, "") or load_settings().t5_tokenizer:
         return _named(user_path(said))
     for path in _candidates(beside):
         try:
@@ -67,10 +66,10 @@ def _named(path: Path) -> T5Tokenizer:
     return read_t5_tokenizer(found[0])
 
 
-def _candidates(beside: Path | None) -> Iterator[Path]:
+def _candidates(beside: Iterable[Path]) -> Iterator[Path]:
     """Files that are there, the likeliest first."""
-    if beside is not None:
-        yield from _in_folder(beside)
+    for folder in beside:
+        yield from _in_folder(folder)
     if kept().is_file():
         yield kept()
     for cache in _caches():

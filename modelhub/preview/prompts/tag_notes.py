@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from modelhub.errors import UsageError
@@ -9,6 +10,8 @@ from modelhub.preview.prompts.grammar import Edit, Parts, Turns, parse
 from modelhub.preview.prompts.places import marked
 from modelhub.preview.prompts.tags import LORAS, TAG
 
+#: What begins as a tag and ends without >, or holds nothing.
+_BROKEN = re.compile(rf"<(?:{'|'.join(LORAS)}):(?:>|[^<>]+(?=<|$))", re.IGNORECASE)
 #: Stands for a tag while the grammar reads the prompt; it means nothing in Unicode.
 _STAND_IN = "\ufdd0"
 
@@ -22,6 +25,8 @@ def tag_notes(prompt: str, negative: str = "") -> Iterator[str]:
             yield f"This is no LoRA, and so left out, as in A1111: {where}"
         elif changes:
             yield f"A LoRA does not come or go on the way: it is in the whole picture, as in A1111: {where}"
+    for tag in _BROKEN.finditer(prompt):
+        yield f"This is no whole tag of a LoRA, and so text: {marked(prompt, *tag.span())}"
     for tag in TAG.finditer(negative):
         if tag[1].lower() in LORAS:
             yield f"In the negative prompt a LoRA's tag is only text: {marked(negative, *tag.span())}"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from modelhub.catalog.opener import Parent
+from modelhub.catalog.weighing.draft import is_computable
 from modelhub.catalog.weighing.weight import Weight, short
 from modelhub.errors import UsageError
 from modelhub.formats.hashes import EMPTY_SHA256, hash_asset
@@ -132,8 +133,9 @@ def _numbers(tag: str, words: Sequence[str]) -> Iterator[tuple[str, float]]:
                 "Write <lora:NAME:TE:UNET>; `--lora NAME:0.8,IN04-IN08=0` has weights for blocks.",
             )
         number = float(text) if _NUMBER.fullmatch(text.strip()) else math.nan
-        if not math.isfinite(number):
-            raise UsageError(f"{brief(tag)} in the prompt: '{brief(text)}' is no number.", "Write <lora:NAME:0.8>.")
+        if not is_computable(number):
+            fault = "is no number" if math.isnan(number) else "is too large to compute with"
+            raise UsageError(f"{brief(tag)} in the prompt: '{brief(text)}' {fault}.", "Write <lora:NAME:0.8>.")
         yield name, number
 
 

@@ -20,6 +20,7 @@ from modelhub.errors import UsageError
 from modelhub.preview.registry import Registry
 from modelhub.preview.sampling.beta import quantile
 from modelhub.preview.sampling.levels import Levels
+from modelhub.preview.sampling.names import AUTOMATIC
 from modelhub.preview.sampling.tuning import Tuning
 
 
@@ -57,9 +58,6 @@ class Frame:
 
 #: (steps, frame) -> all sigmas, 1-D float32 from the highest on, with the 0 at the end where there is one.
 Schedule = Callable[[int, Frame], Tensor]
-
-#: The name that stands for "what suits the sampler".
-AUTOMATIC = "Automatic"
 
 SCHEDULES: Registry[tuple[str, Schedule | None]] = Registry("schedule")
 SCHEDULES.add(AUTOMATIC, (AUTOMATIC, None))

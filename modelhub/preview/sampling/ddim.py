@@ -12,15 +12,14 @@ from torch import Tensor
 
 from modelhub.preview.sampling.sampler import Denoise, Run, sampler
 from modelhub.preview.sampling.steps import walk
-from modelhub.preview.sampling.variance import refuse_flow, signal
+from modelhub.preview.sampling.variance import signal
 
 Look = Callable[[Tensor, float], tuple[Tensor, Tensor]]
 
 
-@sampler("DDIM", timesteps=True, eta=0.0, flow=False)
+@sampler("DDIM", timesteps=True, ensd=True, eta=0.0, flow=False)
 def ddim(denoise: Denoise, x: Tensor, sigmas: Tensor, run: Run) -> Tensor:
     """Song et al. 2021, "Denoising Diffusion Implicit Models", equation 12. With `eta` 1 it is DDPM."""
-    refuse_flow("DDIM", run)
 
     def look(noisy: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
         clean = denoise(noisy, sigma)
@@ -29,14 +28,13 @@ def ddim(denoise: Denoise, x: Tensor, sigmas: Tensor, run: Run) -> Tensor:
     return _ddim(look, x, sigmas, run)
 
 
-@sampler("DDIM CFG++", timesteps=True, eta=0.0, flow=False, cfg_divisor=12.5)
+@sampler("DDIM CFG++", timesteps=True, ensd=True, eta=0.0, flow=False, cfg_divisor=12.5)
 def ddim_cfgpp(denoise: Denoise, x: Tensor, sigmas: Tensor, run: Run) -> Tensor:
     """DDIM that goes back with the noise that the negative prompt alone sees.
 
     Chung et al. 2024, "CFG++: Manifold-constrained Classifier Free Guidance for Diffusion Models", algorithm 2; its
     guidance goes from 0 to 1.
     """
-    refuse_flow("DDIM CFG++", run)
 
     def look(noisy: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
         clean, plain = denoise.apart(noisy, sigma)

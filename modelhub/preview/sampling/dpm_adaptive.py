@@ -17,7 +17,7 @@ _FIRST, _SAFETY = 0.05, 0.81
 _SMALLEST = 1e-3
 
 
-@sampler("DPM adaptive", ensd=True, eta=1.0, ends=True, alone=True)
+@sampler("DPM adaptive", ensd=True, eta=1.0, alone=True)
 def dpm_adaptive(denoise: Denoise, x: Tensor, sigmas: Tensor, run: Run) -> Tensor:
     """The number of sigmas does not matter. Steps that were too long are tried again and not reported.
 
@@ -28,14 +28,14 @@ def dpm_adaptive(denoise: Denoise, x: Tensor, sigmas: Tensor, run: Run) -> Tenso
     before, index = x, 0
     while here < stop - 1e-5:
         following = min(stop, here + size.h)
-        down, up = lowered(here, following, stop, eta)
+        down, scale, up = lowered(here, following, stop, eta, flow=run.levels.flow)
         step = Step(denoise, x, here)
         low, high = step.second(down, 1 / 3), step.third(down)
         if not size.accepts(_error(low, high, before)):
             continue
         before, x, here = low, high, following
         if eta > 0:
-            x = x + up * run.noise()
+            x = x * scale + up * run.noise()
         run.step(index, step.clean)
         index += 1
     return x

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from torch import Tensor
 
 from modelhub.preview.sampling.sampler import Denoise, Run
-from modelhub.preview.sampling.steps import ancestral
+from modelhub.preview.sampling.steps import ancestral, lifted
 
 
 class Step:
     """Steps from x at l; orders share the model calls that they have in common.
 
-    Lu et al. 2022, "DPM-Solver", algorithms 1 and 2, in the scale where noise is only added. `clean` is what is seen
-    at the start, `slope` = (x - clean) / sigma.
+    Lu et al. 2022, "DPM-Solver", algorithms 1 and 2, in the scale where noise is only added; in a flow the slope is
+    the same. `clean` is what is seen at the start, `slope` = (x - clean) / sigma.
     """
 
     def __init__(self, denoise: Denoise, x: Tensor, at: float) -> None:
@@ -66,19 +66,22 @@ def span(sigmas: Tensor, run: Run) -> tuple[float, float]:
     """Where the way begins and ends, in l.
 
     From the top of the model the way goes to its lowest level. From further down, as when a picture is there to start
-    with, it goes to the last sigma above 0.
+    with, it goes to the last sigma but one: the last is 0, which has no l. It never goes up.
     """
     levels, begin, end = run.levels, float(sigmas[0]), float(sigmas[-2])
     if begin >= levels.highest * (1 - 1e-4):
         begin, end = levels.highest, levels.lowest
-    return -math.log(begin), -math.log(end if end < begin else levels.lowest)
+    return -math.log(begin), -math.log(end if end < begin else min(begin, levels.lowest))
 
 
-def lowered(here: float, following: float, stop: float, eta: float) -> tuple[float, float]:
-    """(l to step to, noise to add there so that the level is `following`): ancestral, and never beyond `stop`."""
+def lowered(here: float, following: float, stop: float, eta: float, *, flow: bool) -> tuple[float, float, float]:
+    """(l to step to, scale, up): an ancestral step, and how x is `lifted` from there to `following`.
+
+    It never goes beyond `stop`.
+    """
     if eta == 0:
-        return following, 0.0
+        return following, 1.0, 0.0
     sigma = math.exp(-following)
-    down, _ = ancestral(math.exp(-here), sigma, eta)
+    down, _, _ = ancestral(math.exp(-here), sigma, eta, flow=flow)
     place = min(stop, -math.log(down)) if down > 0 else stop
-    return place, math.sqrt(max(0.0, sigma**2 - math.exp(-place) ** 2))
+    return place, *lifted(math.exp(-place), sigma, flow=flow)

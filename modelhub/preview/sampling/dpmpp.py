@@ -6,8 +6,9 @@ import math
 
 from torch import Tensor
 
+from modelhub.preview.sampling.descents import descend_ancestrally
 from modelhub.preview.sampling.sampler import Denoise, Run, sampler
-from modelhub.preview.sampling.steps import ancestral, walk
+from modelhub.preview.sampling.steps import walk
 
 
 @sampler("DPM++ 2M", schedule="Karras")
@@ -36,22 +37,19 @@ def dpmpp_2m(denoise: Denoise, x: Tensor, sigmas: Tensor, run: Run) -> Tensor:
 
 @sampler("DPM++ 2S a", schedule="Karras", calls=2, ensd=True, eta=1.0, noise=True)
 def dpmpp_2s_ancestral(denoise: Denoise, x: Tensor, sigmas: Tensor, run: Run) -> Tensor:
-    """Second order, two model calls a step, ancestral: what is seen at the midpoint of l carries over the whole step.
+    """Second order, two model calls a step, ancestral.
 
     Lu et al. 2022, "DPM-Solver++", algorithm 1 (singlestep, data prediction, r = 1/2), with the noise of k-diffusion.
     """
-    eta = run.eta()
-    for index, sigma, following in walk(sigmas):
-        clean = seen = denoise(x, sigma)
-        down, up = ancestral(sigma, following, eta)
-        if down > 0:
-            middle = math.sqrt(sigma * down)
-            seen = denoise(exponential_step(x, clean, sigma, middle), middle)
-        x = exponential_step(x, seen, sigma, down)
-        if following > 0 and eta > 0:
-            x = x + (run.tuning.noise * up) * run.noise()
-        run.step(index, clean)
-    return x
+    return descend_ancestrally(_two_stages, denoise, x, sigmas, run, noise=run.tuning.noise)
+
+
+def _two_stages(denoise: Denoise, x: Tensor, clean: Tensor, sigma: float, following: float) -> Tensor:
+    """What is seen at the midpoint of l carries over the whole step; to 0 there is no midpoint."""
+    if following > 0:
+        middle = math.sqrt(sigma * following)
+        clean = denoise(exponential_step(x, clean, sigma, middle), middle)
+    return exponential_step(x, clean, sigma, following)
 
 
 def exponential_step(x: Tensor, seen: Tensor, sigma: float, following: float) -> Tensor:

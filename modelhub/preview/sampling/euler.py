@@ -4,38 +4,23 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from modelhub.preview.sampling.descents import descend, descend_ancestrally
 from modelhub.preview.sampling.sampler import Denoise, Run, sampler
-from modelhub.preview.sampling.steps import ancestral, churned, flow_ancestral, toward, walk
+from modelhub.preview.sampling.steps import toward
 
 
-@sampler("Euler", churn=True, noise=True)
+@sampler("Euler", ensd=True, churn=True, noise=True)
 def euler(denoise: Denoise, x: Tensor, sigmas: Tensor, run: Run) -> Tensor:
     """First order: x' = x + (sigma' - sigma) (x - D) / sigma. Karras et al. 2022, algorithm 2, uncorrected."""
-    for index, sigma, following in walk(sigmas):
-        x, raised = churned(x, sigma, len(sigmas) - 1, run)
-        clean = denoise(x, raised)
-        x = toward(x, clean, raised, following)
-        run.step(index, clean)
-    return x
+    return descend(_euler_step, denoise, x, sigmas, run)
 
 
 @sampler("Euler a", ensd=True, eta=1.0)
 def euler_ancestral(denoise: Denoise, x: Tensor, sigmas: Tensor, run: Run) -> Tensor:
-    """Euler down to a lower level than asked for, then fresh noise up to it; `eta` 0 adds none and equals Euler."""
-    eta = run.eta()
-    for index, sigma, following in walk(sigmas):
-        clean = denoise(x, sigma)
-        down, scale, up = _levels(sigma, following, eta, run.levels.flow)
-        x = toward(x, clean, sigma, down) * scale
-        if following > 0 and eta > 0:
-            x = x + up * run.noise()
-        run.step(index, clean)
-    return x
+    """Euler, ancestral; `eta` 0 equals Euler."""
+    return descend_ancestrally(_euler_step, denoise, x, sigmas, run)
 
 
-def _levels(sigma: float, following: float, eta: float, flow: bool) -> tuple[float, float, float]:
-    """(down, scale, up) of `flow_ancestral`, for either kind of model and any next level."""
-    if flow and following > 0:
-        return flow_ancestral(sigma, following, eta)
-    down, up = ancestral(sigma, following, eta)
-    return down, 1.0, up
+def _euler_step(denoise: Denoise, x: Tensor, clean: Tensor, sigma: float, following: float) -> Tensor:
+    del denoise
+    return toward(x, clean, sigma, following)

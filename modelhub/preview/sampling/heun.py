@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from modelhub.preview.sampling.descents import descend
 from modelhub.preview.sampling.sampler import Denoise, Run, sampler
-from modelhub.preview.sampling.steps import churned, toward, walk
+from modelhub.preview.sampling.steps import toward
 
 
-@sampler("Heun", calls=2, churn=True, noise=True)
+@sampler("Heun", calls=2, ensd=True, churn=True, noise=True)
 def heun(denoise: Denoise, x: Tensor, sigmas: Tensor, run: Run) -> Tensor:
     """Second order, two model calls a step, the last to 0 with one. Karras et al. 2022, algorithm 2."""
-    for index, sigma, following in walk(sigmas):
-        x, raised = churned(x, sigma, len(sigmas) - 1, run)
-        clean = denoise(x, raised)
-        x = heun_step(denoise, x, clean, raised, following)
-        run.step(index, clean)
-    return x
+    return descend(heun_step, denoise, x, sigmas, run)
 
 
 def heun_step(denoise: Denoise, x: Tensor, clean: Tensor, sigma: float, following: float) -> Tensor:

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from modelhub.preview.sampling.levels import Levels
 from modelhub.preview.sampling.sampler import Denoise, Run, sampler
-from modelhub.preview.sampling.steps import walk
-from modelhub.preview.sampling.variance import refuse_flow, shown
+from modelhub.preview.sampling.steps import lifted, walk
+from modelhub.preview.sampling.variance import shown
 
 #: Distance of the timesteps that consistency models are distilled at: 50 of 1000.
 STRIDE = 20
@@ -18,17 +18,27 @@ STRIDE = 20
 _SPREAD, _SCALE = 0.5, 10.0
 
 
-@sampler("LCM", flow=False, stride=STRIDE)
+@sampler("LCM", ensd=True, stride=STRIDE)
 def lcm(denoise: Denoise, x: Tensor, sigmas: Tensor, run: Run) -> Tensor:
-    """Multistep consistency sampling: Luo et al. 2023, "Latent Consistency Models", algorithm 3."""
-    refuse_flow("LCM", run)
+    """Multistep consistency sampling: Luo et al. 2023, "Latent Consistency Models", algorithm 3.
+
+    A flow has no grid of timesteps and needs no boundary condition: what is seen in x = clean is x by its formula.
+    """
+    flow = run.levels.flow
     for index, sigma, following in walk(sigmas):
-        timestep = nearest(run.levels, sigma)
-        skip, out = boundary(timestep)
-        clean = out * shown(denoise, x, sigma, float(run.levels.at(timestep))) + skip * x
-        x = clean + following * run.noise() if following > 0 else clean
+        clean = x = denoise(x, sigma) if flow else _consistent(denoise, x, sigma, run.levels)
+        if following > 0:
+            scale, up = lifted(0.0, following, flow=flow)
+            x = clean * scale + up * run.noise()
         run.step(index, clean)
     return x
+
+
+def _consistent(denoise: Denoise, x: Tensor, sigma: float, levels: Levels) -> Tensor:
+    """What a distilled model sees, which knows some timesteps alone; at 0 it would be x itself."""
+    timestep = nearest(levels, sigma)
+    skip, out = boundary(timestep)
+    return out * shown(denoise, x, sigma, float(levels.at(timestep))) + skip * x
 
 
 def nearest(levels: Levels, sigma: float) -> int:

@@ -1,7 +1,7 @@
 """The noise levels a model was trained on: sigma of every timestep, and the way from one to the other and back.
 
 All of it is computed in float32, as k-diffusion does: pictures depend on the last digit where a sampler draws its noise
-from a Brownian tree.
+from a Brownian tree. Roots are numpy's, which are rounded alike on every machine; torch's are not.
 """
 
 from __future__ import annotations
@@ -44,7 +44,26 @@ class Levels(Protocol):
     def __len__(self) -> int: ...
 
 
-class NoiseLevels:
+class _Ascending:
+    """Levels by their `sigmas`, which ascend."""
+
+    sigmas: Floats
+
+    @property
+    def lowest(self) -> float:
+        """Sigma of timestep 0, or in a flow of the first time after 0."""
+        return float(self.sigmas[0])
+
+    @property
+    def highest(self) -> float:
+        """Sigma of the last timestep; in a flow 1, which is noise alone."""
+        return float(self.sigmas[-1])
+
+    def __len__(self) -> int:
+        return len(self.sigmas)
+
+
+class NoiseLevels(_Ascending):
     """Sigmas of the training timesteps 0, 1, 2, ... (ascending), with log-linear interpolation between them.
 
     sigma(t) = sqrt((1 - a_t) / a_t), with a_t the cumulative product of 1 - beta (Karras et al. 2022, "Elucidating the
@@ -55,20 +74,9 @@ class NoiseLevels:
 
     def __init__(self, alphas_cumprod: npt.ArrayLike) -> None:
         self.alphas = np.array(alphas_cumprod, dtype=np.float32)
-        alphas = torch.from_numpy(self.alphas)
-        sigmas = ((1 - alphas) / alphas).sqrt()
-        self.sigmas: Floats = sigmas.double().numpy()
-        self._logs = sigmas.log()
-
-    @property
-    def lowest(self) -> float:
-        """Sigma of timestep 0."""
-        return float(self.sigmas[0])
-
-    @property
-    def highest(self) -> float:
-        """Sigma of the last timestep."""
-        return float(self.sigmas[-1])
+        sigmas = np.sqrt((1 - self.alphas) / self.alphas)
+        self.sigmas = sigmas.astype(np.float64)
+        self._logs = torch.from_numpy(sigmas).log()
 
     def timestep(self, sigma: float, *, rounded: bool = False) -> float:
         """The fractional timestep of `sigma` > 0, by interpolation of log sigma; clamped to the trained range.
@@ -90,11 +98,8 @@ class NoiseLevels:
         logs = (1 - part) * self._logs[places.floor().long()] + part * self._logs[places.ceil().long()]
         return _doubles(logs.exp())
 
-    def __len__(self) -> int:
-        return len(self.sigmas)
 
-
-class FlowLevels:
+class FlowLevels(_Ascending):
     """Sigmas of flow models for the times 1/n, 2/n, ..., 1, shifted towards noise: s / (s + 1/t - 1).
 
     Esser et al. 2024, "Scaling Rectified Flow Transformers", section 5.3.2; Flux names the shift s by mu = ln s. The
@@ -105,17 +110,7 @@ class FlowLevels:
 
     def __init__(self, shift: float, count: int = 10_000) -> None:
         self._shift = shift
-        self.sigmas: Floats = self.at(torch.arange(1, count + 1) / count)
-
-    @property
-    def lowest(self) -> float:
-        """Sigma of the first time after 0."""
-        return float(self.sigmas[0])
-
-    @property
-    def highest(self) -> float:
-        """1: noise alone."""
-        return float(self.sigmas[-1])
+        self.sigmas = self.at(torch.arange(1, count + 1) / count)
 
     def timestep(self, sigma: float, *, rounded: bool = False) -> float:
         """`sigma` itself, as the network is shown it; nothing is ever rounded."""
@@ -126,9 +121,6 @@ class FlowLevels:
         """Sigmas of times 0..1 before the shift, any shape."""
         times = torch.as_tensor(np.asarray(timesteps, dtype=np.float32))
         return _doubles(self._shift / (self._shift + (1 / times - 1)))
-
-    def __len__(self) -> int:
-        return len(self.sigmas)
 
 
 #: The shifts of Flux in Forge: mu 1.15, which is meant for 1024 x 1024 pixels, at every size; and 1 for schnell.
@@ -151,11 +143,11 @@ def zero_terminal(levels: NoiseLevels) -> NoiseLevels:
     sqrt(a_t) - sqrt(a_T), scaled to keep sqrt(a_0): Lin et al. 2024, "Common Diffusion Noise Schedules and Sample Steps
     are Flawed", algorithm 1.
     """
-    roots = torch.from_numpy(levels.alphas).sqrt()
+    roots = np.sqrt(levels.alphas)
     first, last = roots[0], roots[-1]
     alphas = ((roots - last) * (first / (first - last))) ** 2
     alphas[-1] = _ALMOST_ZERO
-    return NoiseLevels(alphas.numpy())
+    return NoiseLevels(alphas)
 
 
 def thinned(levels: NoiseLevels, stride: int) -> NoiseLevels:

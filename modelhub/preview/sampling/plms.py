@@ -8,7 +8,7 @@ from torch import Tensor
 
 from modelhub.preview.sampling.sampler import Denoise, Run, sampler
 from modelhub.preview.sampling.steps import walk
-from modelhub.preview.sampling.variance import refuse_flow, signal
+from modelhub.preview.sampling.variance import signal
 
 #: Weights of Adams and Bashforth over even steps, newest first, by how many looks there are.
 _WEIGHTS = {
@@ -25,7 +25,6 @@ def plms(denoise: Denoise, x: Tensor, sigmas: Tensor, run: Run) -> Tensor:
     Liu et al. 2022, "Pseudo Numerical Methods for Diffusion Models on Manifolds", equation 12 with the start of the
     latent diffusion code.
     """
-    refuse_flow("PLMS", run)
     looks: deque[Tensor] = deque(maxlen=4)
     for index, sigma, following in walk(sigmas):
         looks.appendleft(_noise(denoise, x, sigma))

@@ -10,23 +10,25 @@ from torch import Tensor
 
 from modelhub.preview.sampling.heun import heun_step
 from modelhub.preview.sampling.sampler import Denoise, Run, sampler
+from modelhub.preview.sampling.steps import lifted
 
 #: Between these sigmas the way is gone again; with so few steps it is not.
 _LOW, _HIGH = 0.1, 2.0
 _FEWEST, _MANY = 20, 36
 
 
-@sampler("Restart", schedule="Karras", calls=2)
+@sampler("Restart", schedule="Karras", calls=2, ensd=True)
 def restart(denoise: Denoise, x: Tensor, sigmas: Tensor, run: Run) -> Tensor:
     """Xu et al. 2023, "Restart Sampling for Improving Generative Processes", with A1111's choice of ways.
 
     From 20 steps on the sigmas are those of Karras with rho 7 between the given ends. Below 36 steps 9 of them are
     the second way, from there on a quarter is the second and a quarter the third.
     """
-    level = math.inf
-    for index, (sigma, following) in enumerate(way(sigmas)):
+    level, flow = math.inf, run.levels.flow
+    for index, (sigma, following) in enumerate(way(sigmas, flow=flow)):
         if sigma > level:
-            x = x + run.noise() * math.sqrt(sigma**2 - level**2)
+            scale, up = lifted(level, sigma, flow=flow)
+            x = x * scale + run.noise() * up
         clean = denoise(x, sigma)
         x = heun_step(denoise, x, clean, sigma, following)
         run.step(index, clean)
@@ -34,14 +36,18 @@ def restart(denoise: Denoise, x: Tensor, sigmas: Tensor, run: Run) -> Tensor:
     return x
 
 
-def way(sigmas: Tensor) -> list[tuple[float, float]]:
-    """(sigma, next sigma) of every step, as many as `sigmas` has steps; where it rises, noise is due."""
+def way(sigmas: Tensor, *, flow: bool) -> list[tuple[float, float]]:
+    """(sigma, next sigma) of every step, as many as `sigmas` has steps; where it rises, noise is due.
+
+    In a `flow` the ends of the second way are where noise against picture, sigma / (1 - sigma), is what it is in
+    other models.
+    """
     steps = len(sigmas) - 1
     if steps < _FEWEST:
         return list(pairwise(sigmas.tolist()))
     again, times = (9, 1) if steps < _MANY else (steps // 4, 2)
     main = [*_karras(steps - again * times, float(sigmas[-2]), float(sigmas[0])), 0.0]
-    low, high = _nearest(main, _LOW), _nearest(main, _HIGH)
+    low, high = (_nearest(main, end / (1 + end) if flow else end) for end in (_LOW, _HIGH))
     found = list(pairwise(main))
     if low > 0 and high < low:
         found[low:low] = list(pairwise(_karras(again + 1, main[low], main[high]))) * times

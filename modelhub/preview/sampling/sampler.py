@@ -76,7 +76,6 @@ class Facts(TypedDict, total=False):
     eta: float | None
     churn: bool
     noise: bool
-    ends: bool
     alone: bool
     flow: bool
     stride: int
@@ -92,14 +91,14 @@ class Sampler:
     that change on the way are timed. `discard`: it leaves out the last but one sigma.
 
     `timesteps`: it walks its own timesteps 1 + i * (1000 // steps), the highest first, whatever the schedule; its x is
-    of variance one, (clean + sigma * noise) / sqrt(1 + sigma^2), before and after. `ends`: of the sigmas it looks at
-    their number and their ends alone; from the highest level of the model it goes down to the lowest. `stride`: it
-    knows every so manyth level of the model alone, counted from the highest.
+    of variance one, (clean + sigma * noise) / sqrt(1 + sigma^2), before and after. `stride`: it knows every so manyth
+    level of the model alone, counted from the highest; in a flow all of them.
 
-    `eta` is its default, None where it has none; `churn` and `noise` tell whether it heeds those settings. `ensd`:
-    A1111's infotext says which ENSD its noise is of. `alone`: its steps depend on all pictures at once, so that they
-    are made one by one. `flow`: it works for flow models. The CFG scale is divided by `cfg_divisor`. `reported` is how
-    many steps `Run.step` will be told of, from the number of sigmas; only DPM adaptive cannot know.
+    `eta` is its default, None where it has none; `churn` and `noise` tell whether it heeds those settings. `ensd`: the
+    noise on the way, if it adds any, is that of the seed plus ENSD; SDE samplers have a path of their own. `alone`: its
+    steps depend on all pictures at once, so that they are made one by one. `flow`: it works for flow models. The CFG
+    scale is divided by `cfg_divisor`. `reported` is how many steps `Run.step` will be told of, from the number of
+    sigmas; only DPM adaptive cannot know.
     """
 
     name: str
@@ -112,7 +111,6 @@ class Sampler:
     eta: float | None = None
     churn: bool = False
     noise: bool = False
-    ends: bool = False
     alone: bool = False
     flow: bool = True
     stride: int = 1

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from modelhub.errors import IncompatibleError, UsageError
-from modelhub.preview.sampling.curves import AUTOMATIC, SCHEDULES, Frame, Schedule
+from modelhub.preview.sampling.curves import SCHEDULES, Frame, Schedule
 from modelhub.preview.sampling.levels import Levels, NoiseLevels, thinned
+from modelhub.preview.sampling.names import AUTOMATIC
 from modelhub.preview.sampling.sampler import Sampler
 from modelhub.preview.sampling.tuning import Tuning
 
@@ -17,10 +18,8 @@ __all__ = [
     "AUTOMATIC",
     "Way",
     "img2img_sigmas",
-    "levels_for",
     "plan_sigmas",
     "resolve",
-    "schedule_names",
 ]
 
 #: The most steps of a schedule of which only the end is used.
@@ -41,11 +40,6 @@ class Way:
     start: float
     lowest: float
     highest: float
-
-
-def schedule_names() -> list[str]:
-    """Display names of all schedules, "Automatic" first, in the order of A1111."""
-    return SCHEDULES.names()
 
 
 def resolve(name: str, sampler: Sampler) -> str:
@@ -75,7 +69,7 @@ def plan_sigmas(
         if sampler.reported(len(grid)) == 0:
             raise UsageError(f"{sampler.name} has nothing to do in {steps} step.", "Choose 2 or more.")
         return grid
-    frame = Frame(levels_for(sampler, levels), tuning, family)
+    frame = Frame(_known(sampler, levels), tuning, family)
     _check_range(frame)
     found = _falling(resolve(name, sampler), _schedule(name, sampler)(count, frame), steps)
     return torch.cat((found[:-2], found[-1:])) if discard else found
@@ -117,10 +111,11 @@ def img2img_sigmas(
     return Way(rest, float(whole[len(whole) - ahead - 1]), lowest, highest)
 
 
-def levels_for(sampler: Sampler, levels: Levels) -> Levels:
+def _known(sampler: Sampler, levels: Levels) -> Levels:
     """The levels of a model that a sampler knows: all, or every so manyth."""
-    thin = sampler.stride > 1 and isinstance(levels, NoiseLevels)
-    return thinned(levels, sampler.stride) if thin and isinstance(levels, NoiseLevels) else levels
+    if sampler.stride > 1 and isinstance(levels, NoiseLevels):
+        return thinned(levels, sampler.stride)
+    return levels
 
 
 def _schedule(name: str, sampler: Sampler) -> Schedule:

@@ -1,7 +1,8 @@
 """DPM-Solver++ for the stochastic equation: `eta` 1 solves the reverse SDE, 0 the flow without noise.
 
 The noise is that of one path of a Brownian motion over the sigmas, so that a picture hardly depends on how many steps
-it takes. Multistep solvers of k-diffusion after Lu et al. 2022, "DPM-Solver++", section 5 and appendix B.
+it takes. Multistep solvers of k-diffusion after Lu et al. 2022, "DPM-Solver++", section 5 and appendix B. They go by
+l = log(signal / noise): -log(sigma), in a flow log((1 - sigma) / sigma).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from modelhub.preview.sampling.dpmpp import exponential_step
+from modelhub.preview.sampling.leap import Leap, leap_of
 from modelhub.preview.sampling.sampler import Denoise, Path, Run, sampler
 from modelhub.preview.sampling.steps import ancestral, toward, walk
 
@@ -45,9 +47,9 @@ def _stages(sigma: Tensor, following: Tensor) -> tuple[float, float, float]:
 
 def _noisy_step(x: Tensor, seen: Tensor, levels: tuple[float, float], eta: float, path: Path, run: Run) -> Tensor:
     """From one level down below the other, then noise of the path up to it."""
-    down, up = ancestral(*levels, eta)
+    down, scale, up = ancestral(*levels, eta, flow=run.levels.flow)
     x = exponential_step(x, seen, levels[0], down)
-    return x + path(*levels) * (run.tuning.noise * up) if up > 0 else x
+    return x * scale + path(*levels) * (run.tuning.noise * up) if up > 0 else x
 
 
 @sampler("DPM++ 2M SDE", schedule="Exponential", eta=1.0, noise=True)
@@ -63,7 +65,7 @@ def dpmpp_2m_sde_heun(denoise: Denoise, x: Tensor, sigmas: Tensor, run: Run) -> 
 
 
 def _two_steps(denoise: Denoise, x: Tensor, sigmas: Tensor, run: Run, *, heun: bool) -> Tensor:
-    """x' = (sigma'/sigma) e^-eta h x + (1 - e^-g) D + w (h / h_before) (D - D_before) + noise, with g = (1 + eta) h.
+    """x' = k x + a' ((1 - e^-g) D + w (h / h_before) (D - D_before)) + noise; see `Leap`.
 
     w is (1 - e^-g) / 2, or with `heun` 1 - (1 - e^-g) / g.
     """
@@ -75,15 +77,14 @@ def _two_steps(denoise: Denoise, x: Tensor, sigmas: Tensor, run: Run, *, heun: b
         run.step(index, clean)
         if following == 0:
             return clean
-        h = math.log(sigma / following)
-        gap = (1 + eta) * h
-        gained = -math.expm1(-gap)
-        x = math.exp(-gap) * x + gained * clean
+        leap = leap_of(sigma, following, eta, flow=run.levels.flow)
+        gained = -math.expm1(-leap.gap)
+        x = leap.kept * x + (leap.signal * gained) * clean
         if before is not None:
-            weight = 1 - gained / gap if heun else gained / 2
-            x = x + (weight * h / h_before) * (clean - before)
-        x = _renoised(x, sigma, following, eta, path, run)
-        before, h_before = clean, h
+            weight = 1 - gained / leap.gap if heun else gained / 2
+            x = x + (leap.signal * (weight * leap.h / h_before)) * (clean - before)
+        x = _renoised(x, sigma, following, leap, path, run)
+        before, h_before = clean, leap.h
     return x
 
 
@@ -98,36 +99,37 @@ def dpmpp_3m_sde(denoise: Denoise, x: Tensor, sigmas: Tensor, run: Run) -> Tenso
         run.step(index, clean)
         if following == 0:
             return clean
-        seen, gaps = [clean, *seen[:2]], [math.log(sigma / following), *gaps[:2]]
-        x = _third_order(x, seen, gaps, (1 + eta) * gaps[0])
-        x = _renoised(x, sigma, following, eta, path, run)
+        leap = leap_of(sigma, following, eta, flow=run.levels.flow)
+        seen, gaps = [clean, *seen[:2]], [leap.h, *gaps[:2]]
+        x = _third_order(x, seen, gaps, leap)
+        x = _renoised(x, sigma, following, leap, path, run)
     return x
 
 
-def _third_order(x: Tensor, seen: list[Tensor], gaps: list[float], gap: float) -> Tensor:
-    """e^-g x + (1 - e^-g) D + phi_2 D' - phi_3 D'', as far as there are steps behind; newest first in both lists.
+def _third_order(x: Tensor, seen: list[Tensor], gaps: list[float], leap: Leap) -> Tensor:
+    """k x + a' ((1 - e^-g) D + phi_2 D' - phi_3 D''), as far as there are steps behind; newest first in both lists.
 
     phi_2 = (e^-g - 1) / g + 1, phi_3 = phi_2 / g - 1/2.
     """
-    x = math.exp(-gap) * x - math.expm1(-gap) * seen[0]
+    gap, signal = leap.gap, leap.signal
+    x = leap.kept * x - (signal * math.expm1(-gap)) * seen[0]
     if len(seen) == 1:
         return x
     phi_2 = math.expm1(-gap) / gap + 1
     near = gaps[1] / gaps[0]
     slope = (seen[0] - seen[1]) / near
     if len(seen) == 2:
-        return x + phi_2 * slope
+        return x + (signal * phi_2) * slope
     far = gaps[2] / gaps[0]
     bend = (slope - (seen[1] - seen[2]) / far) / (near + far)
-    return x + phi_2 * (slope + near * bend) - (phi_2 / gap - 0.5) * bend
+    return x + (signal * phi_2) * (slope + near * bend) - (signal * (phi_2 / gap - 0.5)) * bend
 
 
-def _renoised(x: Tensor, sigma: float, following: float, eta: float, path: Path, run: Run) -> Tensor:
+def _renoised(x: Tensor, sigma: float, following: float, leap: Leap, path: Path, run: Run) -> Tensor:
     """x with noise of the path of the standard deviation sigma' sqrt(1 - e^-2 eta h)."""
-    if eta == 0:
+    if leap.fresh == 0:
         return x
-    up = following * math.sqrt(-math.expm1(-2 * eta * math.log(sigma / following)))
-    return x + path(sigma, following) * (run.tuning.noise * up)
+    return x + path(sigma, following) * (run.tuning.noise * (following * leap.fresh))
 
 
 def brownian_path(sigmas: Tensor, run: Run) -> Path:

@@ -40,17 +40,17 @@ class Tuning:
     lower_order_final: bool = True
 
     def __post_init__(self) -> None:
-        for name, value in (("eta", self.eta), ("churn", self.churn), ("noise", self.noise)):
-            if value is not None and not 0 <= value < math.inf:
-                raise _impossible(name, value, "Choose a number from 0 up.")
-        shapes = (
+        ranges = (
+            ("eta", self.eta, 0, 1000),
+            ("churn", self.churn, 0, 1000),
+            ("noise", self.noise, 0, 1000),
             ("rho", self.rho, 0.05, 1000),
             ("lowest sigma", self.sigma_min, 1e-6, 1e6),
             ("highest sigma", self.sigma_max, 1e-6, 1e6),
             ("beta schedule's alpha", self.beta_alpha, 1e-3, 1000),
             ("beta schedule's beta", self.beta_beta, 1e-3, 1000),
         )
-        for name, value, least, most in shapes:  # beyond these, powers and gamma functions leave the range of numbers
+        for name, value, least, most in ranges:  # beyond these, powers and gamma functions leave the range of numbers
             if value is not None and not least <= value <= most:
                 raise _impossible(name, value, f"Choose a number from {least:g} to {most:g}.")
         if not self.churn_min <= self.churn_max:

@@ -15,7 +15,7 @@ from modelhub.preview.sampling.dpmpp import exponential_step
 from modelhub.preview.sampling.levels import Floats, Levels
 from modelhub.preview.sampling.sampler import Denoise, OnStep, Run, sampler
 from modelhub.preview.sampling.unipc_weights import weights
-from modelhub.preview.sampling.variance import refuse_flow, shown, signal
+from modelhub.preview.sampling.variance import shown, signal
 
 #: Clean latents in x = clean + sigma * noise at the place of that index.
 Look = Callable[[Tensor, int], Tensor]
@@ -28,7 +28,6 @@ def unipc(denoise: Denoise, x: Tensor, sigmas: Tensor, run: Run) -> Tensor:
     Of `sigmas` the first and their number count: from it, or from the top of the model, UniPC takes as many steps to
     the lowest level, over timesteps of its own. Raises UsageError for an unknown variant or skip type.
     """
-    refuse_flow("UniPC", run)
     tuning = run.tuning
     timesteps = places(_begin(sigmas, run.levels), len(sigmas), run.levels, tuning.skip)
     levels, told = between(timesteps, run.levels), run.levels.at(timesteps)

@@ -6,8 +6,7 @@ import math
 
 from torch import Tensor
 
-from modelhub.errors import IncompatibleError
-from modelhub.preview.sampling.sampler import Denoise, Run
+from modelhub.preview.sampling.sampler import Denoise
 
 
 def signal(sigma: float) -> float:
@@ -22,11 +21,3 @@ def shown(denoise: Denoise, x: Tensor, sigma: float, other: float) -> Tensor:
     """
     scaled = x * (signal(sigma) / signal(other))
     return x - (scaled - denoise(scaled, other)) * (sigma / other)
-
-
-def refuse_flow(name: str, run: Run) -> None:
-    """Raise IncompatibleError for a flow model: its levels have no such scale."""
-    if run.levels.flow:
-        raise IncompatibleError(
-            f"The sampler {name} does not work with flow models.", "Choose another, such as Euler or DPM++ 2M."
-        )

@@ -8,18 +8,12 @@ import numpy as np
 
 from modelhub.errors import NotFoundError
 from modelhub.jobs import QUIET, Job
+from modelhub.preview.upscaling.names import PIXEL_UPSCALERS, pixel_upscaler
 from modelhub.preview.upscaling.tiling import Pixels
 from modelhub.preview.upscaling.upscaler import Upscaler, check_size
 
-#: What needs no file; "None" leaves all to LANCZOS.
-PIXEL_UPSCALERS = ("None", "Nearest", "Lanczos")
 _REPEATS = 3
 _GRAIN = 8
-
-
-def pixel_upscaler(name: str) -> str | None:
-    """The one of PIXEL_UPSCALERS that `name` is, whatever its case; None for another name."""
-    return next((one for one in PIXEL_UPSCALERS if one.lower() == name.lower()), None)
 
 
 def enlarged(pixels: Pixels, width: int, height: int, upscaler: Upscaler | str, job: Job = QUIET) -> Pixels:

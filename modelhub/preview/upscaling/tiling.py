@@ -30,7 +30,8 @@ _MARGIN = 0.25
 class Tiling:
     """How large the pictures are that a network gets, in pixels of its input.
 
-    `size` is the longest side of a tile, 0 for no tiles; two neighbours share `overlap` pixels. In the outer quarters
+    No tile has a longer side than `size`, unless an architecture wants larger multiples than that; 0 is for no tiles.
+    Most are shorter, so that all are of one size. Two neighbours share `overlap` pixels. In the outer quarters
     of what they share, the one that has its edge there does not count; between them one fades into the other. So edges
     leave no trace if what a network sees reaches no further than a quarter of the overlap. Raises UsageError.
     """
@@ -45,7 +46,9 @@ class Tiling:
         return cls(size, min(_OVERLAP, max(0, (size - GRID) // 2)) if overlap is None else overlap)
 
     def __post_init__(self) -> None:
-        if self.size and not 0 <= self.overlap <= (self.size - GRID) // 2:
+        if self.overlap < 0:
+            raise UsageError(f"An overlap of {self.overlap} pixels is not possible.", "Choose 0 or more; 32 is usual.")
+        if self.size and self.overlap > (self.size - GRID) // 2:
             least = 2 * self.overlap + GRID
             raise UsageError(
                 f"Tiles of {self.size} pixels cannot overlap by {self.overlap}.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -48,10 +48,6 @@ class Upscaler:
     def __post_init__(self) -> None:
         if self.order not in ORDERS:
             raise UsageError(f"There is no order of colours '{self.order}'.", f"Choose one of: {', '.join(ORDERS)}.")
-
-    def tiled(self, size: int | None = None, overlap: int | None = None) -> Upscaler:
-        """The same with other tiles. Raises UsageError for tiles that cannot be."""
-        return replace(self, tiling=Tiling.of(size, overlap))
 
     def __call__(self, pixels: Pixels, job: Job = QUIET) -> Pixels:
         """Pixels [H, W, 3] -> [scale H, scale W, 3], clamped and rounded, tile by tile.

@@ -12,7 +12,8 @@ from modelhub.formats.images import PARAMETERS
 from modelhub.formats.whole_images import WholeImage
 from modelhub.jobs import QUIET, Job
 from modelhub.preview.pictures.infotext import parse_infotext, write_infotext
-from modelhub.preview.upscaling.enlarging import PIXEL_UPSCALERS, pixel_upscaler, repeated
+from modelhub.preview.upscaling.enlarging import repeated
+from modelhub.preview.upscaling.names import pixel_upscaler
 from modelhub.preview.upscaling.tiling import Pixels
 from modelhub.preview.upscaling.upscaler import Upscaler, check_size
 
@@ -105,6 +106,3 @@ def noted(texts: Mapping[str, str], settings: Mapping[str, object]) -> dict[str,
     if parse_infotext(texts.get(PARAMETERS, "")).settings:
         found[PARAMETERS] = f"{texts[PARAMETERS].rstrip()}, {pairs}"
     return found
-
-
-__all__ = ["PIXEL_UPSCALERS", "Goal", "natural_goal", "noted", "upscale"]

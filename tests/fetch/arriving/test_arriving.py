@@ -21,7 +21,7 @@ from modelhub.fetch.download.place import Place
 from modelhub.fetch.order import Order
 from modelhub.fetch.queue import run
 from modelhub.formats.hashes import hash_asset
-from modelhub.formats.images import load_pixels
+from modelhub.formats.images import load_thumbnail
 from modelhub.formats.sidecars import read_sidecars
 from modelhub.scan.run import scan
 
@@ -224,7 +224,7 @@ def test_a_picture_is_kept_small_still_and_without_its_words(getter: Getter, hom
     add_lora(getter, images=[{"url": url, "type": "image", "nsfwLevel": 1}])
     assert getter.one("civitai:1@2").notes == ()
     kept = home / "cache" / "previews" / f"{sha256(LORA)}.jpg"
-    assert load_pixels(kept).shape == (256, 512, 3)
+    assert load_thumbnail(kept, 4096).shape == (256, 512, 3)
     assert b"hidden words" not in kept.read_bytes()
     assert [one.path for one in getter.world.asked_of("storage", path="p.jpeg")] == ["/width=512/p.jpeg"]
     asset = getter.catalog.find()[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ def test_latents_far_out_of_range_are_said(renderer: Renderer) -> None:
 def test_a_wrong_scale_washes_out(renderer: Renderer) -> None:
     latents = torch.linspace(-1, 1, 8).expand(4, 8, 8) * torch.tensor([1.0, -1.0, 0.5, 1.0])[:, None, None]
     pale = decoded(renderer, latents * 0.1)
-    assert figures(pale).span < 72
+    assert figures(pale).span < 84
     (sentence,) = looks(pale, latents)
     assert "washed out" in sentence and "--vae" in sentence
 
@@ -70,6 +70,7 @@ def test_a_wrong_scale_washes_out(renderer: Renderer) -> None:
     [
         (np.zeros((64, 64, 3), np.uint8), "black"),
         (np.full((64, 64, 3), 90, np.uint8), "one flat colour"),
+        (np.full((64, 64, 3), (215, 40, 45), np.uint8), "one flat colour"),
         (np.random.default_rng(0).integers(100, 106, (64, 64, 3), np.uint8), "almost one flat colour"),
         (np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8), "noise"),
     ],
@@ -77,6 +78,19 @@ def test_a_wrong_scale_washes_out(renderer: Renderer) -> None:
 def test_pixels_alone(pixels: Pixels, word: str) -> None:
     (sentence,) = looks(pixels)
     assert word in sentence and sentence.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("back", "shape"),
+    [((240, 240, 240), (232, 226, 228)), ((20, 20, 20), (40, 34, 30)), ((45, 75, 215), (52, 82, 208))],
+)
+def test_a_shape_in_the_colour_of_its_background_is_what_was_asked_for(
+    back: Sequence[int], shape: Sequence[int]
+) -> None:
+    pixels = np.full((64, 64, 3), back, np.uint8)
+    pixels[16:48, 16:48] = shape
+    grain = np.random.default_rng(0).integers(-3, 4, pixels.shape)
+    assert looks(np.clip(pixels + grain, 0, 255).astype(np.uint8), torch.randn((4, 8, 8))) == ()
 
 
 def test_values_that_are_no_numbers() -> None:
@@ -101,7 +115,9 @@ def test_figures_of_what_is_known() -> None:
     assert found.contrast == pytest.approx((0.299 * 200 + 0.587 * 100) / 2, rel=1e-4)
     smooth = figures(np.broadcast_to(np.arange(32, dtype=np.uint8)[:, None, None] * 4, (32, 32, 3)))
     assert smooth.detail == pytest.approx(0, abs=1e-3) and smooth.structure > 0.5
-    assert set(found.as_dict()) == {"mean", "std", "span", "saturation", "contrast", "detail", "structure"}
+    assert found.spread == pytest.approx(np.sqrt((100**2 + 50**2) / 3), rel=1e-4) and found.low == 0
+    names = {"mean", "std", "spread", "low", "span", "saturation", "contrast", "detail", "structure"}
+    assert set(found.as_dict()) == names
 
 
 def test_neighbours_of_noise_have_nothing_in_common() -> None:

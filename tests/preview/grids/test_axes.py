@@ -35,7 +35,19 @@ def applied(text: str) -> list[tuple[Wish, Request]]:
         ("CFG=3,7.5", [{"cfg": 3.0}, {"cfg": 7.5}]),
         ("clip skip=1,2", [{"clip_skip": 1}, {"clip_skip": 2}]),
         ("sampler=Euler,DPM++ 2M", [{"sampler": "Euler"}, {"sampler": "DPM++ 2M"}]),
-        ("schedule=karras", [{"schedule": "karras"}]),
+        ("schedule=karras,sgm_uniform", [{"schedule": "Karras"}, {"schedule": "SGM Uniform"}]),
+        ("sampler=euler A,Euler Ancestral,dpmpp_2m", [{"sampler": "Euler a"}] * 2 + [{"sampler": "DPM++ 2M"}]),
+        ("sampler=DPM++ 2M Karras", [{"sampler": "DPM++ 2M", "schedule": "Karras"}]),
+        ("sampler=dpm++ 2m sde  karras", [{"sampler": "DPM++ 2M SDE", "schedule": "Karras"}]),
+        ("Sampler=lms SGM uniform", [{"sampler": "LMS", "schedule": "SGM Uniform"}]),
+        ("rng=nv,cpu", [{"rng": "NV"}, {"rng": "CPU"}]),
+        ("emphasis=no_norm,ORIGINAL", [{"emphasis": "No norm"}, {"emphasis": "Original"}]),
+        ("upscaler=latent (Nearest exact)", [{"hires": Hires(upscaler="Latent (nearest-exact)")}]),
+        ("upscaler=lanczos,4x.pth", [{"hires": Hires(upscaler="Lanczos")}, {"hires": Hires(upscaler="4x.pth")}]),
+        ("CFG Scale=3", [{"cfg": 3.0}]),
+        ("Schedule type=beta", [{"schedule": "Beta"}]),
+        ("Denoising=0.3", [{"hires": Hires(denoise=0.3)}]),
+        ("size=64 x 128", [{"width": 64, "height": 128}]),
         ("size=64x64,128x72", [{"width": 64, "height": 64}, {"width": 128, "height": 72}]),
         ("variation=0,1", [{"variation": Variation(8, 0.0)}, {"variation": Variation(8, 1.0)}]),
         ("hires=1.5", [{"hires": Hires(scale=1.5)}]),
@@ -74,6 +86,38 @@ def test_the_first_words_of_a_prompt_are_replaced_by_each() -> None:
         axis("prompt=green,red")
 
 
+def test_words_of_a_prompt_in_every_order() -> None:
+    request = Request("a cat, hat, sun, cat")
+    found = read_axis("Prompt order=sun,cat,hat", request)
+    assert found.labels[:3] == ["sun, cat, hat", "sun, hat, cat", "cat, sun, hat"]
+    prompts = [found.apply(WISH, request, value)[1].prompt for value in found.values]
+    assert prompts[0] == "a sun, cat, hat, cat" and "a cat, hat, sun, cat" in prompts and len(set(prompts)) == 6
+
+
+@pytest.mark.parametrize(
+    ("said", "says"), [("cat,dog", "dog"), ("cat,cat", "the same"), ("cat,at", "overlap"), ("a,c,t, ", "empty value")]
+)
+def test_orders_that_cannot_be_are_refused(said: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        read_axis(f"prompt-order={said}", Request("a cat"))
+    letters = ",".join("abcdefgh")
+    with pytest.raises(UsageError, match="40,320 values"):
+        read_axis(f"prompt-order={letters}", Request(letters))
+
+
+def test_a_name_that_is_nearly_one_is_asked_about() -> None:
+    for text, near in (("cgf=1", "cfg"), ("alhpa=1", "alpha"), ("clipskip=1", "clip-skip")):
+        with pytest.raises(UsageError) as caught:
+            axis(text)
+        assert f"Did you mean '{near}'?" in caught.value.hint
+
+
+def test_samplers_that_name_a_schedule_and_schedules_do_not_go_together() -> None:
+    with pytest.raises(UsageError, match=r"DPM\+\+ 2M Karras names a schedule"):
+        cells(WISH, REQUEST, [axis("schedule=beta,simple"), axis("sampler=Euler,DPM++ 2M Karras")])
+    assert len(cells(WISH, REQUEST, [axis("schedule=beta,simple"), axis("sampler=Euler,DPM++ 2M")])) == 4
+
+
 def test_the_strength_of_a_lora_goes_into_its_tag_or_beside_the_prompt() -> None:
     assert [request.prompt for _, request in applied("lora:framed=0,1")] == [
         "a red circle, <lora:framed:0>",
@@ -106,6 +150,8 @@ def test_models_parameters_and_blocks_are_wished_for(text: str, wish: list[Wish]
 def test_labels_are_short_and_without_control_codes() -> None:
     assert axis("seed=1,2").labels == ["seed 1", "seed 2"]
     assert axis("alpha=0.25").labels == ["alpha 0.25"]
+    assert axis("rng=nv").labels == ["rng NV"] and axis("sampler=euler A").labels == ["Euler a"]
+    assert axis("size=64X64").labels == ["64x64"] and axis("sampler=lms karras").labels == ["LMS Karras"]
     assert axis("model=/data/models/nice.safetensors,C:\\x\\b.ckpt").labels == ["nice", "b"]
     assert axis("upscaler=Lanczos,/data/up/4x.pth").labels == ["Lanczos", "4x"]
     assert "\x1b" not in axis('model="a\x1b[31m"').labels[0]
@@ -144,5 +190,5 @@ def test_a_tag_of_another_strength_is_another_model() -> None:
 def test_too_many_pictures_and_two_axes_of_one_name_are_refused() -> None:
     with pytest.raises(UsageError, match=r"2,500 pictures"):
         cells(WISH, REQUEST, [axis("seed=1-50"), axis("steps=1-50")])
-    with pytest.raises(UsageError, match="one name"):
+    with pytest.raises(UsageError, match="Two axes are called seed"):
         cells(WISH, REQUEST, [axis("seed=1"), axis("seed=2")])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from modelhub.errors import UsageError
 from modelhub.preview.grids.axes import model_axis, read_axis
 from modelhub.preview.grids.cells import cells
-from modelhub.preview.grids.family import Family, compared
+from modelhub.preview.grids.family import Family, check_comparable, compared
 from modelhub.preview.grids.painting import Painted
 from modelhub.preview.grids.wish import Wish
 from modelhub.preview.pictures.picture import Picture
@@ -37,3 +39,13 @@ def test_the_axis_over_the_size_of_the_second_pass_beats_a_size_in_pixels() -> N
     request = Request("a cat", hires=Hires(width=512, height=512))
     _, found = axis.apply(Wish("a"), request, axis.values[0])
     assert found.hires == Hires(scale=1.5)
+
+
+def test_pictures_that_will_have_other_sizes_are_known_before_they_are_rendered() -> None:
+    axes = [model_axis("model", ["a", "b"]), read_axis("size=64x64,128x128", REQUEST), read_axis("seed=1,2", REQUEST)]
+    places = [(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)]
+    family = Family(0, (0,), (1,))
+    check_comparable(axes, family, {place: (64 * (place[1] + 1),) * 2 for place in places})
+    check_comparable(axes, family, {place: (64 * (1 + place[0] * place[1]),) * 2 for place in places})
+    with pytest.raises(UsageError, match="different sizes"):
+        check_comparable(axes, family, {place: (64 * (1 + place[0]),) * 2 for place in places})

@@ -86,6 +86,13 @@ def test_large_seeds_keep_their_digits() -> None:
     assert numbers(f"{first}-{first + 2}", "seed", whole=True) == [first, first + 1, first + 2]
 
 
+@pytest.mark.parametrize(
+    ("text", "values"), [("1-10[5]", [1, 3, 5, 7, 10]), ("1-10[4]", [1, 4, 7, 10]), ("9-1[3]", [9, 5, 1])]
+)
+def test_so_many_whole_numbers_are_cut_as_a1111_cuts_them(text: str, values: list[int]) -> None:
+    assert numbers(text, "steps", whole=True) == values
+
+
 @pytest.mark.parametrize("text", ["1.5", "0-1[3]", "1-2(+0.5)"])
 def test_whole_numbers_are_whole(text: str) -> None:
     with pytest.raises(UsageError, match="whole"):

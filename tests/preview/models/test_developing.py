@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from demo_model import DEMO, demo_vae
 from torch import nn
 
 from modelhub.errors import NoMemoryError
@@ -15,24 +14,17 @@ from modelhub.formats.safetensors import SafetensorsFile
 from modelhub.jobs import Event, Job
 from modelhub.preview.models import developing
 from modelhub.preview.models.developing import Developer
+from modelhub.preview.models.model import Model
 from modelhub.preview.models.residence import Residence
-from modelhub.preview.networks.load import load
 from modelhub.preview.networks.vae import Vae
 
-DEMO = Path(__file__).parents[3] / "catalog" / "demo" / "tiny-shapes-base.safetensors"
 HERE = Residence(torch.device("cpu"))
+pytestmark = pytest.mark.usefixtures("inference")
 
 
 @pytest.fixture
 def vae() -> Vae:
-    with SafetensorsFile(DEMO) as source:
-        return load(Vae, source, "first_stage_model.")
-
-
-@pytest.fixture(autouse=True)
-def _inference() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
+    return demo_vae()
 
 
 @pytest.fixture
@@ -102,19 +94,38 @@ def test_strips_can_be_asked_for_and_forbidden(vae: Vae, in_strips: list[str]) -
     assert in_strips == ["decode_in_strips"]
 
 
-def test_what_overflows_in_half_precision_is_done_again_in_float32(vae: Vae) -> None:
+SAID = "The VAE leaves the range of float16, so from now on it computes in float32."
+
+
+def overflowing(vae: Vae) -> torch.Tensor:
+    """What a VAE says of Z, after it is made one that leaves the range of float16."""
     layer = vae.get_submodule("decoder.conv_in")
     layer.register_parameter("weight", nn.Parameter(layer.get_parameter("weight") * 1e5, requires_grad=False))
     expected = vae.decode(Z)
     assert expected.isfinite().all()
     vae.computes = torch.float16
     assert not vae.decode(Z).isfinite().all()
-    events: list[Event] = []
-    developer = Developer(vae, HERE, job=Job("test", events.append))
-    torch.testing.assert_close(developer.decode(Z), expected, atol=2e-2, rtol=1e-2)
-    assert [event.item for event in events] == ["The VAE leaves the range of float16: float32 it is."]
-    developer.decode(Z)
+    return expected
+
+
+def test_what_overflows_in_half_precision_is_done_again_in_float32(vae: Vae) -> None:
+    expected, events = overflowing(vae), list[Event]()
+    developer = Developer(vae, HERE)
+    with HERE.heeding(Job("test", events.append)):
+        torch.testing.assert_close(developer.decode(Z), expected, atol=2e-2, rtol=1e-2)
+        assert [event.item for event in events] == [SAID]
+        developer.decode(Z)
     assert len(events) == 1
+
+
+def test_the_job_that_renders_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with SafetensorsFile(DEMO) as source:
+        model = Model.load(source, device="cpu")
+        overflowing(model.vae)
+        events = list[Event]()
+        with model.residence.heeding(Job("test", events.append)):
+            assert model.decode(Z[0]).isfinite().all()
+    assert [event.item for event in events] == [SAID]
 
 
 def test_latents_that_are_broken_are_not_the_fault_of_the_precision(vae: Vae) -> None:

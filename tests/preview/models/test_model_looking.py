@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from flux_names import clip_shapes
 from ldm_names import random_tensors
-from small_pictures import DEV, REFINER, SD1, SDXL, VAE, Memory, flux, flux_parts, flux_vae
+from small_pictures import DEV, REFINER, SD1, SDXL, UNET, VAE, Memory, flux, flux_parts, flux_vae
 
+from modelhub.catalog.folder.original import in_original
 from modelhub.catalog.opener import Parent
 from modelhub.catalog.store import Catalog
 from modelhub.errors import IncompatibleError
@@ -77,3 +80,42 @@ def test_of_t5_nothing_else_is_taken(tmp_path: Path) -> None:
             stand_beside(catalog, pytest.fail, identity, t5=parent("clip_l", parts["clip-l"]))
     with pytest.raises(IncompatibleError, match="sd1 reads prompts without a T5"):
         standing(tmp_path, t5=parent("t5", parts["t5xxl"]))
+
+
+def names(found: Beside) -> dict[str, str]:
+    """Which file each part is taken from."""
+    return {part: one.name for part, one in found.parents.items()}
+
+
+def test_clips_of_no_released_size_are_taken_one_by_one_in_the_order_they_are_named(tmp_path: Path) -> None:
+    """Both are of the same structure: nothing in a file says which one it is."""
+    alone = {name: value for name, value in SDXL.tensors().items() if name.startswith(UNET)}
+    identity = in_original(Memory(alone))[1]
+    small = [parent(name, Memory(random_tensors(clip_shapes(vocabulary=60)))) for name in ("one", "two")]
+    with Catalog.open(tmp_path / "home") as catalog:
+        both = stand_beside(catalog, pytest.fail, identity, encoders=small)  # type: ignore[arg-type]
+        single = stand_beside(catalog, pytest.fail, identity, encoders=small[1:])  # type: ignore[arg-type]
+        whole = stand_beside(catalog, pytest.fail, identity, encoders=[parent("whole", SDXL.source())])  # type: ignore[arg-type]
+    assert names(both) == {"clip-l": "one", "clip-g": "two"}
+    assert names(single) == {"clip-l": "two"}
+    assert names(whole) == {"clip-l": "whole", "clip-g": "whole"}
+
+
+@pytest.mark.parametrize("family", [None, "pixart"])
+def test_of_a_model_that_nobody_can_render_nothing_else_is_said_first(family: str | None, tmp_path: Path) -> None:
+    identity = replace(in_original(SD1.source())[1], architecture=family)
+    given = {"encoders": [parent("clip", flux_parts()["clip-l"])], "t5": parent("t5", flux_parts()["t5xxl"])}
+    with Catalog.open(tmp_path / "home") as catalog:
+        assert stand_beside(catalog, pytest.fail, identity, **given) == Beside()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("tensors", "said"),
+    [
+        ({"autoencoder.decoder.conv_in.weight": torch.ones(4, 4, 3, 3)}, "the VAE for m is of no kind that modelhub"),
+        ({"clip_l": torch.ones(4, 768), "clip_g": torch.ones(4, 1280)}, "the VAE for m is an embedding without one"),
+    ],
+)
+def test_what_a_wrong_part_is_is_said_in_a_sentence(tensors: dict[str, torch.Tensor], said: str) -> None:
+    with pytest.raises(IncompatibleError, match=said):
+        look(Unread(SD1.tensors()), {"vae": Memory(tensors)}, "m")

@@ -1,121 +1,28 @@
-"""Networks on a device that is too small for them: what they compute, what is there when, and that nothing stays.
-
-The device is a stand-in on the CPU that counts its bytes, and whose copies arrive only when one waits for them.
-"""
+"""Networks on a device that is too small for them: what they compute, what is there when, and that nothing stays."""
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from flux_names import SmallFlux
-from ldm_names import SmallUNet, random_tensors, vae_shapes
+from ldm_names import random_tensors, vae_shapes
+from small_device import CPU, SmallDevice, assert_untouched, call, call_flux, flux, hosts, size_of, unet, vae
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from modelhub.errors import CancelledError, CorruptFileError, NoMemoryError
 from modelhub.formats.safetensors import SafetensorsFile
 from modelhub.jobs import Job
-from modelhub.preview.models import memory as memory_module
-from modelhub.preview.models import residence as residence_module
-from modelhub.preview.models import weights as weights_module
 from modelhub.preview.models.developing import Developer
-from modelhub.preview.models.memory import CudaMemory, Memory
 from modelhub.preview.models.residence import Residence
-from modelhub.preview.networks.flux import Flux
 from modelhub.preview.networks.layers import Layer
 from modelhub.preview.networks.load import load
 from modelhub.preview.networks.strips import STRIP
-from modelhub.preview.networks.unet import UNet
 from modelhub.preview.networks.vae import Vae
 
-CPU = torch.device("cpu")
-
-
-class SmallDevice(Memory):
-    """`capacity` bytes; `most` is how many were ever taken, `copies` how many tensors came."""
-
-    def __init__(self, capacity: int) -> None:
-        super().__init__(CPU, lambda: capacity - self.taken)
-        self.taken = self.most = self.copies = 0
-        self.waiting: list[list[tuple[Tensor, Tensor]]] = []
-
-    def _own(self, tensor: Tensor) -> Tensor:
-        size = tensor.nbytes
-        self.taken += size
-        self.most = max(self.most, self.taken)
-        weakref.finalize(tensor.untyped_storage(), self._gone, size)
-        return tensor
-
-    def _gone(self, size: int) -> None:
-        self.taken -= size
-
-    def bring(self, host: Tensor, dtype: torch.dtype) -> Tensor:
-        self.copies += 1
-        return self._own(host.to(dtype, copy=True))
-
-    def buffer(self, size: int) -> Tensor:
-        return self._own(torch.full((size,), 255, dtype=torch.uint8))  # all bits set: NaN in every dtype
-
-    def copy(self, pairs: Iterable[tuple[Tensor, Tensor]], after: Any) -> list[tuple[Tensor, Tensor]]:
-        pairs = list(pairs)
-        for goal, _ in pairs:
-            goal.fill_(float("nan"))
-        self.waiting.append(pairs)
-        return pairs
-
-    def wait(self, mark: list[tuple[Tensor, Tensor]]) -> None:
-        for goal, origin in mark:
-            self.copies += 1
-            goal.copy_(origin)
-        self.waiting = [pairs for pairs in self.waiting if pairs is not mark]
-
-    def settle(self) -> None:
-        self.waiting.clear()
-
-
-@pytest.fixture(autouse=True)
-def _small_things_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights_module, "_SMALL", 0)
-    monkeypatch.setattr(residence_module, "HEADROOM", 0)
-
-
-def unet(dtype: torch.dtype = torch.float32, computes: torch.dtype = torch.float32) -> UNet:
-    shapes = SmallUNet(blocks=1, depths=(1, 1)).shapes()
-    network = UNet(shapes).eval()
-    network.load_state_dict({name: value.to(dtype) for name, value in random_tensors(shapes).items()}, assign=True)
-    network.computes = computes
-    return network.requires_grad_(False)
-
-
-def vae() -> Vae:
-    network = Vae(vae_shapes()).eval()
-    network.load_state_dict(random_tensors(vae_shapes()), assign=True)
-    return network.requires_grad_(False)
-
-
-def size_of(network: Layer) -> int:
-    return sum(weight.nbytes for weight in network.parameters())
-
-
-def call(network: UNet) -> Tensor:
-    generator = torch.Generator().manual_seed(3)
-    x, context = (torch.randn(shape, generator=generator) for shape in ((2, 4, 9, 6), (2, 5, 24)))
-    with torch.inference_mode():
-        return network(x, torch.tensor([3.5, 700.0]), context)
-
-
-def hosts(network: Layer) -> dict[str, int]:
-    return {name: weight.data_ptr() for name, weight in network.named_parameters()}
-
-
-def assert_untouched(network: Layer, before: dict[str, int]) -> None:
-    assert hosts(network) == before
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+pytestmark = pytest.mark.usefixtures("small_things_count")
 
 
 @pytest.mark.parametrize("part", [0.5, 0.65, 0.8])
@@ -295,17 +202,6 @@ class NoHostWeights(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def flux() -> Flux:
-    network = Flux(SmallFlux().shapes()).eval()
-    network.load_state_dict(random_tensors(SmallFlux().shapes()), assign=True)
-    return network.requires_grad_(False)
-
-
-def call_flux(network: Flux) -> Tensor:
-    x, context, pooled = torch.ones(1, 16, 5, 4), torch.ones(1, 7, 24), torch.ones(1, 20)
-    return network(x, torch.tensor([0.5]), context, pooled, torch.tensor([3.5]))
-
-
 @pytest.mark.parametrize("part", [0.8, 1.5])
 @pytest.mark.parametrize(
     ("build", "run"),
@@ -344,13 +240,3 @@ def test_on_the_cpu_a_job_stops_a_network_between_two_layers() -> None:
     assert not done
     assert hosts(network) == before
     assert not any(module._forward_pre_hooks for module in network.modules())
-
-
-def test_no_more_than_half_of_the_free_memory_is_page_locked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_module, "host_memory", lambda: 10 << 10)
-    locked: list[int] = []
-    monkeypatch.setattr(memory_module, "_locked", lambda host: locked.append(host.nbytes) or host)
-    blocks = [torch.zeros(size, dtype=torch.uint8) for size in (1500, 2048, 1000, 100)]
-    found = CudaMemory.pinned(object.__new__(CudaMemory), blocks)
-    assert locked == [1500, 2048, 1000]  # in rooms of 2048, 2048 and 1024
-    assert found == blocks

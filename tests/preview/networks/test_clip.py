@@ -6,16 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from filled import Tensors, assert_vectors_may_be_replaced, filled, token_ids
 
 from modelhub.errors import IncompatibleError, UsageError
 from modelhub.preview.networks.clip import text_encoder
 from modelhub.preview.networks.text_encoder import TextEncoder
 
-Tensors = dict[str, torch.Tensor]
-VOCABULARY, LAYERS = 60, 3
-
-
-END = 3
+VOCABULARY, LAYERS, END = 60, 3, 3
 
 
 def oracle(width: int, act: str, *, layers: int = LAYERS, tokens: int = 77) -> Any:
@@ -73,14 +70,11 @@ def open_names(network: Any, prefix: str = "") -> Tensors:
 
 
 def ours(tensors: Tensors) -> TextEncoder:
-    network = text_encoder({name: tuple(value.shape) for name, value in tensors.items()})
-    kept = {name: tensors[name] for name, _ in network.named_parameters()}
-    network.load_state_dict(kept, strict=True, assign=True)
-    return network.eval()
+    return filled(text_encoder, tensors)
 
 
 def prompts() -> torch.Tensor:
-    return torch.randint(0, VOCABULARY, (2, 77), generator=torch.Generator().manual_seed(5))
+    return token_ids(VOCABULARY, 77)
 
 
 def texts() -> torch.Tensor:
@@ -158,18 +152,14 @@ def test_later_tokens_do_not_change_earlier_ones() -> None:
 @torch.inference_mode()
 def test_vectors_may_be_replaced_between_embed_and_encode() -> None:
     network, ids = ours(hf_names(oracle(64, "quick_gelu"), "")), prompts()
-    vectors = network.embed(ids)
-    assert torch.equal(network.encode(vectors, 2), network(ids, 2))
-    other = ids.clone()
-    other[0, 3] = 9
-    vectors[0, 3] = network.embed(other)[0, 3]
-    assert torch.equal(network.encode(vectors), network(other))
+    assert_vectors_may_be_replaced(network, ids)
+    assert torch.equal(network.encode(network.embed(ids), 2), network(ids, 2))
 
 
 @torch.inference_mode()
 def test_says_what_it_has_and_refuses_what_it_has_not() -> None:
     network = ours(hf_names(oracle(64, "quick_gelu"), "transformer.text_model."))
-    assert (network.depth, network.width, network.max_tokens) == (LAYERS, 64, 77)
+    assert (network.depth, network.width) == (LAYERS, 64)
     for skip in (0, -1, LAYERS + 1):
         with pytest.raises(UsageError, match=f"Clip skip {skip} is not possible"):
             network(prompts(), skip)
@@ -248,7 +238,6 @@ def test_takes_as_many_tokens_as_it_has_positions() -> None:
     reference = oracle(64, "quick_gelu", tokens=248)
     network = ours(hf_names(reference, "text_model."))
     ids = torch.randint(0, VOCABULARY, (1, 248), generator=torch.Generator().manual_seed(1))
-    assert network.max_tokens == 248
     torch.testing.assert_close(network(ids), expected(reference, ids, 1), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(network(ids[:, :30]), expected(reference, ids[:, :30], 1), atol=1e-5, rtol=1e-5)
 

@@ -9,11 +9,13 @@ import pytest
 import torch
 from flux_names import SmallFlux, clip_shapes, t5_shapes
 from ldm_names import Shapes, SmallUNet, random_tensors, vae_shapes
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from modelhub.preview.networks.clip import text_encoder
 from modelhub.preview.networks.flux import Flux
-from modelhub.preview.networks.layers import Layer
+from modelhub.preview.networks.layers import Layer, Table
 from modelhub.preview.networks.t5 import T5
+from modelhub.preview.networks.tree import Tree
 from modelhub.preview.networks.unet import UNet
 from modelhub.preview.networks.vae import Vae
 
@@ -62,3 +64,23 @@ def test_casting_in_use_is_casting_before(
     assert got.std() > 0.1
     assert torch.equal(got, call(full))
     assert {parameter.dtype for parameter in network.parameters()} == {stored}
+
+
+class NoSmallRows(TorchDispatchMode):
+    """As CUDA in older torch: rows of a table of 8-bit floats cannot be taken."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket.__name__ in ("embedding", "index_select"):
+            assert args[0].dtype not in (torch.float8_e4m3fn, torch.float8_e5m2), f"{func} of {args[0].dtype}"
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("stored", [torch.float8_e4m3fn, torch.float8_e5m2], ids=str)
+@torch.inference_mode()
+def test_rows_of_8_bits_are_taken_on_any_device(stored: torch.dtype) -> None:
+    table = Table(Tree.of({"weight": (50, 32)}))
+    weight = noise(50, 32).to(stored)
+    table.weight = torch.nn.Parameter(weight, requires_grad=False)
+    with NoSmallRows():
+        found = table(IDS)
+    assert torch.equal(found, weight.float()[IDS])

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from demo_model import demo_vae
 from ldm_names import random_tensors, vae_shapes
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from modelhub.errors import IncompatibleError
-from modelhub.formats.safetensors import SafetensorsFile
-from modelhub.preview.networks.load import load
 from modelhub.preview.networks.strips import decode_in_strips, encode_in_strips
 from modelhub.preview.networks.vae import Vae
 
-DEMO = Path(__file__).parents[3] / "catalog" / "demo" / "tiny-shapes-base.safetensors"
+pytestmark = pytest.mark.usefixtures("inference")
 
 
 @pytest.fixture(scope="module")
 def vae() -> Vae:
-    with SafetensorsFile(DEMO) as source:
-        return load(Vae, source, "first_stage_model.")
-
-
-@pytest.fixture(autouse=True)
-def _inference() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
+    return demo_vae()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (9, 7), (2, 31)])
@@ -66,6 +56,14 @@ def test_half_precision_is_as_good_as_the_whole(vae: Vae) -> None:
     finally:
         vae.computes = torch.float32
     assert (strips - exact).abs().mean() < 1.2 * (whole - exact).abs().mean()
+
+
+def test_no_device_is_asked_for_doubles(vae: Vae, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apple's GPUs have none: statistics are made doubles at home."""
+    came, cpu = list[torch.dtype](), Tensor.cpu
+    monkeypatch.setattr(Tensor, "cpu", lambda tensor: came.append(tensor.dtype) or cpu(tensor))
+    decode_in_strips(vae, torch.randn(1, 4, 3, 3), size=1)
+    assert set(came) == {torch.float32}
 
 
 class Largest(TorchDispatchMode):

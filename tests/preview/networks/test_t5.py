@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from filled import Tensors, assert_vectors_may_be_replaced, filled, token_ids
 from flux_names import Shapes, t5_shapes
 from ldm_names import one_of_each, random_tensors
 
 from modelhub.errors import IncompatibleError
 from modelhub.preview.networks.t5 import T5, distances
 
-Tensors = dict[str, torch.Tensor]
 BIAS = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
 
 
@@ -23,10 +23,7 @@ def weights(**options: Any) -> Tensors:
 
 
 def ours(tensors: Tensors) -> T5:
-    network = T5({name: tuple(value.shape) for name, value in tensors.items()})
-    kept = {name: tensors[name] for name, _ in network.named_parameters()}
-    network.load_state_dict(kept, strict=True, assign=True)
-    return network.eval()
+    return filled(T5, tensors)
 
 
 def oracle(tensors: Tensors, *, gated: bool = True, head: int = 8, dtype: torch.dtype = torch.float32) -> Any:
@@ -51,7 +48,7 @@ def oracle(tensors: Tensors, *, gated: bool = True, head: int = 8, dtype: torch.
 
 
 def prompts(length: int = 40) -> torch.Tensor:
-    return torch.randint(0, 50, (2, length), generator=torch.Generator().manual_seed(5))
+    return token_ids(50, length)
 
 
 @pytest.mark.parametrize(
@@ -125,19 +122,13 @@ def test_outer_names_and_what_the_table_is_called_make_no_difference(prefix: str
 
 @torch.inference_mode()
 def test_vectors_may_be_replaced_between_embed_and_encode() -> None:
-    network, ids = ours(weights()), prompts()
-    vectors = network.embed(ids)
-    assert torch.equal(network.encode(vectors), network(ids))
-    other = ids.clone()
-    other[0, 3] = 9
-    vectors[0, 3] = network.embed(other)[0, 3]
-    assert torch.equal(network.encode(vectors), network(other))
+    assert_vectors_may_be_replaced(ours(weights()), prompts())
 
 
 @torch.inference_mode()
 def test_says_what_it_has_and_refuses_what_it_has_not() -> None:
     network = ours(weights())
-    assert (network.width, network.vocabulary) == (32, 50)
+    assert network.width == 32
     for beyond in (-1, 50):
         with pytest.raises(IncompatibleError, match="knows 50 tokens"):
             network(torch.tensor([[1, beyond]]))

@@ -166,3 +166,24 @@ def test_inputs_of_another_width_are_refused() -> None:
         network(x, t, torch.randn(1, 5, 40), y)
     with pytest.raises(IncompatibleError, match="size vector of width 20, and was given width 0"):
         network(x, t, context)
+
+
+@pytest.mark.parametrize("config", [replace(SD1, context=768), replace(SDXL, context=2048)], ids=["sd1", "sdxl"])
+@torch.inference_mode()
+def test_matrices_may_be_convolutions_and_the_reverse(config: SmallUNet) -> None:
+    """Whatever a converter made of them: numbers of heads do not hang on it."""
+    tensors = random_tensors(config.shapes())
+    inputs = (torch.randn(1, 4, 8, 8), torch.tensor([3.5]), torch.randn(1, 5, config.context))
+    inputs = (*inputs, torch.randn(1, config.vector)) if config.vector else inputs
+    expected = ours(config)(*inputs)
+    for kernel in ((), (1, 1)):
+        other = {
+            name: value.reshape(*value.shape[:2], *kernel) if ".proj_" in name or ".to_" in name else value
+            for name, value in tensors.items()
+            if value.ndim > 1
+        }
+        changed = {**tensors, **{name: value for name, value in other.items() if name.endswith("weight")}}
+        network = UNet({name: tuple(value.shape) for name, value in changed.items()})
+        network.load_state_dict(changed, strict=True, assign=True)
+        assert network.context_width == config.context
+        torch.testing.assert_close(network(*inputs), expected)

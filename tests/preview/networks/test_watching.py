@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 import torch
+from demo_model import DEMO
 from torch import Tensor, nn
 
 from modelhub.formats.safetensors import SafetensorsFile
@@ -18,8 +18,8 @@ from modelhub.preview.networks.unet import UNet
 from modelhub.preview.networks.vae import Vae
 from modelhub.preview.networks.watching import first_bad_layer
 
-DEMO = Path(__file__).parents[3] / "catalog" / "demo" / "tiny-shapes-base.safetensors"
 Parts = dict[str, tuple[Layer, Callable[[], object]]]
+pytestmark = pytest.mark.usefixtures("inference")
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +36,6 @@ def parts() -> Iterator[Parts]:
         "vae": (vae, lambda: (vae.encode(torch.zeros(1, 3, 16, 16)), vae.decode(x[..., :2, :2]))),
         "text": (encoder, lambda: encoder.encode(encoder.embed(ids))),
     }
-
-
-@pytest.fixture(autouse=True)
-def _inference() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
 
 
 def layers(network: nn.Module) -> list[str]:

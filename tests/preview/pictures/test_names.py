@@ -12,8 +12,9 @@ from modelhub.preview.pictures.names import (
     schedule_name,
     split_sampler,
 )
-from modelhub.preview.sampling.samplers import find_sampler, sampler_names
-from modelhub.preview.sampling.schedules import resolve, schedule_names
+from modelhub.preview.sampling.names import SAMPLER_NAMES, SCHEDULE_NAMES
+from modelhub.preview.sampling.samplers import find_sampler
+from modelhub.preview.sampling.schedules import resolve
 
 
 @pytest.mark.parametrize(
@@ -41,9 +42,9 @@ def test_sampler_and_schedule_are_told_apart(name: str, schedule: str | None, fo
 
 
 def test_every_name_that_is_ours_stays() -> None:
-    for name in sampler_names():
+    for name in SAMPLER_NAMES:
         assert split_sampler(name) == (name, None)
-        for schedule in schedule_names():
+        for schedule in SCHEDULE_NAMES:
             assert split_sampler(name, schedule) == (name, schedule)
 
 

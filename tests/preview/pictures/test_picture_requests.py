@@ -76,6 +76,8 @@ def test_hires_by_size_and_by_one_side() -> None:
         ("Noise Schedule: Zero Terminal SNR", "Zero Terminal SNR"),
         ("ADetailer model: x.pt", "ADetailer"),
         ("Dynamic thresholding enabled: True", "Dynamic thresholding enabled"),
+        ("Postprocess upscale by: 4", "when it was finished"),
+        ("SMEA: DYN", "several sizes"),
         ("Hires upscale: 99", "enlarge"),
         ("Emphasis: Loud", "Emphasis"),
     ],

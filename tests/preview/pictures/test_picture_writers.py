@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -60,7 +61,7 @@ def test_hashes_in_json_and_those_of_the_old_extension() -> None:
         'Used embeddings: "easynegative [119b]"', "Template: x",
     )  # fmt: skip
     found = generation_of({"parameters": text})
-    assert made(found, "checkpoint") == [Made("checkpoint", None, "01234567")]
+    assert made(found, "checkpoint") == [Made("checkpoint", None, "0123456789")], "eight digits are of many files"
     assert made(found, "vae") == [Made("vae", None, "aabbccddee")]
     assert made(found, "lora") == [Made("lora", "x", "112233445566"), Made("lora", "style", "aabbccddeeff", 0.6, 0.5)]
     assert made(found, "embedding") == [Made("embedding", "easynegative")]
@@ -174,11 +175,136 @@ def test_fooocus() -> None:
     assert list(found.models) == [Made("checkpoint", "jug", "aabbccddee"), Made("lora", "offset", "1122334455", 0.1)]
 
 
+def test_loras_are_joined_to_their_hashes_and_weights_however_lists_spell_them() -> None:
+    text = "<lora:styles/ink:0.8> <lora:a:b> <lora:ink:1>\n" + infotext(
+        "Size: 8x8", 'Lora hashes: "ink: 0123456789ab"', "AddNet Model 1: None(None)", "AddNet Weight A 1: 1"
+    )  # fmt: skip
+    found = made(generation_of({"parameters": text}), "lora")
+    assert [(one.name, one.hash) for one in found] == [
+        ("styles/ink", "0123456789ab"), ("a", None), ("ink", "0123456789ab"),
+    ]  # fmt: skip
+    fooocus = infotext("Size: 8x8", 'Lora hashes: "offset: 4852686128"', 'Lora weights: "offset: 0.1"')
+    assert made(generation_of({"parameters": fooocus}), "lora") == [Made("lora", "offset", "4852686128", 0.1)]
+    weights = infotext("Size: 8x8", 'Lora weights: "a: 0.1, b: -1"')
+    assert made(generation_of({"parameters": weights}), "lora") == [
+        Made("lora", "a", None, 0.1),
+        Made("lora", "b", None, -1.0),
+    ]
+
+
+def test_modules_of_the_second_pass_of_forge() -> None:
+    told = ("Size: 8x8", "Module 1: ae", "Hires Module 1: Use same choices", "Hires Module 2: ae", "Hires Module 3: t5")
+    found = generation_of({"parameters": infotext(*told)})
+    assert [one.name for one in made(found, "other")] == ["ae", "t5"]
+
+
+def test_what_the_tab_for_finished_pictures_did() -> None:
+    changes = "Postprocess upscale by: 4, Postprocess upscaler: R-ESRGAN 4x+, Postprocess upscaler 2: None"
+    found = generation_of({"parameters": infotext("Size: 8x8"), "postprocessing": changes})
+    assert found.prompt == "a cat" and found.settings["Postprocess upscale by"] == "4"
+    assert made(found, "upscaler") == [Made("upscaler", "R-ESRGAN 4x+")]
+    alone = generation_of({"extras": changes})
+    assert next(iter(alone.settings)) == "Postprocess upscale by" and not alone.prompt
+
+
+def test_entries_of_civitai_that_name_nothing_are_none() -> None:
+    text = infotext("Size: 8x8", 'Civitai resources: [{"modelVersionId":"x"},{"type":"lora"},5,{"modelVersionId":7}]')
+    assert list(generation_of({"parameters": text}).models) == [Made("other", version=7)]
+
+
+def test_swarmui_in_the_words_of_others() -> None:
+    told = {
+        "prompt": "p", "steps": 20, "comfyuisampler": "dpmpp_2m", "comfyuischeduler": "karras", "loras": "x, y ",
+        "loraweights": "0.5,1", "refinerupscale": 1.5, "refinerupscalemethod": "pixel-lanczos", "refinercfgscale": 2,
+        "sigmashift": 3,
+    }  # fmt: skip
+    found = generation_of({"parameters": json.dumps({"sui_image_params": told})})
+    assert (found.sampler, found.schedule) == ("DPM++ 2M", "Karras")
+    assert (found.settings["Hires upscaler"], found.settings["Hires CFG Scale"]) == ("Lanczos", "2")
+    assert found.settings["Shift"] == "3"
+    assert made(found, "lora") == [Made("lora", "x", weight=0.5), Made("lora", "y", weight=1.0)]
+    for way, name in {
+        "model-4x.pth": "4x.pth",
+        "latent-bicubic": "Latent (bicubic)",
+        "latent-bilinear": "Latent",
+    }.items():
+        found = generation_of({"parameters": json.dumps({"sui_image_params": {**told, "refinerupscalemethod": way}})})
+        assert found.settings["Hires upscaler"] == name
+
+
+def test_more_of_invokeai() -> None:
+    told = {
+        "positive_prompt": "p", "positive_style_prompt": "ink", "negative_style_prompt": "", "steps": 3, "seamless_y": True,
+        "cfg_rescale_multiplier": 0.2, "refiner_model": {"name": "ref"}, "refiner_start": 0.8,
+        "clip_embed_model": {"name": "l"}, "ipAdapters": [{"ip_adapter_model": {"name": "ip"}}],
+        "t2iAdapters": [{"t2i_adapter_model": {"name": "t2i"}}],
+    }  # fmt: skip
+    found = generation_of({"invokeai_metadata": json.dumps(told)})
+    assert dict(found.settings) == {
+        "Steps": "3", "CFG rescale": "0.2", "Refiner switch at": "0.8", "Tiling": "True", "Style prompt": "ink",
+        "Version": "InvokeAI",
+    }  # fmt: skip
+    assert [(one.role, one.name) for one in found.models] == [
+        ("refiner", "ref"), ("text-encoder", "l"), ("controlnet", "ip"), ("controlnet", "t2i"),
+    ]  # fmt: skip
+
+
+def test_command_lines_of_invokeai_without_spaces() -> None:
+    found = generation_of({"Dream": '"a fox" -s50 -W512 -H640 -C7.5 -mk_lms -S123 --seamless'})
+    assert (found.prompt, found.size, found.sampler) == ("a fox", (512, 640), "LMS")
+    assert (found.settings["Steps"], found.settings["Seed"], found.settings["Version"]) == ("50", "123", "InvokeAI")
+
+
+def test_characters_of_novelai_and_its_webp() -> None:
+    def caption(base: str, *others: str) -> dict[str, Any]:
+        return {"caption": {"base_caption": base, "char_captions": [{"char_caption": one} for one in others]}}
+
+    comment = {
+        "prompt": "two", "uc": "bad", "steps": 28, "scale": 5.0, "seed": 1, "sampler": "k_euler", "sm": True, "sm_dyn": True,
+        "v4_prompt": caption("two", "girl, red", "boy"), "v4_negative_prompt": caption("bad", "hat", ""),
+        "request_type": "Img2ImgRequest", "strength": 0.7,
+    }  # fmt: skip
+    texts = {"Software": "NovelAI", "Source": "NovelAI Diffusion V4", "Comment": json.dumps(comment)}
+    for found in (generation_of(texts), generation_of({"UserComment": json.dumps(texts)})):
+        assert (found.software, found.prompt, found.negative) == ("NovelAI", "two\ngirl, red\nboy", "bad\nhat")
+        assert (found.settings["SMEA"], found.settings["Denoising strength"]) == ("DYN", "0.7")
+    older = {**comment, "request_type": "PromptGenerateRequest"}
+    assert "Denoising strength" not in generation_of({**texts, "Comment": json.dumps(older)}).settings
+    bare = generation_of({"Software": "NovelAI", "Description": "a fox", "Comment": "{"})
+    assert (bare.software, bare.prompt) == ("NovelAI", "a fox")
+
+
+def test_no_lora_of_fooocus() -> None:
+    told = {"version": "Fooocus v2.5.5", "prompt": "p", "loras": [["None", 1.0, ""], ["x", 0.5, "0123456789"]]}
+    found = generation_of({"parameters": json.dumps(told)})
+    assert list(found.models) == [Made("lora", "x", "0123456789", 0.5)]
+
+
+def test_tags_in_which_savers_of_comfyui_write() -> None:
+    graph = {
+        "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "m"}},
+        "2": {
+            "class_type": "KSampler",
+            "inputs": {"seed": 1, "steps": 9, "sampler_name": "euler", "model": ["1", 0], "latent_image": ["1", 1]},
+        },
+        "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0]}},
+    }
+    said = json.dumps(graph)
+    for texts in (
+        {"Model": f"prompt:{said}", "Make": "workflow:{}"},
+        {"Make": f"Prompt:{said}", "ImageDescription": "Workflow:{}"},
+        {"UserComment": json.dumps({"prompt": said, "workflow": "{}"})},
+    ):
+        found = generation_of(texts)
+        assert (found.software, found.settings["Steps"], found.sampler) == ("ComfyUI", "9", "Euler"), texts
+
+
 def test_pictures_that_say_nothing() -> None:
     assert generation_of({}).is_empty
     assert generation_of({"Software": "Paint", "Comment": "my holiday"}).is_empty
-    drawing = generation_of({"workflow": json.dumps({"nodes": [], "links": []})})
-    assert drawing.software == "ComfyUI" and drawing.notes and not drawing.prompt
+    for texts in ({"workflow": '{"nodes": [], "links": []}'}, {"UserComment": '{"workflow": {"nodes": []}}'}):
+        drawing = generation_of(texts)
+        assert drawing.software == "ComfyUI" and drawing.notes and not drawing.prompt
 
 
 json_values: Any = st.recursive(
@@ -210,3 +336,12 @@ def test_json_that_is_nested_deeply_is_no_generation(opening: str) -> None:
     generation_of({"parameters": opening * 100_000, "prompt": opening * 100_000, "Comment": opening * 5000})
     text = f"p\nSteps: 1, Seed: 2, Size: 8x8, Civitai resources: {opening * 100_000}, Hashes: {opening * 100_000}"
     assert generation_of({"parameters": text}).settings["Seed"] == "2"
+
+
+@pytest.mark.parametrize("key", ["Lora hashes", "Lora weights", "TI hashes", "Used embeddings", "Refiner", "Sampler"])
+@pytest.mark.parametrize("hostile", [" ", "a", "[(", "a:", "Model: "])
+def test_hostile_settings_are_read_in_linear_time(key: str, hostile: str) -> None:
+    begin = time.process_time()
+    text = f'p\nSteps: 1, Seed: 2, Size: 8x8, {key}: "Euler {hostile * (20_000 // len(hostile))}x Karras"'
+    generation_of({"parameters": text}).as_dict()
+    assert time.process_time() - begin < 2

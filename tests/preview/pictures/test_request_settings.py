@@ -14,16 +14,17 @@ from modelhub.preview.pictures.origin import Origin
 from modelhub.preview.pictures.reading.a1111 import read_a1111
 from modelhub.preview.pictures.settings import request_settings
 from modelhub.preview.request import EMPHASES, SOURCES, Hires, Request, Variation
-from modelhub.preview.sampling.samplers import find_sampler, sampler_names
-from modelhub.preview.sampling.schedules import resolve, schedule_names
+from modelhub.preview.sampling.names import SAMPLER_NAMES, SCHEDULE_NAMES
+from modelhub.preview.sampling.samplers import find_sampler
+from modelhub.preview.sampling.schedules import resolve
 from modelhub.preview.sampling.tuning import Tuning
 
 words = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp", "Zs"]), max_size=30)
 floats = st.floats(0, 30, allow_subnormal=False)
 some = st.none() | floats
 sizes = st.integers(8, 256).map(lambda side: side * 8)
-samplers = st.sampled_from(sampler_names())
-schedules = st.sampled_from([name for name in schedule_names() if name != "Automatic"])
+samplers = st.sampled_from(SAMPLER_NAMES)
+schedules = st.sampled_from([name for name in SCHEDULE_NAMES if name != "Automatic"])
 above = st.floats(0.001, 30)
 tunings = st.builds(
     Tuning,
@@ -136,7 +137,7 @@ def test_a1111_writes_its_keys_in_this_order() -> None:
 
 def test_the_same_eta_has_another_name_where_the_sampler_has_timesteps() -> None:
     plain = Request("p", width=64, height=64, tuning=Tuning(eta=0.3))
-    for name in sampler_names():
+    for name in SAMPLER_NAMES:
         sampler = find_sampler(name)
         found = request_settings(replace(plain, sampler=name), sampler, (64, 64))
         assert found.get("Eta DDIM" if sampler.timesteps else "Eta") == "0.3"

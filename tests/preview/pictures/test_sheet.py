@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from modelhub.errors import UsageError
-from modelhub.preview.pictures.sheet import Page, Pixels, check_sheet, contact_pages, contact_sheet
+from modelhub.preview.pictures.sheet import Page, Pixels, check_pages, contact_pages, contact_sheet
 
 
 def block(value: int, height: int = 16, width: int = 24) -> Pixels:
@@ -66,9 +66,14 @@ def test_long_labels_have_several_lines() -> None:
 
 
 def test_a_sheet_that_would_be_too_large_is_refused_before() -> None:
-    check_sheet(1, 3, 4, 512, 512)
+    many = [Page("", [[block(0, 1000, 1032)] * 19] * 10)]
+    check_pages(many, [], [])
     with pytest.raises(UsageError, match="too large"):
-        check_sheet(2, 20, 20, 2048, 2048)
+        check_pages(many, ["a row with a long label"] * 10, [])
+    with pytest.raises(UsageError, match="too large"):
+        check_pages(many, [], [], scale=2)
+    with pytest.raises(UsageError, match="at least one"):
+        check_pages([Page("", [[]])], [], [])
 
 
 def test_labels_take_room_only_when_there_are_some() -> None:

@@ -107,13 +107,21 @@ def test_no_letter_is_lost_and_neighbours_differ(text: str) -> None:
 # -- what cannot be read -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", ["1.2.3", ".", "..", "+.", "9" * 400])
+@pytest.mark.parametrize("number", ["1.2.3", ".", "..", "+."])
 def test_a_weight_that_is_no_number_is_shown_in_its_place(number: str) -> None:
     with pytest.raises(UsageError) as caught:
         weigh(f"a painting of a dog on (a red circle:{number}), blue background, masterpiece")
-    shown = number if len(number) < 40 else "9" * 39 + "…"
-    assert f"no number: … a dog on (a red circle:>>>{shown}<<<), blue background, …" in caught.value.message
+    assert f"no number: … a dog on (a red circle:>>>{number}<<<), blue background, …" in caught.value.message
     assert "\n" not in caught.value.message and caught.value.hint
+
+
+def test_a_weight_that_leaves_nothing_of_a_picture_is_refused() -> None:
+    """Far below what numbers can hold: at 1e38 the model itself seems to be broken."""
+    assert weigh("(a:1000)") == [Piece("a", 1000.0)] and weigh("(a:-1000)") == [Piece("a", -1000.0)]
+    for number, shown in (("1000.1", "1000.1"), ("-2000", "-2000"), ("9" * 400, "9" * 39 + "…")):
+        with pytest.raises(UsageError) as caught:
+            weigh(f"a red (circle:{number})")
+        assert caught.value.message == f"A weight in the prompt is larger than 1,000: a red (circle:>>>{shown}<<<)"
 
 
 def test_brackets_may_be_as_deep_as_anyone_writes_them() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -30,13 +31,21 @@ def test_prompts_are_split_as_in_a1111(prompt: str, parts: list[tuple[str, float
     assert [tuple(part) for part in branches(prompt)] == parts
 
 
-def test_a_weight_beyond_all_numbers_is_shown_in_its_place() -> None:
-    with pytest.raises(UsageError, match="a cat:>>>9999.*…<<<"):
-        branches(f"a cat:{'9' * 400}")
+@pytest.mark.parametrize("number", ["1001", "-1001", "9" * 400])
+def test_a_weight_that_is_too_large_is_shown_in_its_place(number: str) -> None:
+    with pytest.raises(UsageError, match=f"larger than 1,000: a cat:>>>{number[:39]}…?<<<"):
+        branches(f"a cat:{number}")
+
+
+def test_a_hundred_prompts_are_the_most() -> None:
+    assert len(branches(" AND ".join("a" * 100))) == 100
+    with pytest.raises(UsageError, match="AND joins 101 prompts"):
+        branches(" AND ".join("a" * 101))
 
 
 @pytest.mark.parametrize("unit", ["AND", "a AND ", ":1", ": 1 ", " ", "1", ": " * 99])
 def test_hostile_text_is_read_in_no_time(unit: str) -> None:
     start = time.process_time()
-    branches((unit * 20_000)[:20_000])
+    with suppress(UsageError):
+        branches((unit * 20_000)[:20_000])
     assert time.process_time() - start < 0.3

@@ -134,7 +134,7 @@ def t5(*pieces: Piece | list[int], embeddings: list[Embedding] | None = None) ->
 def test_t5_has_an_end_and_zeros_up_to_256(count: int, length: int) -> None:
     (chunk,) = t5([5] * count)
     assert chunk.ids == (*[5] * count, 1, *[0] * (length - count - 1))
-    assert len(chunk.weights) == length and not chunk.weighed
+    assert chunk.weights == (1.0,) * length
 
 
 def test_t5_breaks_weighs_and_takes_embeddings() -> None:

@@ -14,9 +14,8 @@ from safetensors.torch import save_file
 
 from modelhub.catalog.data import data_path
 from modelhub.errors import CorruptFileError, FileError, IncompatibleError, UnsafePickleError
-from modelhub.formats.opening import open_source
 from modelhub.preview.prompts.embedding_files import read_embedding
-from modelhub.preview.prompts.embeddings import ANY, Embedding, hashes_text, without_prefix
+from modelhub.preview.prompts.embeddings import ANY, without_prefix
 
 VECTORS = torch.arange(8.0).reshape(2, 4)
 
@@ -72,11 +71,9 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
 )
 def test_safetensors_say_which_encoder(tmp_path: Path, tensors: dict[str, torch.Tensor], encoders: set[str]) -> None:
     save_file(tensors, path := tmp_path / "x.safetensors")
-    found = read_embedding(path, "word", sha256="ab" * 32, asked=False)
+    found = read_embedding(path, "word", asked=False)
     assert set(found.vectors) == encoders and found.name == "word" and not found.asked
     assert all(one.dtype == torch.float32 and one.ndim == 2 for one in found.vectors.values())
-    with open_source(path) as source:
-        assert set(read_embedding(source, "word").vectors) == encoders
 
 
 WRONG: dict[str, tuple[dict[str, torch.Tensor], str]] = {
@@ -153,13 +150,6 @@ def test_a_picture_without_one_is_refused(tmp_path: Path) -> None:
 
 
 # -- words -------------------------------------------------------------------------------------------------------------
-
-
-def test_infotexts_have_the_hashes_as_a1111_writes_them() -> None:
-    known = Embedding("easyneg", {ANY: VECTORS}, "c74b4e810b030000" + "0" * 48)
-    marks = Embedding("a:b,c", {ANY: VECTORS}, "f" * 64)
-    assert hashes_text([known, marks, Embedding("x", {ANY: VECTORS})]) == "easyneg: c74b4e810b03, abc: ffffffffffff"
-    assert hashes_text([]) is None and known.with_sha256(None).sha256 is None
 
 
 @pytest.mark.parametrize(

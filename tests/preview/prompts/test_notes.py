@@ -15,6 +15,10 @@ NOTES = {
     "a | [b:c:3]": "does not change on the way, because this belongs to no [one|another]: a >>>|<<< [b:c:3]",
     "(a BREAK b)": "BREAK in brackets is a word",
     "a dog :1.5": "weight of the whole prompt: 1.5",
+    "[a:b:soon] c": "no number, so it is text that does not change: [a:b:>>>soon<<<] c",
+    "a:0.5 AND  AND b": "Of 3 prompts that AND joins, number 2 has no words",
+    "a dog AND": "Of 2 prompts that AND joins, number 2 has no words",
+    "a\u200b dog\x00": r"what nobody sees, and the model reads: a>>>\u200b<<< dog\x00",
 }
 
 
@@ -25,7 +29,16 @@ def test_what_is_accepted_and_seldom_meant_is_noted(prompt: str, said: str) -> N
 
 
 @pytest.mark.parametrize(
-    "prompt", ["", r"a (dog:1.2), [cat:bird:3] \( [x|y] BREAK z", "a :1.2 AND b", "[a:b:3] c, ((d)) [e]", "a | b"]
+    "prompt",
+    [
+        "",
+        r"a (dog:1.2), [cat:bird:3] \( [x|y] BREAK z",
+        "a :1.2 AND b",
+        "[a:b:3] c, ((d)) [e]",
+        "a | b",
+        "[a: b]",
+        "👩\u200d👧 ❤\ufe0f\n",
+    ],
 )
 def test_what_is_usual_is_not(prompt: str) -> None:
     assert notes(prompt) == ()
@@ -34,6 +47,7 @@ def test_what_is_usual_is_not(prompt: str) -> None:
 def test_notes_are_few_and_tell_the_prompts_apart() -> None:
     assert len(notes(")" * 50)) == 5
     assert notes("a AND b", negative=True) == ("AND is a word in the negative prompt; only prompts are joined by it.",)
+    assert notes("a AND b:5000", negative=True) == notes("a AND b", negative=True)
     (note,) = notes("(a", negative=True)
     assert note.startswith("In the negative prompt nothing closes")
 
@@ -59,6 +73,8 @@ TAGS = {
     "a <lora:x:1> (<lyco:y>)": [],
     "a <wildcard:colour> cat": ["no LoRA, and so left out, as in A1111: a >>><wildcard:colour><<< cat"],
     "[" * 101 + "<lora:a>": [],
+    "a <lora:x:0.8": ["no whole tag of a LoRA, and so text: a >>><lora:x:0.8<<<"],
+    "<lora:> <LORA:y <lora:x:1> <3": ["text: >>><lora:><<< ", "text: <lora:> >>><LORA:y <<<"],
 }
 
 

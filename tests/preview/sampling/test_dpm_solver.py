@@ -45,12 +45,32 @@ def test_from_the_top_the_whole_model_and_from_a_picture_on_what_is_left(
         assert min(seer.asked) >= end * (1 - 1e-9)
 
 
+@pytest.mark.parametrize("name", ["DPM fast", "DPM adaptive"])
+def test_from_below_the_lowest_level_they_go_nowhere(name: str) -> None:
+    """As with a lowest sigma of one's own and a low denoising strength; never up."""
+    sigmas, start = torch.tensor([0.015625, 0.0]), Draws(1)()
+    here, stop = span(sigmas, still())
+    assert here == stop
+    torch.testing.assert_close(find_sampler(name).sample(Seer(), start, sigmas, noisy(Draws(2))), start)
+
+
 @pytest.mark.parametrize("eta", [0.0, 0.4, 1.0, 3.0])
 def test_steps_down_and_noise_up_make_the_level_and_never_pass_the_end(eta: float) -> None:
     for here, following in ((-2.6, -2.0), (-1.0, 1.0), (2.0, 3.5)):
-        down, up = lowered(here, following, 3.5, eta)
+        down, scale, up = lowered(here, following, 3.5, eta, flow=False)
         assert following <= down <= 3.5
+        assert scale == 1
         assert math.hypot(math.exp(-down), up) == pytest.approx(math.exp(-following))
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.4, 1.0, 3.0])
+def test_in_a_flow_they_make_the_signal_of_the_level_too(eta: float) -> None:
+    for here, following in ((0.0, 0.2), (0.1, 1.0), (2.0, 3.5)):
+        place, scale, up = lowered(here, following, 3.5, eta, flow=True)
+        down, level = math.exp(-place), math.exp(-following)
+        assert following <= place <= 3.5
+        assert scale * (1 - down) == pytest.approx(1 - level)
+        assert math.hypot(scale * down, up) == pytest.approx(level)
 
 
 @pytest.mark.parametrize("eta", [0.0, 1.0])

@@ -31,6 +31,14 @@ def test_training_levels_of_stable_diffusion() -> None:
     assert (np.diff(LEVELS.sigmas) > 0).all()
 
 
+def test_training_levels_are_rounded_alike_on_every_machine() -> None:
+    """IEEE 754 has one answer for a root; that of the first level, whose float32 neighbour torch has on some."""
+    assert float.hex(LEVELS.lowest) == "0x1.dde1800000000p-6"
+    assert [float(np.float32(math.sqrt(square))) for square in (1 - LEVELS.alphas) / LEVELS.alphas] == list(
+        LEVELS.sigmas
+    )
+
+
 def test_training_levels_equal_those_of_diffusers() -> None:
     from diffusers import EulerDiscreteScheduler
 

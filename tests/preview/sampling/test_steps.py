@@ -7,21 +7,19 @@ import math
 import pytest
 import torch
 from sampling_world import Draws, Seer, karras, noisy, still
-from torch import Tensor
 
 from modelhub.preview.sampling.levels import FlowLevels
 from modelhub.preview.sampling.samplers import find_sampler
-from modelhub.preview.sampling.schedules import plan_sigmas
-from modelhub.preview.sampling.steps import ancestral, churned, flow_ancestral
+from modelhub.preview.sampling.steps import ancestral, churned, lifted
 
 FLOW = FlowLevels(1.15)
-MU, S = 0.7, 0.5
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.3, 1.0, 2.0])
 def test_down_and_up_make_the_level_asked_for(eta: float) -> None:
     for sigma, following in ((14.6, 9.2), (1.0, 0.999), (0.05, 0.03), (3.0, 0.0), (2.0, 2.0)):
-        down, up = ancestral(sigma, following, eta)
+        down, scale, up = ancestral(sigma, following, eta, flow=False)
+        assert scale == 1
         assert math.hypot(down, up) == pytest.approx(following)
         assert 0 <= up <= following
 
@@ -29,10 +27,11 @@ def test_down_and_up_make_the_level_asked_for(eta: float) -> None:
 @pytest.mark.parametrize("eta", [0.0, 0.3, 1.0, 5.0])
 def test_in_a_flow_down_scale_and_up_make_signal_and_noise_of_the_level(eta: float) -> None:
     for sigma, following in ((1.0, 0.9), (0.5, 0.49), (0.05, 0.01), (0.9, 0.2)):
-        down, scale, up = flow_ancestral(sigma, following, eta)
+        down, scale, up = ancestral(sigma, following, eta, flow=True)
         assert scale * (1 - down) == pytest.approx(1 - following)
         assert math.hypot(scale * down, up) == pytest.approx(following)
         assert (up > 1e-9) == (eta > 0)
+    assert ancestral(0.5, 0.0, eta, flow=True) == (0, 1, 0)
 
 
 def test_churn_draws_in_every_step_and_adds_within_its_range() -> None:
@@ -58,29 +57,15 @@ def test_without_churn_nothing_is_drawn(name: str) -> None:
     find_sampler(name).sample(Seer(), Draws(1)() * 14.6, karras(6), still())
 
 
-def seen_in_flow(x: Tensor, sigma: float) -> Tensor:
-    """The mean of clean given x = (1 - sigma) clean + sigma noise, for clean of N(MU, S^2)."""
-    kept = 1 - sigma
-    return MU + kept * S**2 / (kept**2 * S**2 + sigma**2) * (x - kept * MU)
-
-
-@pytest.mark.parametrize("name", ["Euler", "Euler a", "DPM2", "DPM2 a", "Heun", "DPM++ 2M", "LMS"])
-def test_pictures_of_a_flow_model_have_the_mean_and_spread_of_the_data(name: str) -> None:
-    sampler, draws = find_sampler(name), Draws(7, (1, 1, 100, 200))
-    sigmas = plan_sigmas("Simple", sampler, 60, FLOW)
-    found = sampler.sample(Seer(seen_in_flow), draws(), sigmas, noisy(draws, FLOW))
-    assert found.mean().item() == pytest.approx(MU, abs=0.03)
-    assert found.std().item() == pytest.approx(S, rel=0.06)
-
-
-@pytest.mark.parametrize(("ancestral_one", "plain"), [("Euler a", "Euler"), ("DPM2 a", "DPM2")])
-def test_in_a_flow_too_eta_zero_is_the_plain_twin(ancestral_one: str, plain: str) -> None:
-    start, sigmas = Draws(3)(), plan_sigmas("Simple", find_sampler("Euler"), 12, FLOW)
-    one, other = (
-        find_sampler(name).sample(Seer(seen_in_flow), start, sigmas, still(FLOW, eta=0.0))
-        for name in (ancestral_one, plain)
-    )
-    torch.testing.assert_close(one, other)
+@pytest.mark.parametrize("sigma", [1e-3, 0.3, 0.99, 1.0])
+def test_in_a_flow_churn_raises_noise_against_picture_by_its_factor(sigma: float) -> None:
+    x = torch.full((2, 4, 3, 3), 1 - sigma, dtype=torch.float64)
+    noise, raised = churned(x, sigma, 10, noisy(Draws(2), FLOW, churn=3.0))
+    assert raised == pytest.approx(1 / (1 + (1 - sigma) / (1.3 * sigma)))
+    scale = 1 / (1 + 0.3 * sigma)
+    torch.testing.assert_close(noise - x * scale, Draws(2)() * math.sqrt(raised**2 - (scale * sigma) ** 2))
+    if sigma < 1:
+        assert lifted(sigma, raised, flow=True)[0] == pytest.approx(scale)
 
 
 @pytest.mark.parametrize("name", ["Euler a", "DPM2 a", "DPM++ 2S a"])

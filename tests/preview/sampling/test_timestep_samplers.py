@@ -1,4 +1,4 @@
-"""DDIM, CFG++, PLMS, UniPC and LCM: their levels, their scale, and what they refuse."""
+"""DDIM, CFG++, PLMS, UniPC and LCM: their levels and their scale."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import pytest
 import torch
 from sampling_world import LEVELS, Draws, Seer, noisy, still
 
-from modelhub.errors import IncompatibleError, UsageError
+from modelhub.errors import UsageError
 from modelhub.preview.sampling.lcm import boundary, nearest
-from modelhub.preview.sampling.levels import FlowLevels
-from modelhub.preview.sampling.samplers import find_sampler, sampler_names
+from modelhub.preview.sampling.samplers import find_sampler
 from modelhub.preview.sampling.schedules import img2img_sigmas, plan_sigmas
 from modelhub.preview.sampling.unipc import between, orders, places
 from modelhub.preview.sampling.unipc_weights import weights
@@ -155,12 +154,6 @@ def test_lcm_jumps_to_what_is_seen_and_adds_noise_of_the_next_level() -> None:
     cut = torch.tensor([*LEVELS.at([999, 499]), 0.0])[:2]
     found = find_sampler("LCM").sample(Seer(lambda *_: picture), x, cut, noisy(draws))
     torch.testing.assert_close(found, picture + float(cut[1]) * Draws(2)(), rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("name", [name for name in sampler_names() if not find_sampler(name).flow])
-def test_samplers_without_a_form_for_flow_models_say_so(name: str) -> None:
-    with pytest.raises(IncompatibleError, match=f"The sampler {name.replace('+', '.')} does not work with flow models"):
-        find_sampler(name).sample(Seer(), Draws(1)(), torch.tensor([1.0, 0.5]), still(FlowLevels(1.15)))
 
 
 def test_unknown_ways_of_unipc_are_named_with_those_that_exist() -> None:

@@ -15,6 +15,7 @@ from modelhub.preview.sampling.tuning import Tuning
     [
         ({"eta": -0.1}, "eta of -0.1"),
         ({"eta": math.nan}, "eta of nan"),
+        ({"eta": 1e200}, r"eta of 1e\+200"),
         ({"churn": -1.0}, "churn of -1"),
         ({"noise": math.inf}, "noise of inf"),
         ({"rho": 0.0}, "rho of 0"),

@@ -8,7 +8,8 @@ from PIL import Image
 
 from modelhub.errors import NotFoundError, UsageError
 from modelhub.jobs import QUIET
-from modelhub.preview.upscaling.enlarging import PIXEL_UPSCALERS, enlarged, pixel_upscaler, repeated
+from modelhub.preview.upscaling.enlarging import enlarged, repeated
+from modelhub.preview.upscaling.names import PIXEL_UPSCALERS, pixel_upscaler, without_file
 from modelhub.preview.upscaling.tiling import Pixels
 from modelhub.preview.upscaling.upscaler import Upscaler
 
@@ -100,7 +101,8 @@ def test_what_only_restores_is_used_once() -> None:
 
 def test_names() -> None:
     assert [pixel_upscaler(name.upper()) for name in PIXEL_UPSCALERS] == list(PIXEL_UPSCALERS)
-    assert pixel_upscaler("4x-UltraSharp") is None
+    assert pixel_upscaler("4x-UltraSharp") is None and pixel_upscaler("latent") is None
+    assert without_file("latent (BICUBIC)") == "Latent (bicubic)" and without_file("lanczos") == "Lanczos"
     pixels = np.zeros((8, 8, 3), np.uint8)
     for call in (enlarged, repeated):
         with pytest.raises(NotFoundError, match="no upscaler 'Latent'"):

@@ -85,6 +85,10 @@ def test_what_are_no_numbers_is_said(wrong: float) -> None:
         _upscaler(Nearest(change=wrong))(_noise(4, 4))
 
 
+def _tiled(upscaler: Upscaler, size: int, overlap: int | None = None) -> Upscaler:
+    return replace(upscaler, tiling=Tiling.of(size, overlap))
+
+
 def test_no_tile_is_larger_than_asked_for_and_each_is_reported() -> None:
     network, events = Nearest(), []
     job = Job("test", events.append, interval=0)
@@ -97,10 +101,9 @@ def test_no_tile_is_larger_than_asked_for_and_each_is_reported() -> None:
 
 
 def test_other_tiles() -> None:
-    plain = _upscaler(Nearest())
-    assert plain.tiled(96).tiling == Tiling(96, 32) and plain.tiled(overlap=16).tiling == Tiling(192, 16)
-    assert plain.tiled(48).tiling == Tiling(48, 16) and plain.tiled(0).tiling == Tiling(0, 0)
-    assert plain.tiled(0).tiling.spans(5000) == [(0, 5000)]
+    assert Tiling.of(96) == Tiling(96, 32) and Tiling.of(overlap=16) == Tiling(192, 16)
+    assert Tiling.of(48) == Tiling(48, 16) and Tiling.of(0) == Tiling(0, 0)
+    assert Tiling.of(0).spans(5000) == [(0, 5000)]
 
 
 def test_cancelling_stops_within_a_tile() -> None:
@@ -137,7 +140,7 @@ def test_folded_pixels_do_not_shift_between_tiles(fold: int, tmp_path: Path) -> 
     expected = (oracle.enlarge(weights, x)[0].clamp(0, 1) * 255).round().permute(1, 2, 0)
     assert abs(whole.astype(int) - expected.numpy()).max() <= 1
     events: list[Event] = []
-    tiled = upscaler.tiled(64, 24)(pixels, Job("test", events.append))
+    tiled = _tiled(upscaler, 64, 24)(pixels, Job("test", events.append))
     assert events[-1].done == 4
     assert abs(tiled.astype(int) - whole).max() <= 1 and (tiled != whole).mean() < 0.01
 
@@ -148,7 +151,7 @@ def test_a_compact_upscaler_leaves_no_seams(make_file: MakeFile) -> None:
     with open_source(make_file("c.safetensors", weights)) as source:
         upscaler = load_upscaler(source, "cpu", order="rgb")
     pixels = _noise(100, 130)
-    tiled = upscaler.tiled(64, 24)(pixels)  # six convolutions see six pixels far
+    tiled = _tiled(upscaler, 64, 24)(pixels)  # six convolutions see six pixels far
     x = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
     expected = (compact_enlarge(weights, x, 2)[0].clamp(0, 1) * 255).round().permute(1, 2, 0).numpy()
     assert (abs(tiled - expected).max() <= 1) and (tiled != expected).mean() < 1e-3
@@ -194,11 +197,11 @@ def test_the_trained_upscaler_leaves_no_seams() -> None:
     upscaler = _trained(NAMES[0])
     shapes = np.concatenate([_picture(seed) for seed in range(2)], 1)
     for pixels in (shapes, _noise(100, 120)):
-        whole = upscaler.tiled(0)(pixels).astype(int)
+        whole = _tiled(upscaler, 0)(pixels).astype(int)
         for size, overlap, share in ((64, 24, 1e-3), (96, 32, 1e-4)):
-            found = upscaler.tiled(size, overlap)(pixels)
+            found = _tiled(upscaler, size, overlap)(pixels)
             assert abs(found - whole).max() <= 1 and (found != whole).mean() < share
-        assert abs(upscaler.tiled(48, 0)(pixels) - whole).max() > 10, "without an overlap there are seams"
+        assert abs(_tiled(upscaler, 48, 0)(pixels) - whole).max() > 10, "without an overlap there are seams"
 
 
 def test_events_of_loading_and_use() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from modelhub.preview.pictures.generation import number, whole
@@ -20,9 +20,21 @@ _TEXTS = (
     "populated_text", "text", "string", "value", "prompt", "wildcard_text", "Text", "String", "STRING", "text_positive",
     "result", "output",
 )  # fmt: skip
+#: Inputs before which no text is that is meant.
+_NO_TEXTS = frozenset({
+    "clip", "model", "vae", "image", "images", "pixels", "samples", "latent_image", "conditioning", "positive",
+    "negative",
+})  # fmt: skip
 #: Names of inputs that a node joins: `text_a`, `string1`, `prompt_2`.
 _JOINED = re.compile(r"(?:text|string|str|prompt)_?(?:[a-d]|[1-9])", re.IGNORECASE)
+_SEPARATORS = ("delimiter", "separator", "Delimiter")
 _NUMBERS = ("value", "seed", "noise_seed", "int", "float", "number", "Value", "Number", "INT", "FLOAT", "a")
+#: Inputs that bring many things at once.
+PIPES = ("pipe", "basic_pipe", "context", "base_ctx")
+#: Inputs that say which of its others a switch hands on: by number, or as one of two.
+_CHOOSERS, _TOGGLES = ("select", "Input", "index"), ("boolean", "switch", "condition", "boolean_value")
+_HANDS_ON = re.compile(r"reroute|switch", re.IGNORECASE)
+_NUMBERED = re.compile(r"[^\d]+?_?0*(\d{1,3})")
 
 
 class Link(NamedTuple):
@@ -67,7 +79,11 @@ class Graph:
         for key, one in list(said.items())[:_MOST_NODES]:
             if isinstance(one, dict) and isinstance(one.get("class_type"), str):
                 nodes[str(key)] = _node(str(key), one, ids)
-        return cls(nodes) if nodes else None
+        straight = {
+            key: replace(node, links={name: _past(nodes, link) for name, link in node.links.items()})
+            for key, node in nodes.items()
+        }
+        return cls(straight) if nodes else None
 
     def back(self, start: Link | str | None, follow: Follow) -> Iterator[Node]:
         """The nodes before `start` and it itself, nearest first, each once; `follow` says which links of each to go."""
@@ -105,15 +121,26 @@ class Graph:
             if not isinstance(value, str):
                 value = self._text(node.links[name], seen) if name in node.links else None
             parts += [value] if value else []
-        between = node.values.get("delimiter")
-        return (between if isinstance(between, str) else " ").join(parts) if parts else None
+        between = next((node.values[name] for name in _SEPARATORS if isinstance(node.values.get(name), str)), " ")
+        return between.join(parts) if parts else None
+
+    def word(self, node: Node, name: str) -> str | None:
+        """The word of an input, such as a sampler's name, also where another node holds it; None for none."""
+        found, link, seen = node.values.get(name), node.links.get(name), set[str]()
+        while not isinstance(found, str) and link is not None and link.node not in seen and len(seen) < _FARTHEST:
+            seen.add(link.node)
+            holder = self.nodes[link.node] if link.node in self.nodes else Node("", "", {}, {})
+            names = (name, name.removesuffix("_name"), *_TEXTS)
+            found = next((holder.values[one] for one in names if isinstance(holder.values.get(one), str)), None)
+            link = holder.first(*names, *PIPES) or next(iter(holder.links.values()), None)
+        return found if isinstance(found, str) and found else None
 
     def number(self, node: Node, *names: str) -> float | None:
         """The number of the first of the inputs `names` that has one, also where another node holds it."""
         for name in names:
             found = number(node.values.get(name))
             if found is None and name in node.links:
-                found = self._number(node.links[name], set())
+                found = number(self._held(node.links[name], names))
             if found is not None:
                 return found
         return None
@@ -123,28 +150,25 @@ class Graph:
         for name in names:
             found = whole(node.values.get(name))
             if found is None and name in node.links:
-                held = self._held(node.links[name], set())
-                found = whole(held)
+                found = whole(self._held(node.links[name], names))
             if found is not None:
                 return found
         return None
 
-    def _number(self, link: Link, seen: set[str]) -> float | None:
-        return number(self._held(link, seen))
-
-    def _held(self, link: Link, seen: set[str]) -> Any:
-        """The number that a chain of nodes hands on."""
+    def _held(self, link: Link, names: Sequence[str]) -> Any:
+        """The number that a chain of nodes hands on, under one of `names` where a node holds several."""
+        seen: set[str] = set()
         while link.node not in seen and len(seen) < _FARTHEST:
             seen.add(link.node)
             node = self.nodes.get(link.node)
             if node is None:
                 return None
-            for name in _NUMBERS:
+            for name in (*names, *_NUMBERS):
                 if number(node.values.get(name)) is not None:
                     return node.values[name]
             if not node.links:
                 return None
-            link = next(iter(node.links.values()))
+            link = node.first(*names, *_NUMBERS, *PIPES) or next(iter(node.links.values()))
         return None
 
 
@@ -161,11 +185,6 @@ def through(*names: str) -> Follow:
     return follow
 
 
-def only(*names: str) -> Follow:
-    """Follow the inputs called `names` and no others."""
-    return lambda node: [link for name, link in node.links.items() if name in names]
-
-
 def said(value: float | None) -> str | None:
     """A number as a setting has it."""
     return None if value is None else plain(value)
@@ -177,7 +196,7 @@ def _names_of_text(node: Node) -> Sequence[str]:
     joined = sorted(name for name in (*node.values, *node.links) if _JOINED.fullmatch(name))
     if len(joined) > 1:
         return joined
-    return [one] if one else joined or list(node.links)
+    return [one] if one else joined or [name for name in node.links if name not in _NO_TEXTS]
 
 
 def _node(key: str, said: Mapping[str, Any], ids: set[str]) -> Node:
@@ -187,10 +206,36 @@ def _node(key: str, said: Mapping[str, Any], ids: set[str]) -> Node:
     for name, value in list(inputs.items())[:_MOST_INPUTS] if isinstance(inputs, dict) else ():
         link = _link(value)
         if link is None:
-            values[str(name)] = value
+            values[str(name)] = value["__value__"] if isinstance(value, dict) and "__value__" in value else value
         elif link.node in ids:
             links[str(name)] = link
-    return Node(key, said["class_type"][:200], values, links)
+    kind = said["class_type"][:200]
+    for name in _not_chosen(kind, values, links) if "switch" in kind.lower() else ():
+        values.pop(name, None)
+        links.pop(name, None)
+    return Node(key, kind, values, links)
+
+
+def _past(nodes: Mapping[str, Node], link: Link) -> Link:
+    """What a link leads to behind nodes that hand on their only input: reroutes, and switches that are set."""
+    for _ in range(_FARTHEST):
+        node = nodes.get(link.node)
+        if node is None or len(node.links) != 1 or not _HANDS_ON.search(node.kind):
+            break
+        link = next(iter(node.links.values()))
+    return link
+
+
+def _not_chosen(kind: str, values: Mapping[str, Any], links: Mapping[str, Link]) -> list[str]:
+    """The inputs of a switch that it does not hand on, as far as it says."""
+    is_on = next((values[name] for name in _TOGGLES if isinstance(values.get(name), bool)), None)
+    if is_on is not None:
+        return ["on_false" if is_on else "on_true"]
+    numbers = {name: int(match[1]) for name in (*values, *links) if (match := _NUMBERED.fullmatch(name))}
+    at = next((found for name in _CHOOSERS if (found := whole(values.get(name))) is not None), None)
+    if at is None and kind.startswith("Any Switch"):  # the first that is there
+        at = min((numbers[name] for name in links if name in numbers), default=None)
+    return [] if at is None else [name for name, found in numbers.items() if found != at]
 
 
 def _link(value: Any) -> Link | None:

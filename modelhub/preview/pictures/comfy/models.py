@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from modelhub.preview.pictures.comfy.graph import Graph, Link, Node, through
-from modelhub.preview.pictures.generation import Made, number
+from modelhub.preview.pictures.comfy.graph import PIPES, Graph, Link, Node, through
+from modelhub.preview.pictures.generation import Made, number, whole
+from modelhub.preview.pictures.reading.a1111 import tagged
 from modelhub.preview.pictures.reading.civitai import read_air
 
 #: Inputs of loaders, and what they name.
-_LOADS: Mapping[str, str] = {
+LOADS: Mapping[str, str] = {
     "ckpt_name": "checkpoint", "base_ckpt_name": "checkpoint", "checkpoint": "checkpoint",
     "checkpoint_name": "checkpoint", "unet_name": "diffusion-model",
     "gguf_name": "diffusion-model", "diffusion_model": "diffusion-model",
@@ -20,24 +21,26 @@ _LOADS: Mapping[str, str] = {
 }  # fmt: skip
 _TEXT_ENCODERS = re.compile(r"(?:clip|text_encoder)_name[1-4]?")
 _LORA = re.compile(r"lora_name(?:_?(\d{1,2}))?|lora_(\d{1,2})(?:_name)?")
+#: How many of its numbered LoRAs a stack uses; the rest are left over from before.
+_COUNTS = ("lora_count", "num_loras")
 _NONE = ("none", "", "baked vae", "automatic")
 #: Inputs for a LoRA's strength on the denoiser, and on the text encoders.
-_DENOISER = ("strength_model", "model_str", "model_weight", "lora_wt", "strength", "lora_model_strength")
-_TEXT = ("strength_clip", "clip_str", "clip_weight", "lora_clip_strength")
+_DENOISER = ("strength_model", "model_str", "model_weight", "model_strength", "lora_wt", "strength")
+_TEXT = ("strength_clip", "clip_str", "clip_weight", "clip_strength")
 #: Ways from a sampler to its model, and past the stacks that hang beside it.
 _TO_MODEL = through(
-    "model", "base_model", "unet", "guider", "pipe", "basic_pipe", "lora_stack", "optional_lora_stack", "model_opt",
-    "sdxl_tuple", "context", "base_ctx",
+    "model", "base_model", "unet", "guider", "lora_stack", "optional_lora_stack", "model_opt", "sdxl_tuple", *PIPES
 )  # fmt: skip
-_TO_CLIP = through("clip", "pipe", "basic_pipe", "context", "base_ctx", "lora_stack", "conditioning", "positive")
-_TO_VAE = through("vae", "pipe", "basic_pipe", "context", "base_ctx")
+_TO_CLIP = through("clip", *PIPES, "lora_stack", "conditioning", "positive")
+_TO_VAE = through("vae", *PIPES)
 
 
 def models_before(graph: Graph, start: Link | None) -> Iterator[Made]:
-    """The denoisers and LoRAs that the model at `start` is made of, those nearest to it last."""
+    """The denoisers that the model at `start` is made of, then its LoRAs, those nearest to it last."""
     nodes = list(graph.back(start, _TO_MODEL)) if start else []
+    for node in nodes:
+        yield from loaded(node, LOADS)
     for node in reversed(nodes):
-        yield from loaded(node, _LOADS)
         yield from loras_of(graph, node)
 
 
@@ -78,7 +81,7 @@ def named(role: str, name: str) -> Made:
 
 
 def loras_of(graph: Graph, node: Node) -> Iterator[Made]:
-    """The LoRAs of one node: of a loader, a stack with numbered inputs, or one with tables."""
+    """The LoRAs of one node: of a loader, of a stack with numbered inputs or with tables, or of tags in its text."""
     for name, value in node.values.items():
         match = _LORA.fullmatch(name)
         if match is None:
@@ -90,6 +93,8 @@ def loras_of(graph: Graph, node: Node) -> Iterator[Made]:
             weight = _strength(graph, node, at, _both(node) or _DENOISER)
             text = _strength(graph, node, at, _both(node) or _TEXT)
             yield replace(named("lora", value), weight=weight, text_weight=None if text == weight else text)
+    told = (graph.text(node, name) for name in (("populated_text", "text") if "model" in node.links else ()))
+    yield from tagged(next(filter(None, told), ""))
 
 
 def _of_table(said: Mapping[str, Any]) -> Iterator[Made]:
@@ -100,17 +105,23 @@ def _of_table(said: Mapping[str, Any]) -> Iterator[Made]:
 
 
 def _is_off(node: Node, at: str) -> bool:
+    count = next((found for name in _COUNTS if (found := whole(node.values.get(name))) is not None), None)
+    if at and (node.values.get("toggle") is False or (count is not None and int(at) > count)):
+        return True
     said = node.values.get(f"switch_{at}") if at else None
     return said is False or (isinstance(said, str) and said.lower() in ("off", "false"))
 
 
 def _strength(graph: Graph, node: Node, at: str, names: Iterable[str]) -> float | None:
-    return graph.number(node, *(f"{name}_{at}" if at else name for name in names))
+    """By the names that stacks give it: `model_str_1`, `lora_1_model_strength`, or without a number."""
+    spelled = [f"{name}_{at}" if at else name for name in names]
+    return graph.number(node, *spelled, *(f"lora_{at}_{name}" if at else f"lora_{name}" for name in names))
 
 
 def _both(node: Node) -> tuple[str, ...]:
     """The one strength of a stack in simple mode, which hides the two that it has besides."""
-    return ("lora_wt",) if node.values.get("input_mode") == "simple" else ()
+    is_simple = "simple" in (node.values.get("input_mode"), node.values.get("mode"))
+    return ("lora_wt", "strength") if is_simple else ()
 
 
 def _named(node: Node, pattern: re.Pattern[str]) -> Iterator[str]:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from modelhub.preview.pictures.comfy.graph import Graph, Link, Node, through
+from modelhub.preview.pictures.comfy.graph import PIPES, Graph, Link, Node, through
 from modelhub.preview.pictures.comfy.models import named
 from modelhub.preview.pictures.generation import Made
 
 #: Inputs of nodes that encode a text, those that say most first; two that say the same count once.
 _ENCODED = ("text", "text_g", "text_l", "t5xxl", "clip_l", "clip_g", "text1", "text2", "prompt", "wildcard_text")
-_TO_CONDITIONING = (
-    "conditioning", "conditioning_to", "conditioning_from", "cond", "pipe", "basic_pipe", "context", "base_ctx",
-    "guider", "cond1",
-)  # fmt: skip
+#: What became of a text with wildcards, beside it.
+_FILLED = "populated_text"
+_TO_CONDITIONING = ("conditioning", "conditioning_to", "conditioning_from", "cond", *PIPES, "guider", "cond1")
 
 
 @dataclass(slots=True)
@@ -25,12 +24,11 @@ class Said:
     guidance: float | None = None
     clip: Link | None = None
     controls: list[Made] = field(default_factory=list)
-    is_zero: bool = False
 
     @property
     def text(self) -> str:
         """All of it as one prompt."""
-        return "" if self.is_zero else "\n".join(self.texts)
+        return "\n".join(self.texts)
 
 
 def conditioning(graph: Graph, start: Link | None, side: str) -> Said:
@@ -40,26 +38,30 @@ def conditioning(graph: Graph, start: Link | None, side: str) -> Said:
     stopped: set[str] = set()
 
     def onward(node: Node) -> Sequence[Link]:
-        return [] if node.id in stopped else list(follow(node))
+        return [] if node.id in stopped or node.kind == "ConditioningZeroOut" else follow(node)
 
     for node in graph.back(start, onward) if start else ():
-        if node.kind == "ConditioningZeroOut":
-            said.is_zero, said.texts = not said.texts, said.texts
         guidance = graph.number(node, "guidance") if "uidance" in node.kind or "Flux" in node.kind else None
         said.guidance = guidance if said.guidance is None else said.guidance
         said.controls += _controls(graph, node)
         texts = list(_texts(graph, node, side))
-        if texts:
+        if texts or _is_encoder(node):
             stopped.add(node.id)
             said.texts += [text for text in dict.fromkeys(texts) if text.strip() and text not in said.texts]
             said.clip = said.clip or node.links.get("clip") or Link(node.id, 0)
     return said
 
 
+def _is_encoder(node: Node) -> bool:
+    """Whether a node makes conditioning of a text, and of no other conditioning."""
+    return "clip" in node.links and any(map(node.has, (*_ENCODED, _FILLED))) and node.first(*_TO_CONDITIONING) is None
+
+
 def _texts(graph: Graph, node: Node, side: str) -> Iterator[str]:
     """The texts that a node encodes; nothing for a node that hands on what others encoded."""
     encodes = "clip" in node.links or "Encode" in node.kind
-    names = [name for name in (_ENCODED if encodes else ()) if node.has(name)]
+    known = (_FILLED,) if node.has(_FILLED) else _ENCODED
+    names = [name for name in (known if encodes else ()) if node.has(name)]
     if not names and isinstance(node.values.get(side), str):
         names = [side]
     for name in names:

@@ -5,25 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from modelhub.preview.pictures.comfy.graph import Graph, Link, Node, through
+from modelhub.preview.pictures.comfy.graph import PIPES, Graph, Link, Node, through
 from modelhub.preview.pictures.names import COMFY_SAMPLERS, schedule_name
 
 _PICTURES = through(
-    "images",
-    "image",
-    "samples",
-    "latent",
-    "latent_image",
-    "latents",
-    "pixels",
-    "optional_latent",
-    "lq_image",
+    "images", "image", "samples", "latent", "latent_image", "latents", "pixels", "optional_latent", "lq_image",
     "vae_decode",
-)
+)  # fmt: skip
 #: Saved pictures that are followed back until one of them was sampled.
 _MOST_ENDS = 10
-#: Inputs that bring model and prompts together.
-_PIPES = ("pipe", "basic_pipe", "context")
 #: Schedulers that are nodes of their own.
 _SCHEDULERS = {
     "KarrasScheduler": "Karras", "ExponentialScheduler": "Exponential", "PolyexponentialScheduler": "Polyexponential",
@@ -105,12 +95,11 @@ def _chain(graph: Graph, start: str) -> Iterator[Stage]:
 
 def is_sampler(node: Node) -> bool:
     """Whether a node samples the whole picture: it has a model or a guider, and something to begin with."""
-    if "Detailer" in node.kind:
+    if "Detailer" in node.kind or node.kind.startswith("Context"):
         return False
     drives = any(node.has(name) for name in ("sampler_name", "sampler", "guider"))
-    return (
-        drives and bool({"model", "guider", "pipe", "basic_pipe", "context"} & set(node.links)) and len(node.links) > 1
-    )
+    is_driven = node.first("model", "guider", *PIPES) is not None
+    return drives and is_driven and (len(node.links) > 1 or node.has("steps", "seed"))
 
 
 def _stage(graph: Graph, node: Node, after: Sequence[Node]) -> Stage:
@@ -121,11 +110,11 @@ def _stage(graph: Graph, node: Node, after: Sequence[Node]) -> Stage:
     return Stage(
         node=node,
         after=after,
-        model=driver.first("model", *_PIPES),
-        positive=driver.first("positive", "conditioning", "cond1", *_PIPES),
-        negative=driver.first("negative", *_PIPES),
-        sampler=_sampler(walker),
-        schedule=_SCHEDULERS.get(timing.kind) or schedule_name(_text(timing, "scheduler")),
+        model=driver.first("model", *PIPES),
+        positive=driver.first("positive", "conditioning", "cond1", *PIPES),
+        negative=driver.first("negative", *PIPES),
+        sampler=_sampler(graph, walker),
+        schedule=_SCHEDULERS.get(timing.kind) or schedule_name(graph.word(timing, "scheduler")),
         steps=graph.whole(timing, "steps", "base_steps"),
         cfg=graph.number(driver, "cfg", "cfg_conds", "base_cfg"),
         seed=graph.whole(noise or node, "noise_seed", "seed"),
@@ -146,13 +135,8 @@ def _scheduler(graph: Graph, node: Node | None) -> Node | None:
     return next((one for one in graph.back(node.id, through("sigmas")) if one.has("steps")), None) if node else None
 
 
-def _sampler(node: Node) -> str | None:
+def _sampler(graph: Graph, node: Node) -> str | None:
     if (own := _SAMPLERS.get(node.kind)) is not None:
         return own + (" Heun" if own == "DPM++ 2M SDE" and node.values.get("solver_type") == "heun" else "")
-    name = _text(node, "sampler_name")
+    name = graph.word(node, "sampler_name")
     return COMFY_SAMPLERS.get(name, name) if name else None
-
-
-def _text(node: Node, name: str) -> str | None:
-    value = node.values.get(name)
-    return value if isinstance(value, str) and value else None

@@ -8,15 +8,14 @@ from dataclasses import replace
 from itertools import islice
 
 from modelhub.preview.pictures.generation import Generation, Made, digits, number
-from modelhub.preview.pictures.infotext import parse_infotext
+from modelhub.preview.pictures.infotext import parse_infotext, read_pairs
 from modelhub.preview.pictures.reading.civitai import resources
 from modelhub.preview.pictures.reading.tables import strings, table
 
 _TAG = re.compile(r"<(lora|lyco|hypernet):([^<>:]+)((?::[^<>:]*)*)>", re.IGNORECASE)
-_TITLE = re.compile(r"(?P<name>.*?)\s*[\[(](?P<hash>[0-9a-fA-F]{8,64})[\])]\s*", re.DOTALL)
-_HASH_PAIR = re.compile(r"\s*([^:,]+):\s*([0-9a-fA-Fx]{4,66})\s*(?:,|$)")
+_TITLE = re.compile(r"(?P<name>.*)[\[(](?P<hash>[0-9a-fA-F]{8,64})[\])]", re.DOTALL)
 _CONTROL = re.compile(r"Model:\s*([^,]+)")
-_USED = re.compile(r"\s*([^,\[\]]+?)\s*\[([0-9a-f]{4})\]\s*(?:,|$)")
+_USED = re.compile(r"([^\[\]]+)\[[0-9a-f]{4}\]")
 #: Upscalers that need no file.
 _BUILT_IN = frozenset({"None", "Lanczos", "Nearest", "Latent"})
 _MOST_TAGS, _MOST_MODELS = 200, 500
@@ -26,7 +25,7 @@ def read_a1111(text: str) -> Generation:
     """What an infotext says; whatever is no infotext is a prompt."""
     found = parse_infotext(text)
     settings = found.settings
-    models = list(islice(_models(found.prompt, settings), _MOST_MODELS))
+    models = [*dict.fromkeys(islice(_models(found.prompt, settings), _MOST_MODELS))]
     return Generation(
         software=software_of(settings),
         prompt=found.prompt,
@@ -35,6 +34,17 @@ def read_a1111(text: str) -> Generation:
         models=tuple(resources(settings.get("Civitai resources"), models)),
         infotext=text,
     )
+
+
+def with_changes(generation: Generation, said: str) -> Generation:
+    """With what A1111's tab "Extras" did to the finished picture, which it writes beside the infotext."""
+    changes = {key: value for key, value in read_pairs(said).items() if key.startswith("Postprocess")}
+    names = (changes[key] for key in ("Postprocess upscaler", "Postprocess upscaler 2") if key in changes)
+    upscalers = [Made("upscaler", name) for name in names if name not in _BUILT_IN]
+    if not changes:
+        return generation
+    models = tuple(dict.fromkeys([*generation.models, *upscalers]))
+    return replace(generation, settings={**generation.settings, **changes}, models=models)
 
 
 def software_of(settings: Mapping[str, str]) -> str:
@@ -55,23 +65,34 @@ def software_of(settings: Mapping[str, str]) -> str:
 
 def _models(prompt: str, settings: Mapping[str, str]) -> Iterator[Made]:
     hashes = _hashes(settings)
-    name, digest = settings.get("Model"), digits(settings.get("Model hash")) or hashes.get("model")
+    yield from _denoisers(settings, hashes)
+    name, digest = settings.get("VAE"), digits(settings.get("VAE hash")) or hashes.get("vae")
+    if name not in (None, "None", "Automatic") or digest:
+        yield Made("vae", None if name in ("None", "Automatic") else name, digest)
+    yield from (Made("other", value) for key, value in settings.items() if _is_module(key, value))
+    yield from _loras(prompt, hashes, settings.get("Lora weights", ""))
+    yield from _added(settings)
+    yield from _embeddings(settings, hashes)
+    upscaler = settings.get("Hires upscaler", "")
+    if upscaler and upscaler not in _BUILT_IN and not upscaler.startswith("Latent ("):
+        yield Made("upscaler", upscaler)
+    yield from _helpers(settings)
+
+
+def _denoisers(settings: Mapping[str, str], hashes: Mapping[str, str]) -> Iterator[Made]:
+    """The checkpoint, by the longer of its hashes (eight digits are of many files), and those that take over."""
+    told = digits(settings.get("Model hash")), hashes.get("model")
+    name, digest = settings.get("Model"), max(filter(None, told), key=len, default=None)
     if name or digest:
         yield Made("merge" if "Merge recipe" in settings and not digest else "checkpoint", name, digest)
     if settings.get("Refiner"):
         yield _titled("refiner", settings["Refiner"])
     if settings.get("Hires checkpoint"):
         yield _titled("checkpoint", settings["Hires checkpoint"])
-    name, digest = settings.get("VAE"), digits(settings.get("VAE hash")) or hashes.get("vae")
-    if name not in (None, "None", "Automatic") or digest:
-        yield Made("vae", None if name in ("None", "Automatic") else name, digest)
-    yield from (Made("other", value) for key, value in settings.items() if re.fullmatch(r"Module \d{1,2}", key))
-    yield from _loras(prompt, hashes)
-    yield from _added(settings)
-    yield from _embeddings(settings, hashes)
-    upscaler = settings.get("Hires upscaler", "")
-    if upscaler and upscaler not in _BUILT_IN and not upscaler.startswith("Latent ("):
-        yield Made("upscaler", upscaler)
+
+
+def _helpers(settings: Mapping[str, str]) -> Iterator[Made]:
+    """ControlNets, and what ADetailer finds faces and hands with."""
     for key, value in settings.items():
         model = _CONTROL.search(value) if re.match(r"ControlNet( \d+)?$", key) else None
         if model is not None and model[1].strip() != "None":
@@ -80,9 +101,14 @@ def _models(prompt: str, settings: Mapping[str, str]) -> Iterator[Made]:
             yield Made("other", value)
 
 
+def _is_module(key: str, value: str) -> bool:
+    """Whether a setting names a VAE or text encoder of Forge, where one is chosen."""
+    return re.fullmatch(r"(Hires )?Module \d{1,2}", key) is not None and not value.startswith(("Use same", "Built in"))
+
+
 def _titled(role: str, title: str) -> Made:
     """`name [hash]`, as A1111 shows models in lists."""
-    match = _TITLE.fullmatch(title)
+    match = _TITLE.fullmatch(title.strip())
     return Made(role, match["name"].strip(), match["hash"].lower()) if match else Made(role, title)
 
 
@@ -91,30 +117,50 @@ def _hashes(settings: Mapping[str, str]) -> dict[str, str]:
     said = strings(table(settings.get("Hashes")) or {})
     found = {name: digest for name, one in said.items() if (digest := digits(one))}
     for key, kind in (("Lora hashes", "lora"), ("TI hashes", "embed")):
-        for name, one in _HASH_PAIR.findall(settings.get(key, "")):
+        for name, one in _listed(settings.get(key, "")):
             if digest := digits(one):
-                found[f"{kind}:{name.strip()}"] = digest
+                found[f"{kind}:{name}"] = digest
     return found
 
 
-def _loras(prompt: str, hashes: Mapping[str, str]) -> Iterator[Made]:
-    """The LoRAs and hypernetworks that the prompt names, and further ones whose hashes are told."""
-    named: dict[str, Made] = {}
+def _listed(said: str) -> Iterator[tuple[str, str]]:
+    """The pairs of a list `name: value, name: value`."""
+    for one in said.split(","):
+        name, _, value = one.rpartition(":")
+        if name.strip():
+            yield name.strip(), value.strip()
+
+
+def _loras(prompt: str, hashes: Mapping[str, str], fooocus: str) -> Iterator[Made]:
+    """The LoRAs and hypernetworks that the prompt names, and further ones that lists of hashes and weights name.
+
+    `fooocus` is its list of weights, of which its prompts say nothing.
+    """
+    known: set[str] = set()
+    for made in tagged(prompt):
+        names = _spellings(made.name or "")
+        known.update(names)
+        yield replace(made, hash=next((hashes[key] for name in names if (key := f"lora:{name}") in hashes), None))
+    listed = {key.removeprefix("lora:"): digest for key, digest in hashes.items() if key.startswith("lora:")}
+    weights = dict(_listed(fooocus))
+    for name in dict.fromkeys([*listed, *weights]):
+        if name not in known:
+            yield Made("lora", name, listed.get(name), number(weights.get(name)))
+
+
+def tagged(prompt: str) -> Iterator[Made]:
+    """The LoRAs and hypernetworks that tags in a prompt name, `<lora:NAME:WEIGHT>`; each once."""
+    seen: set[str] = set()
     for kind, name, rest in _TAG.findall(prompt)[:_MOST_TAGS]:
-        role = "hypernetwork" if kind.lower() == "hypernet" else "lora"
-        digest = hashes.get(f"lora:{name}") or hashes.get(f"lora:{_marked(name)}")
-        named.setdefault(name.strip(), replace(_weighed(role, name.strip(), rest), hash=digest))
-    yield from named.values()
-    known = {*named, *map(_marked, named)}
-    for key, digest in hashes.items():
-        kind, _, name = key.partition(":")
-        if kind == "lora" and name not in known:
-            yield Made("lora", name, digest)
+        if (name := name.strip()) not in seen:
+            seen.add(name)
+            yield _weighed("hypernetwork" if kind.lower() == "hypernet" else "lora", name, rest)
 
 
-def _marked(name: str) -> str:
-    """The name of a LoRA as the list of hashes has it."""
-    return name.replace(":", "").replace(",", "")
+def _spellings(name: str) -> tuple[str, ...]:
+    """How lists of hashes may spell the name in a tag: as it is, without what parts the list, without folders."""
+    bare = name.replace(":", "").replace(",", "")
+    return name, bare, bare.replace("\\", "/").rpartition("/")[2]
 
 
 def _weighed(role: str, name: str, rest: str) -> Made:
@@ -135,7 +181,7 @@ def _added(settings: Mapping[str, str]) -> Iterator[Made]:
     """LoRAs of the extension "Additional Networks", which came before A1111's own."""
     for at in range(1, 10):
         title = settings.get(f"AddNet Model {at}")
-        if title and title != "None":
+        if title and not title.startswith("None"):
             unet, te = (number(settings.get(f"AddNet Weight {part} {at}")) for part in "AB")
             yield replace(_titled("lora", title), weight=unet, text_weight=None if te == unet else te)
 
@@ -145,6 +191,7 @@ def _embeddings(settings: Mapping[str, str], hashes: Mapping[str, str]) -> Itera
         kind, _, name = key.partition(":")
         if kind == "embed":
             yield Made("embedding", name, digest)
-    for name, _ in _USED.findall(settings.get("Used embeddings", "")):
-        if f"embed:{name}" not in hashes:
-            yield Made("embedding", name)  # its four digits are a checksum of the vector, and of no file
+    for one in settings.get("Used embeddings", "").split(","):
+        match = _USED.fullmatch(one.strip())
+        if match and f"embed:{match[1].strip()}" not in hashes:
+            yield Made("embedding", match[1].strip())  # its four digits are a checksum of the vector, and of no file

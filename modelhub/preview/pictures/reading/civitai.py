@@ -61,6 +61,11 @@ def resources(said: str | None, others: Sequence[Made]) -> Iterator[Made]:
 
 
 def _listed(said: Any) -> Iterator[Made]:
+    """The entries that name a model in some way."""
+    return (made for made in _entries(said) if made.name or made.hash or made.version)
+
+
+def _entries(said: Any) -> Iterator[Made]:
     for _, one in zip(range(_MOST), rows(said), strict=False):
         air = read_air(text(one.get("air")) or "")
         role = role_of(text(one.get("type"))) if one.get("type") else air.role if air else "other"

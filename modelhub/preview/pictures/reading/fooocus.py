@@ -50,7 +50,7 @@ def _models(told: Mapping[str, Any]) -> Iterator[Made]:
             yield Made(role, name, digits(told.get(f"{key}_hash")))
     loras = told.get("loras")
     for one in loras[:50] if isinstance(loras, list) else ():
-        if isinstance(one, list) and len(one) >= 2 and (name := text(one[0])):
+        if isinstance(one, list) and len(one) >= 2 and (name := text(one[0])) not in (None, "None"):
             yield Made("lora", name, digits(one[2]) if len(one) > 2 else None, number(one[1]))
     for key, value in told.items():
         name, _, weight = (text(value) or "").rpartition(" : ")

@@ -10,8 +10,15 @@ from modelhub.preview.pictures.generation import Generation, Made, digits, numbe
 from modelhub.preview.pictures.names import INVOKE
 from modelhub.preview.pictures.reading.tables import inner, rows, table, text
 
-_PARTS = {"model": "checkpoint", "vae": "vae", "refiner_model": "refiner", "t5_encoder": "text-encoder"}
+_PARTS = {
+    "model": "checkpoint", "vae": "vae", "refiner_model": "refiner", "t5_encoder": "text-encoder",
+    "clip_embed_model": "text-encoder", "clip_l_embed_model": "text-encoder", "clip_g_embed_model": "text-encoder",
+}  # fmt: skip
+#: Lists of what guides a picture, and the model in each entry.
+_GUIDES = {"controlnets": "control_model", "ipAdapters": "ip_adapter_model", "t2iAdapters": "t2i_adapter_model"}
 _DREAM = re.compile(r'\s*"(?P<prompt>(?:\\.|[^"\\])*)"(?P<options>(?:\s+-\S+(?:\s+[^-\s]\S*)?)*)\s*', re.DOTALL)
+#: The options of the command line in the first versions.
+_LETTERS = {"s": "steps", "A": "scheduler", "C": "cfg_scale", "S": "seed", "W": "width", "H": "height"}
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 
 
@@ -28,45 +35,57 @@ def read_invokeai(texts: Mapping[str, str]) -> Generation | None:
 
 
 def _newer(told: Mapping[str, Any]) -> Generation:
-    sampler, schedule = _scheduler(text(told.get("scheduler")))
-    width, height = text(told.get("width")), text(told.get("height"))
     skip = number(told.get("clip_skip"))
-    settings = {
-        "Steps": text(told.get("steps")),
-        "Sampler": sampler,
-        "Schedule type": schedule,
-        "CFG scale": text(told.get("cfg_scale")),
+    settings = _settings(told) | {
         "Distilled CFG Scale": text(told.get("guidance")),
-        "Seed": text(told.get("seed")),
-        "Size": f"{width}x{height}" if width and height else None,
         "Denoising strength": text(told.get("strength")),
         "Clip skip": str(int(skip) + 1) if skip and 0 < skip < 12 else None,
         "RNG": {"cpu": "CPU", "cuda": "NV"}.get(str(told.get("rand_device"))),
+        "CFG rescale": text(told.get("cfg_rescale_multiplier")) if told.get("cfg_rescale_multiplier") else None,
+        "Refiner switch at": text(told.get("refiner_start")) if inner(told, "refiner_model") else None,
+        "Tiling": "True" if told.get("seamless_x") or told.get("seamless_y") else None,
+        "Style prompt": text(told.get("positive_style_prompt")),
+        "Negative style prompt": text(told.get("negative_style_prompt")),
     }
     version = text(told.get("app_version"))
     return Generation(
         f"InvokeAI {version}" if version else "InvokeAI",
         text(told.get("positive_prompt")) or "",
         text(told.get("negative_prompt")) or "",
-        {key: one for key, one in settings.items() if one is not None} | {"Version": "InvokeAI"},
+        _told(settings),
         tuple(_models(told)),
     )
 
 
+def _settings(said: Mapping[str, Any]) -> dict[str, str | None]:
+    """Those that all versions have, by the names of version 3."""
+    sampler, schedule = _scheduler(text(said.get("scheduler")))
+    width, height = text(said.get("width")), text(said.get("height"))
+    return {
+        "Steps": text(said.get("steps")),
+        "Sampler": sampler,
+        "Schedule type": schedule,
+        "CFG scale": text(said.get("cfg_scale")),
+        "Seed": text(said.get("seed")),
+        "Size": f"{width}x{height}" if width and height else None,
+    }
+
+
+def _told(settings: Mapping[str, str | None]) -> dict[str, str]:
+    """Those settings that are there, and who says so."""
+    return {key: one for key, one in settings.items() if one is not None} | {"Version": "InvokeAI"}
+
+
 def _models(told: Mapping[str, Any]) -> Iterator[Made]:
-    for key, role in (
-        ("model", "checkpoint"),
-        ("vae", "vae"),
-        ("refiner_model", "refiner"),
-        ("t5_encoder", "text-encoder"),
-    ):
+    for key, role in _PARTS.items():
         if inner(told, key):
             yield _model(inner(told, key), role)
     for one in list(rows(told.get("loras")))[:100]:
         found = _model(inner(one, "model") or inner(one, "lora"), "lora")
         yield Made("lora", found.name, found.hash, number(one.get("weight")))
-    for one in list(rows(told.get("controlnets")))[:20]:
-        yield _model(inner(one, "control_model"), "controlnet")
+    for key, name in _GUIDES.items():
+        for one in list(rows(told.get(key)))[:20]:
+            yield _model(inner(one, name), "controlnet")
 
 
 def _model(told: Mapping[str, Any], role: str) -> Made:
@@ -85,41 +104,24 @@ def _older(told: Mapping[str, Any]) -> Generation:
         else ", ".join(filter(None, (text(one.get("prompt")) for one in rows(prompts))))
     )
     prompt, negative = _brackets(said)
-    sampler, schedule = _scheduler(text(image.get("sampler")))
-    width, height = text(image.get("width")), text(image.get("height"))
-    settings = {
-        "Steps": text(image.get("steps")),
-        "Sampler": sampler,
-        "Schedule type": schedule,
-        "CFG scale": text(image.get("cfg_scale")),
-        "Seed": text(image.get("seed")),
-        "Size": f"{width}x{height}" if width and height else None,
-    }
     name, digest = text(told.get("model_weights")), digits(told.get("model_hash"))
     version = text(told.get("app_version"))
     return Generation(
         f"InvokeAI {version}" if version else "InvokeAI",
         prompt,
         negative,
-        {key: one for key, one in settings.items() if one is not None} | {"Version": "InvokeAI"},
+        _told(_settings({**image, "scheduler": image.get("sampler")})),
         (Made("checkpoint", name, digest),) if name or digest else (),
     )
 
 
 def _dream(match: re.Match[str]) -> Generation:
     """The command line of the first versions."""
-    said = dict(re.findall(r"-([A-Za-z])\s+([^-\s]\S*)", match["options"]))
+    said = dict(re.findall(r"(?<!\S)-([A-Za-z])\s*([^-\s]\S*)", match["options"]))
+    said.setdefault("A", said.get("m"))
     prompt, negative = _brackets(match["prompt"].replace('\\"', '"'))
-    sampler, schedule = _scheduler(said.get("A"))
-    settings = {
-        "Steps": said.get("s"),
-        "Sampler": sampler,
-        "Schedule type": schedule,
-        "CFG scale": said.get("C"),
-        "Seed": said.get("S"),
-        "Size": f"{said['W']}x{said['H']}" if {"W", "H"} <= set(said) else None,
-    }
-    return Generation("InvokeAI", prompt, negative, {key: one for key, one in settings.items() if one is not None})
+    settings = _settings({name: said.get(letter) for letter, name in _LETTERS.items()})
+    return Generation("InvokeAI", prompt, negative, _told(settings))
 
 
 def _brackets(said: str) -> tuple[str, str]:

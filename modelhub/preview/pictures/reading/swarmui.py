@@ -37,7 +37,7 @@ def read_swarmui(found: Mapping[str, Any]) -> Generation | None:
 
 
 def _settings(told: Mapping[str, Any]) -> dict[str, str | None]:
-    sampler = text(told.get("sampler"))
+    sampler = text(told.get("sampler")) or text(told.get("comfyuisampler"))
     width, height = text(told.get("width")), text(told.get("height"))
     layer = number(told.get("clipstopatlayer"))
     scale = number(told.get("refinerupscale"))
@@ -47,7 +47,7 @@ def _settings(told: Mapping[str, Any]) -> dict[str, str | None]:
     return {
         "Steps": text(told.get("steps")),
         "Sampler": COMFY_SAMPLERS.get(sampler, sampler) if sampler else None,
-        "Schedule type": schedule_name(text(told.get("scheduler"))),
+        "Schedule type": schedule_name(text(told.get("scheduler")) or text(told.get("comfyuischeduler"))),
         "CFG scale": text(told.get("cfgscale")),
         "Distilled CFG Scale": text(told.get("fluxguidancescale")),
         "Seed": text(told.get("seed")),
@@ -58,11 +58,21 @@ def _settings(told: Mapping[str, Any]) -> dict[str, str | None]:
         "Clip skip": plain(-layer) if layer is not None and layer < -1 else None,
         "RNG": "CPU",
         "Hires upscale": text(scale) if is_larger else None,
-        "Hires upscaler": text(told.get("refinerupscalemethod")) if is_larger else None,
+        "Hires upscaler": _way(text(told.get("refinerupscalemethod")) or "") if is_larger else None,
         "Hires steps": text(told.get("refinersteps")) if is_larger else None,
+        "Hires CFG Scale": text(told.get("refinercfgscale")) if is_larger else None,
+        "Shift": text(told.get("sigmashift")),
         "Refiner switch at": text(round(1 - part, 4)) if part is not None and text(told.get("refinermodel")) else None,
         "Version": "SwarmUI",
     }
+
+
+def _way(said: str) -> str | None:
+    """How a picture is enlarged, in A1111's words: SwarmUI says first whether by pixels, latents or a model."""
+    how, _, name = said.partition("-")
+    if how == "latent":
+        return "Latent" if name == "bilinear" else f"Latent ({name})"
+    return {"lanczos": "Lanczos", "nearest-exact": "Nearest"}.get(name, name) or None
 
 
 def _models(told: Mapping[str, Any], hashes: Mapping[str, str]) -> Iterator[Made]:
@@ -85,7 +95,7 @@ def _loras(told: Mapping[str, Any], hashes: Mapping[str, str]) -> Iterator[Made]
 def _list(value: Any) -> list[str]:
     """A list, or a text with commas as older versions have it."""
     found = value if isinstance(value, list) else value.split(",") if isinstance(value, str) else []
-    return [one for each in found if (one := text(each)) is not None]
+    return [one.strip() for each in found if (one := text(each)) is not None]
 
 
 def _stem(name: str) -> str:
