@@ -151,3 +151,8 @@ def sparkline(values: Iterable[float], low: float = 0.0, high: float = 1.0) -> s
         bars[round(min(max((value - low) / span, 0.0), 1.0) * (len(bars) - 1))] if value == value else " "
         for value in values
     )
+
+
+def alike(name: str) -> str:
+    """What is the same of names that differ in case, spaces, `-` and `_` alone."""
+    return "".join(char for char in name.casefold() if not char.isspace() and char not in "-_")

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelhub.text import (
+    alike,
     brief,
     few,
     human_count,
@@ -142,3 +143,9 @@ def test_sparkline():
 @given(st.text() | st.text(st.characters(categories=["Cs", "Lu"])))
 def test_only_halves_of_characters_cannot_be_utf8(text: str):
     assert is_utf8(text) == (not any("\ud800" <= char <= "\udfff" for char in text))
+
+
+@given(st.text(max_size=20))
+def test_names_are_alike_whatever_their_case_spaces_and_hyphens(name: str):
+    assert alike(name) == alike(f" {name.upper().lower()}-") == alike(alike(name)) or not name.isascii()
+    assert alike("DPM++ 2M_SDE") == "dpm++2msde" and alike("a-b") != alike("a+b")

@@ -32,7 +32,7 @@ class Found(NamedTuple):
     """The asset that a trace leads to, and by what: "hash", "civitai" or "name".
 
     `is_other`: it has that name, and its hashes say that it is another content. `is_unsure`: another content has that
-    hash, too, and neither the name. AutoV1, which most merges share with a parent, is such a hash.
+    hash, too, and none of them the name, or both. AutoV1, which most merges share with a parent, is such a hash.
     """
 
     asset: Asset
@@ -50,21 +50,27 @@ def find(catalog: CatalogReader, trace: Trace, kinds: Collection[str] = ()) -> F
     named = [asset for asset in _named(catalog, trace.name) if not kinds or asset.kind in kinds]
     for by, assets in (("hash", _hashed(catalog, trace.hash)), ("civitai", _numbered(catalog, trace))):
         if assets:
-            both = [asset for asset in assets if asset in named]
-            return Found(_best(both or assets, kinds), by, is_unsure=not both and _contents(assets) > 1)
+            contents = {_content(asset) for asset in named}
+            both = [asset for asset in assets if _content(asset) in contents]
+            meant = [asset for asset in both or assets if asset.kind in kinds] or both or assets
+            is_unsure = by == "hash" and len({_content(asset) for asset in meant}) > 1
+            return Found(_best(both or assets, kinds, named), by, is_unsure=is_unsure)
     if not named:
         return None
     same = [asset for asset in named if not _differs(asset, trace.hash)]
     return Found(_best(same or named, kinds), "name", is_other=not same)
 
 
-def _best(assets: Sequence[Asset], kinds: Collection[str]) -> Asset:
-    return min(assets, key=lambda asset: (asset.missing, bool(kinds) and asset.kind not in kinds, asset.id))
+def _best(assets: Sequence[Asset], kinds: Collection[str], named: Sequence[Asset] = ()) -> Asset:
+    def order(asset: Asset) -> tuple[bool, bool, bool, int]:
+        return asset.missing, bool(kinds) and asset.kind not in kinds, asset not in named, asset.id
+
+    return min(assets, key=order)
 
 
-def _contents(assets: Iterable[Asset]) -> int:
-    """How many contents these have; each of no known SHA256 counts as one."""
-    return len({asset.sha256 or asset.id for asset in assets})
+def _content(asset: Asset) -> str | int:
+    """What copies of an asset share; one of no known SHA256 has none."""
+    return asset.sha256 or asset.id
 
 
 def _hashed(catalog: CatalogReader, digits: str | None) -> list[Asset]:

@@ -94,10 +94,10 @@ def _grid(context: Context) -> int:
     if args.prompt is None and args.like is None:
         raise UsageError("The following arguments are required: -p PROMPT.", "See `modelhub grid --help`.")
     _check_goals(args)
-    if args.download_tokenizer and not args.dry_run:
-        from modelhub.cli.tokenizer_download import download_tokenizer
+    if args.download_tokenizer:
+        from modelhub.cli.tokenizer_download import get_tokenizer
 
-        context.say(f"T5's tokenizer is in {download_tokenizer(context.job)}")
+        get_tokenizer(context)
     with Catalog.open() as catalog, SharedOpener(catalog, job=context.job) as opener:
         _make(context, catalog, opener)
     return 0

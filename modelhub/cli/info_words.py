@@ -99,7 +99,7 @@ def _by(one: Owned) -> str:
     if one.found is None:
         return ""
     if one.found.is_unsure:
-        return " (or another one here: several have this hash, and none this name)"
+        return " (or another one here: several have this hash)"
     return " (by its name alone)" if one.found.by == "name" else ""
 
 

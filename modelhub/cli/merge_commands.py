@@ -15,6 +15,7 @@ from modelhub.cli.picture_loras import PictureLoras, picture_loras, shown_with
 from modelhub.cli.pictures import check_pictures, save_pictures
 from modelhub.errors import UsageError
 from modelhub.formats.cast import PRECISIONS
+from modelhub.jobs import QUIET, Job
 from modelhub.lora.baking.words import read_lora
 from modelhub.merge.recipes.files import check_recipe_goal, is_recipe, read_recipe, write_recipe
 from modelhub.merge.recipes.finding import Carrier
@@ -223,7 +224,7 @@ def make(context: Context, catalog: Catalog, recipe: Recipe, carrier: Carrier | 
         _check_goals(planned, args)
         loras = picture_loras(catalog, headers, args.preview or "", [])
         if args.preview is not None:
-            _usual(context, catalog, planned, loras, headers)
+            _usual(context, context.job if args.dry_run else QUIET, catalog, planned, loras, headers)
         if args.dry_run:
             context.answer(plan_json(planned), lambda: plan_lines(planned, args.output))
             return
@@ -272,14 +273,14 @@ def _preview(context: Context, catalog: Catalog, planned: Plan, loras: PictureLo
     from modelhub.cli.preview_models import render_usual
 
     path = _preview_path(context.args)
-    rendering = render_usual(context, _usual(context, catalog, planned, loras, opener))
+    rendering = render_usual(context, _usual(context, context.job, catalog, planned, loras, opener))
     save_pictures(rendering, path, force=context.args.force)
     context.say(one_line(f"preview of the unwritten merge: {path}"))
     for warning in rendering.pictures[0].warnings:
         context.say(f"warning: {warning}")
 
 
-def _usual(context: Context, catalog: Catalog, planned: Plan, loras: PictureLoras, opener: Opener) -> Usual:
+def _usual(context: Context, job: Job, catalog: Catalog, planned: Plan, loras: PictureLoras, opener: Opener) -> Usual:
     """The unwritten merge with the LoRAs that the prompt names, ready to be rendered as suits its architecture."""
     from modelhub.cli.preview_models import usual
     from modelhub.lora.baking.merged import changes
@@ -290,4 +291,4 @@ def _usual(context: Context, catalog: Catalog, planned: Plan, loras: PictureLora
     source, told = shown_with(
         loras, planned.recipe, opener, lambda one: planned if one is planned.recipe else again(one)
     )
-    return usual(context, catalog, opener, source, loras.prompt, name, told)
+    return usual(job, catalog, opener, source, loras.prompt, name, told)

@@ -40,7 +40,7 @@ def picture_embeddings(
 
 def unnamed_notes(embeddings: Sequence[Embedding], texts: Sequence[str]) -> list[str]:
     """A sentence on each embedding that was asked for, and that no text names."""
-    whole = _plain("\n".join(texts))
+    whole = _plain(re.sub(r"\\([()\[\]\\])", r"\1", "\n".join(texts)))
     return [
         f"No prompt has the word '{brief(one.name)}', so the embedding of that name is not in the picture."
         for one in embeddings

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from modelhub.catalog.store import Catalog
     from modelhub.cli.context import Context
     from modelhub.formats.source import TensorSource
+    from modelhub.jobs import Job
     from modelhub.merge.recipes.recipe import Recipe
     from modelhub.preview.models.beside import Beside
     from modelhub.preview.models.looking import Look
@@ -145,8 +146,8 @@ def _tokenizer(found: Shown, standing: Beside) -> Any:
     from modelhub.preview.prompts.t5_places import find_t5_tokenizer
 
     t5 = standing.parents.get("t5xxl")
-    paths = [path for path in (t5.path if t5 else None, found.path) if path is not None]
-    return find_t5_tokenizer([path if path.is_dir() else path.parent for path in paths])
+    paths = (t5.path if t5 else None, found.path)
+    return find_t5_tokenizer(path for path in paths if path is not None)
 
 
 def _refiner(context: Context, catalog: Catalog, opener: Opener, model: Look) -> Refiner | None:
@@ -188,7 +189,7 @@ class Usual:
 
 
 def usual(
-    context: Context,
+    job: Job,
     catalog: Catalog,
     opener: Opener,
     source: TensorSource,
@@ -221,7 +222,7 @@ def usual(
         **told,
         "parts": standing.parts,
         "modules": standing.encoders,
-        "embeddings": picture_embeddings(catalog, [prompt], [], identity.architecture, context.job),
+        "embeddings": picture_embeddings(catalog, [prompt], [], identity.architecture, job),
         "t5_tokenizer": _tokenizer(found, standing),
         "device": load_settings().device,
     }

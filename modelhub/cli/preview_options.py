@@ -214,13 +214,16 @@ def asked(args: argparse.Namespace, base: Request, axes: Collection[str] = ()) -
 
 
 def _spelled(given: dict[str, Any]) -> dict[str, Any]:
-    """Sampler and schedule by their own names; one that is said apart counts more than one in the sampler's name."""
+    """Sampler and schedule by their own names; one that is said apart counts more than one in the sampler's name.
+
+    "" stays: as the first pass has it.
+    """
     from modelhub.preview.pictures.spelling import read_sampler, read_schedule
 
     schedule = None
-    if "sampler" in given:
+    if given.get("sampler"):
         given["sampler"], schedule = read_sampler(given["sampler"])
-    if "schedule" in given:
+    if given.get("schedule"):
         schedule = read_schedule(given["schedule"])
     return given if schedule is None else {**given, "schedule": schedule}
 

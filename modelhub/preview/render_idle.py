@@ -83,7 +83,7 @@ def idle(request: Request, model: Model, *, is_refined: bool = False) -> Iterato
     if request.variation is not None and request.variation.strength == 0:
         yield Idle("the variation", "a strength of 0")
     if request.hires is not None and request.hires.denoise == 0:
-        yield from _of_no_pass(request.hires)
+        yield from _of_no_pass(request.hires, is_refined)
 
 
 def _legs(request: Request) -> Iterator[_Leg]:
@@ -109,7 +109,7 @@ def _of_samplers(request: Request, legs: list[_Leg], usual: Request) -> Iterator
     schedule, its_own = (SCHEDULES.find(one.schedule)[0] for one in (request, usual))
     if schedule not in (AUTOMATIC, its_own) and not any(leg.schedule for leg in legs):
         yield Idle("schedule", cause)
-    adapts = all(leg.sampler.alone and leg.is_fresh for leg in legs)
+    adapts = all(leg.sampler.alone and leg.is_fresh and leg.schedule != "DDIM" for leg in legs)
     if adapts and request.steps != usual.steps and "[" not in request.prompt + request.negative:
         yield Idle("steps", cause)
     if tuning.discard is not None and not any(leg.schedule or leg.sampler.timesteps for leg in legs):
@@ -141,8 +141,10 @@ def _of_model(request: Request, model: Model) -> Iterator[Idle]:
         yield Idle("sgm_noise", "a flow model" if model.levels.flow else "a picture to start from")
 
 
-def _of_no_pass(hires: Hires) -> Iterator[Idle]:
-    """What is said of a second pass that only enlarges."""
+def _of_no_pass(hires: Hires, is_refined: bool) -> Iterator[Idle]:
+    """What is said of a second pass that only enlarges; a refiner would have its turn in that."""
+    if is_refined:
+        yield Idle("the refiner", "a denoising strength of 0")
     said = {name: getattr(hires, name) for name in ("sampler", "schedule", "prompt", "negative")}
     for name, is_said in {"steps": hires.steps, "cfg": hires.cfg is not None, **said}.items():
         if is_said:

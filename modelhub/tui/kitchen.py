@@ -215,7 +215,9 @@ def render(library: Library, part: Part, request: Request, device: str, job: Job
         _, identity, _ = in_original(source)
         standing = stand_beside(catalog, opener, identity)
         look(source, standing.parts, told["name"])  # what is lacking comes before the tokenizer, which is lacking, too
-        tokenizer = find_t5_tokenizer() if "t5xxl" in parts_of(identity.architecture or "") else None
+        t5 = standing.parents.get("t5xxl")
+        is_needed = "t5xxl" in parts_of(identity.architecture or "")
+        tokenizer = find_t5_tokenizer([t5.path] if t5 else []) if is_needed else None
         renderer = Renderer(
             source, loras=loras, parts=standing.parts, t5_tokenizer=tokenizer, device=device, job=job, **told
         )

@@ -77,6 +77,16 @@ def test_of_several_with_one_hash_the_name_decides(tmp_path: Path) -> None:
         assert unsure is not None and unsure.is_unsure
         copied = find(catalog, Trace(hash=two.sha256, name="three"))
         assert copied is not None and not copied.is_unsure, "a copy is no other content"
+        (folder / "below").mkdir()
+        shutil.copy(folder / "one.safetensors", folder / "below" / "two.safetensors")
+        scan(catalog, [folder], hashes="full")
+        both = find(catalog, Trace(hash=autov1, name="two"))
+        assert both is not None and both.is_unsure, "two contents have both"
+        (folder / "below" / "two.safetensors").unlink()
+        (folder / "two.safetensors").rename(tmp_path / "elsewhere")
+        scan(catalog, [folder], hashes="full")
+        here = find(catalog, Trace(hash=autov1, name="two"))
+        assert here is not None and (here.asset.path.name, here.asset.missing) == ("copy.safetensors", False)
 
 
 def test_numbers_of_civitai(catalog: Catalog) -> None:
@@ -86,6 +96,11 @@ def test_numbers_of_civitai(catalog: Catalog) -> None:
     found = find(catalog, Trace(version=99, name="style v1.5"))
     assert found is not None and (found.asset.id, found.by) == (asset.id, "civitai")
     assert find(catalog, Trace(version=98)) is None
+    (lora,) = catalog.named("style v1.5")
+    assert lora.sha256 is not None
+    keep(catalog, [Lookup(lora.sha256, "civitai", facts={"name": "Other"}, model="7", version="99")])
+    found = find(catalog, Trace(version=99), ("lora",))
+    assert found is not None and (found.asset.id, found.is_unsure) == (lora.id, False), "a version has several files"
 
 
 def test_a_file_that_is_gone_is_still_known(catalog: Catalog, tmp_path: Path) -> None:

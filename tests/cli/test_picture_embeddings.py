@@ -104,6 +104,8 @@ def test_one_that_was_asked_for_and_no_prompt_names_is_told(catalog: Catalog) ->
     assert [note.split("'")[1] for note in unnamed_notes(found, ["x", "blurry"])] == ["sundisc", "Sun  Disc"]
     assert unnamed_notes(found, ["x", "(a SUN disc:1.2), b"]) == []
     assert unnamed_notes(picture_embeddings(catalog, ["sundisc"], []), ["sundisc"]) == []
+    bracketed = picture_embeddings(catalog, ["x"], ["sundisc.pt=my(emb)"])
+    assert unnamed_notes(bracketed, [r"a my\(emb\), b"]) == [] and unnamed_notes(bracketed, ["a my emb"])
 
 
 # -- T5's tokenizer ----------------------------------------------------------------------------------------------------

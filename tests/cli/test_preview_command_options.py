@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def test_what_is_not_said_stays_as_it_was() -> None:
         (["--sampler", "DPM++ 2M Karras", "--schedule", "sgm_uniform"], "DPM++ 2M", "SGM Uniform"),
         (["--sampler", "euler_ancestral"], "Euler a", "Automatic"),
         (["--schedule", "ddim_uniform"], "Euler", "DDIM"),
+        (["--sampler", "euler ddim_uniform"], "Euler", "DDIM"),
     ],
 )
 def test_samplers_and_schedules_in_the_words_of_others(words: list[str], sampler: str, schedule: str) -> None:
@@ -60,6 +62,10 @@ def test_samplers_and_schedules_in_the_words_of_others(words: list[str], sampler
     second = request("--hires", "2", *(word.replace("--", "--hires-") for word in words), base=base).hires
     given = (sampler if "--sampler" in words else None, None if schedule == "Automatic" else schedule)
     assert second is not None and (second.sampler, second.schedule) == given
+    taken_back = request(
+        "--hires-sampler", "", "--hires-schedule", "", base=replace(base, hires=Hires(sampler="UniPC"))
+    ).hires
+    assert taken_back is not None and not taken_back.sampler and not taken_back.schedule
 
 
 def test_every_option_is_heeded() -> None:

@@ -75,6 +75,7 @@ def test_what_changes_nothing_is_told(renderer: Renderer, change: dict[str, Any]
         {"schedule": "Karras", "tuning": Tuning(rho=5, sigma_min=0.1, discard=True, rounded=True, sgm_noise=True)},
         {"schedule": "Beta", "tuning": Tuning(beta_alpha=1, beta_beta=1)},
         {"sampler": "DPM adaptive", "steps": 5, "prompt": "[a:b:3]"},
+        {"sampler": "DPM adaptive", "steps": 5, "schedule": "DDIM"},
         {"sampler": "DPM fast", "schedule": "Beta", "start": replace(START, image_cfg=1.5)},
         {"hires": Hires(sampler="Euler a", denoise=0.5), "tuning": Tuning(eta=0.5)},
         {"hires": Hires(denoise=0)},

@@ -61,9 +61,10 @@ def difference(merge: str, parent: str, measured: Measured) -> str:
 
 def _how_much(own: float, theirs: float) -> str:
     """`22% less`; "" for about as much."""
-    if max(own, theirs) < _NONE or abs(own - theirs) <= _ALIKE * theirs:
+    theirs = max(theirs, _NONE)
+    if abs(own - theirs) <= max(_ALIKE * theirs, _NONE):
         return ""
-    ratio = own / max(theirs, _NONE)
+    ratio = own / theirs
     return "far more" if ratio >= _FAR else f"{abs(ratio - 1):.0%} {'more' if ratio > 1 else 'less'}"
 
 

@@ -168,7 +168,7 @@ def _lora_axis(name: str, said: str) -> Axis:
 
 def _recipe_axis(name: str, said: str, parameters: Collection[str], blocks: Collection[str]) -> Axis:
     """A parameter of the recipe, or a block (a stretch of them) of its weights."""
-    key = name.lower().replace("-", "_")
+    key = _parameter(name.lower().replace("-", "_"), parameters)
     if key in parameters:
         values = tuple(Value(f"{name} {one_line(word)}", word) for word in _loose(said, name))
 
@@ -178,7 +178,7 @@ def _recipe_axis(name: str, said: str, parameters: Collection[str], blocks: Coll
         return Axis(key, values, parameter, of_recipe=True)
     is_stretch = bool(blocks) and re.fullmatch(r"[A-Za-z]+\d+-[A-Za-z]+\d+", name) is not None
     if is_stretch or name.upper() in {block.upper() for block in blocks}:
-        block = name if name.lower() in {"te", "te1", "te2", "t5", "unet", "vae"} else name.upper()
+        block = name.lower() if name.lower() in {"te", "te1", "te2", "t5", "unet", "vae"} else name.upper()
         values = tuple(Value(f"{block} {value:g}", short(value)) for value in numbers(said, name))
 
         def weight(wish: Wish, request: Request, value: Value) -> tuple[Wish, Request]:
@@ -186,6 +186,13 @@ def _recipe_axis(name: str, said: str, parameters: Collection[str], blocks: Coll
 
         return Axis(block, values, weight, of_recipe=True)
     raise _unknown(name, parameters, blocks)
+
+
+def _parameter(key: str, parameters: Collection[str]) -> str:
+    """The one name of a parameter: `alpha` for `2.alpha`, where step 2 is the last one that has it."""
+    plain = key.rpartition(".")[2]
+    steps = [name.partition(".")[0] for name in parameters if name.endswith(f".{plain}")]
+    return plain if plain in parameters and key == f"{max(steps, key=int, default='')}.{plain}" else key
 
 
 def _unknown(name: str, parameters: Collection[str], blocks: Collection[str]) -> UsageError:

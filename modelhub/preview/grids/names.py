@@ -19,9 +19,14 @@ A1111: Mapping[str, str] = MappingProxyType({
 
 
 def axis_key(text: str) -> str:
-    """The name in `NAME=VALUES` as axes are called: `Clip skip` is clip-skip, A1111's `CFG Scale` is cfg."""
-    key = _key(text.partition("=")[0])
-    return key if key in A1111 else _OURS.get(key, key)
+    """The name in `NAME=VALUES` as axes are called: `Clip skip` is clip-skip, A1111's `CFG Scale` is cfg.
+
+    Its `Sigma min` is churn-min, `sigma-min` is ours.
+    """
+    name = text.partition("=")[0]
+    key = _key(name)
+    as_theirs = _THEIRS.get(" ".join(name.lower().split()))
+    return as_theirs or (key if key in A1111 else _OURS.get(key, key))
 
 
 def _key(name: str) -> str:
@@ -29,4 +34,5 @@ def _key(name: str) -> str:
 
 
 #: A1111's "Prompt S/R" is our prompt: of two names the first one counts.
-_OURS = {_key(theirs): ours for ours, theirs in reversed([*A1111.items()])}
+_THEIRS = {theirs.lower(): ours for ours, theirs in reversed([*A1111.items()])}
+_OURS = {_key(theirs): ours for theirs, ours in _THEIRS.items()}

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from modelhub.errors import UsageError
 from modelhub.preview.pictures.spelling import read_sampler, read_schedule
 from modelhub.preview.request import EMPHASES, SOURCES, Hires, Request, Start, Variation
-from modelhub.text import brief, one_line
+from modelhub.preview.upscaling.names import without_file
+from modelhub.text import alike, brief, one_line
 
 #: A word of an axis to its label and what is set.
 Read = Callable[[str], tuple[str, Any]]
@@ -46,10 +47,7 @@ def _schedule_word(word: str) -> tuple[str, str]:
 
 def _upscaler_word(word: str) -> tuple[str, str]:
     """An upscaler that needs no file by its display name, else the REF of one."""
-    from modelhub.preview.render_hires import LATENT_UPSCALERS
-    from modelhub.preview.upscaling.names import PIXEL_UPSCALERS
-
-    found = _known(word, (*LATENT_UPSCALERS, *PIXEL_UPSCALERS))
+    found = without_file(word)
     return (short_name(word), word) if found is None else (found, found)
 
 
@@ -72,11 +70,7 @@ def _one_of(axis: str, names: Sequence[str]) -> Read:
 
 
 def _known(word: str, names: Sequence[str]) -> str | None:
-    return next((name for name in names if _plain(name) == _plain(word)), None)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]+", "", name.casefold())
+    return next((name for name in names if alike(name) == alike(word)), None)
 
 
 def _field(name: str) -> Set:

@@ -13,12 +13,14 @@ import csv
 import math
 import re
 from collections.abc import Iterator
-from decimal import ROUND_DOWN, Decimal
+from decimal import ROUND_DOWN, Decimal, localcontext
 
 from modelhub.errors import UsageError
 from modelhub.text import brief
 
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
+_NUMBER = r"[+-]?(?:\d{1,20}\.?\d{0,20}|\.\d{1,20})"
+#: Digits that sums of such numbers have at most.
+_DIGITS = 60
 _RANGE = re.compile(rf"({_NUMBER})\s*-\s*({_NUMBER})(?:\s*\(\s*({_NUMBER})\s*\)|\s*\[\s*(\d+)\s*\])?", re.ASCII)
 _PLAIN = re.compile(rf"{_NUMBER}(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 #: Values of one axis; more make no picture that can be looked at.
@@ -47,12 +49,13 @@ def numbers(text: str, axis: str, *, whole: bool = False) -> list[float]:
 
 def _numbers(word: str, axis: str, whole: bool) -> Iterator[float]:
     span = _RANGE.fullmatch(word)
-    texts = [word] if _PLAIN.fullmatch(word) else [str(value) for value in _span(span, axis, whole)] if span else []
+    with localcontext(prec=_DIGITS):
+        texts = [word] if _PLAIN.fullmatch(word) else [str(one) for one in _span(span, axis, whole)] if span else []
     if not texts:
         raise UsageError(f"The axis {axis} takes numbers, and '{brief(word)}' is none.", "Write 1,2,5 or 0-1[5].")
     for text in texts:
         value = float(text)
-        if not math.isfinite(value) or (whole and Decimal(text) % 1):
+        if not math.isfinite(value) or (whole and Decimal(text) != Decimal(text).to_integral_value()):
             raise UsageError(f"The axis {axis} takes whole numbers, and not {brief(text)}.", "Write 1,2,5 or 1-9(+2).")
         yield int(Decimal(text)) if whole else value  # a float has not the digits of large seeds
 

@@ -22,7 +22,10 @@ from modelhub.preview.networks.layers import Layer
 #: Bytes that stay free: workspaces of convolutions, fragments.
 HEADROOM = 384 << 20
 #: What torch, CUDA's libraries and the host's allocator say when memory runs out; mps has no class of its own for it.
-_SAYINGS = ("out of memory", "ALLOC_FAILED", "can't allocate memory", "not enough memory")
+_SAYINGS = (
+    "out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED", "Invalid buffer size", "can't allocate memory",
+    "not enough memory",
+)  # fmt: skip
 
 
 @dataclass(eq=False)

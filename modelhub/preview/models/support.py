@@ -29,10 +29,11 @@ def check(identity: Identity, name: str) -> None:
         raise UnknownModelError(
             f"{name} is of no architecture that modelhub knows.", "`modelhub identify` shows what was looked at."
         )
-    family = identity.architecture or "an unknown architecture"
+    known = identity.architecture
+    family = known or "an unknown architecture"
     if identity.kind not in _KINDS:
         raise IncompatibleError(
-            f"{name} is {named(identity.kind)} for {family}, not a checkpoint.",
+            f"{name} is {named(identity.kind)}{f' for {known}' if known else ''}, not a checkpoint.",
             "Name the checkpoint that it belongs to.",
         )
     if identity.architecture not in RENDERED:

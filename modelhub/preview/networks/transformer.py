@@ -9,8 +9,8 @@ from modelhub.preview.networks.attention import attend
 from modelhub.preview.networks.layers import GroupNorm, Layer, LayerNorm, Linear, Parts, count_heads
 from modelhub.preview.networks.tree import Tree
 
-#: Whether U-Nets with a context of this width have 8 heads: SD1, SD2, SDXL.
-_EIGHT_HEADS = {768: True, 1024: False, 2048: False}
+#: Whether U-Nets with a context of this width have 8 heads: SD1, SD2, SDXL's refiner, SDXL.
+_EIGHT_HEADS = {768: True, 1024: False, 1280: False, 2048: False}
 
 
 class Attention(Layer):

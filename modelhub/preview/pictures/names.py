@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from modelhub.preview.sampling.names import AUTOMATIC, SCHEDULE_NAMES
+from modelhub.text import alike
 
 #: Schedules as they may end the name of a sampler ("DPM++ 2M Karras", as it was in A1111 before version 1.9).
 _SUFFIXES = tuple(name for name in SCHEDULE_NAMES if name not in (AUTOMATIC, "DDIM"))
@@ -69,8 +69,8 @@ def split_sampler(name: str, schedule: str | None = None) -> tuple[str, str | No
     if (known := _known(name)) is not None:
         return known, schedule_name(schedule)
     for suffix in sorted(_SUFFIXES, key=len, reverse=True):
-        if _plain(name).endswith(_plain(suffix)) and len(_plain(name)) > len(_plain(suffix)):
-            before = _without(name, _plain(suffix))
+        if alike(name).endswith(alike(suffix)) and len(alike(name)) > len(alike(suffix)):
+            before = _without(name, alike(suffix))
             if before.startswith(_BEFORE) or _known(before) is not None:
                 said = schedule_name(schedule)
                 return _known(before) or before, suffix if said in (None, "Automatic") else said
@@ -81,9 +81,9 @@ def schedule_name(name: str | None) -> str | None:
     """A schedule in A1111's words, whoever wrote it (`sgm_uniform`, `SGM Uniform`); unknown ones as they are."""
     if name is None or not name.strip():
         return None
-    plain = _plain(name)
-    by_plain = {_plain(one): one for one in SCHEDULE_NAMES}
-    by_plain |= {_plain(one): ours for one, ours in COMFY_SCHEDULES.items()}
+    plain = alike(name)
+    by_plain = {alike(one): one for one in SCHEDULE_NAMES}
+    by_plain |= {alike(one): ours for one, ours in COMFY_SCHEDULES.items()}
     return by_plain.get(plain, name.strip())
 
 
@@ -92,14 +92,10 @@ def _known(name: str) -> str | None:
     return COMFY_SAMPLERS.get(key) or _SAME.get(key)
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]+", "", name.lower())
-
-
 def _without(name: str, suffix: str) -> str:
     """`name` without as many characters at its end as make up `suffix`, and without what joined the two."""
     end, left = len(name), len(suffix)
     while left > 0:
         end -= 1
-        left -= len(_plain(name[end]))
+        left -= len(alike(name[end]))
     return name[:end].rstrip(" _-")

@@ -14,12 +14,11 @@ def read_sampler(word: str) -> tuple[str, str | None]:
 
     Case and spaces do not matter, and ComfyUI's names are known too. Raises NotFoundError for no sampler.
     """
-    from modelhub.preview.sampling.curves import SCHEDULES
     from modelhub.preview.sampling.samplers import find_sampler
 
     for name, schedule in (split_sampler(word), *_split(word)):
         try:
-            return find_sampler(name).name, SCHEDULES.find(schedule)[0] if schedule else None
+            return find_sampler(name).name, read_schedule(schedule) if schedule else None
         except NotFoundError:
             continue
     return find_sampler(word).name, None

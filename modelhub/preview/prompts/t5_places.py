@@ -39,8 +39,9 @@ def kept() -> Path:
 
 
 def find_t5_tokenizer(beside: Iterable[Path] = ()) -> T5Tokenizer:
-    """T5's tokenizer: from the file or folder that `MODELHUB_T5_TOKENIZER` or settings.toml names; else from a folder
-    of models `beside`, as diffusers lays them out, from what was fetched, or from the cache of Hugging Face.
+    """T5's tokenizer: from the file or folder that `MODELHUB_T5_TOKENIZER` or settings.toml names; else from `beside`
+    these models, as diffusers lays it out in their folder or next to it, from what was fetched, or from the cache of
+    Hugging Face.
 
     Raises NotFoundError, which says how to get it; what reading raises, for a file that was named.
     """
@@ -68,8 +69,10 @@ def _named(path: Path) -> T5Tokenizer:
 
 def _candidates(beside: Iterable[Path]) -> Iterator[Path]:
     """Files that are there, the likeliest first."""
-    for folder in beside:
+    for model in beside:
+        folder = model if model.is_dir() else model.parent
         yield from _in_folder(folder)
+        yield from _in_folder(folder.parent)
     if kept().is_file():
         yield kept()
     for cache in _caches():

@@ -90,7 +90,7 @@ def _two_steps(denoise: Denoise, x: Tensor, sigmas: Tensor, run: Run, *, heun: b
 
 @sampler("DPM++ 3M SDE", schedule="Exponential", discard=True, eta=1.0, noise=True)
 def dpmpp_3m_sde(denoise: Denoise, x: Tensor, sigmas: Tensor, run: Run) -> Tensor:
-    """Third order, one model call a step: first and second differences of what is seen, in l = -log(sigma)."""
+    """Third order, one model call a step: first and second differences of what is seen, in l."""
     eta, path = run.eta(), brownian_path(sigmas, run)
     seen: list[Tensor] = []
     gaps: list[float] = []

@@ -34,10 +34,10 @@ def toward(x: Tensor, clean: Tensor, sigma: float, following: float) -> Tensor:
 def lifted(low: float, high: float, *, flow: bool) -> tuple[float, float]:
     """(scale, up): x at the level `low`, times `scale`, plus `up` times fresh noise is x at the level `high`.
 
-    `scale` brings the picture in x to its part at `high`: 1, in a flow (1 - high) / (1 - low) with `low` < 1. `up` is
-    what noise then lacks: up^2 = high^2 - (scale low)^2.
+    `scale` brings the picture in x to its part at `high`: 1, in a flow (1 - high) / (1 - low); at 1, which x can only
+    stay at, there is none. `up` is what noise then lacks: up^2 = high^2 - (scale low)^2.
     """
-    scale = (1 - high) / (1 - low) if flow else 1.0
+    scale = (1 - high) / (1 - low) if flow and low < 1 else 1.0
     return scale, math.sqrt(max(0.0, high**2 - (scale * low) ** 2))
 
 

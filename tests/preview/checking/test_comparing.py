@@ -111,6 +111,16 @@ def test_a_merge_that_lost_its_colours_is_outside() -> None:
     assert alone.verdict == "fine" and "100% less saturation" in alone.sentences[-1], "one parent spans nothing"
 
 
+def test_figures_near_nothing_are_not_compared_in_percent() -> None:
+    ramp = np.broadcast_to(np.arange(50, 242, 3, dtype=np.uint8)[None, :, None], (64, 64, 3))
+    one, other = ramp.copy(), ramp.copy()
+    one[::4, ::4, 0] += 1
+    other[::2, ::2, 0] += 1
+    for mix, parent in ((one, other), (other, one)):
+        (told,) = compare("mix", {"mix": shots(mix), "grey": shots(parent)}).sentences[-1:]
+        assert "As much saturation" in told
+
+
 def test_a_report_in_json_and_in_lines() -> None:
     shot = {7: Shot(mixed(0.2))}
     parents = {"red": {7: Shot(RED)}, "blue": {7: Shot(BLUE, ("The denoiser returned NaN.",))}}

@@ -192,3 +192,20 @@ def test_too_many_pictures_and_two_axes_of_one_name_are_refused() -> None:
         cells(WISH, REQUEST, [axis("seed=1-50"), axis("steps=1-50")])
     with pytest.raises(UsageError, match="Two axes are called seed"):
         cells(WISH, REQUEST, [axis("seed=1"), axis("seed=2")])
+
+
+@pytest.mark.parametrize(("one", "two"), [("alpha", "2.alpha"), ("IN04", "in04"), ("unet", "UNET")])
+def test_two_names_of_one_number_are_one_axis(one: str, two: str) -> None:
+    names = ("alpha", "2.alpha", "1.alpha", "density", "2.density")
+    axes = [read_axis(f"{name}=0,1", REQUEST, names, ("IN04", "UNET")) for name in (one, two)]
+    with pytest.raises(UsageError, match="Two axes are called"):
+        cells(WISH, REQUEST, axes)
+    first = read_axis("1.alpha=0,1", REQUEST, names, ())
+    assert len(cells(WISH, REQUEST, [axes[0], first])) == 4
+
+
+def test_the_sigmas_of_a1111_are_those_of_its_churn() -> None:
+    found = [
+        axis(f"{name}=0.1").name for name in ("Sigma min", "sigma-min", "sigma_max", "Sigma max", "Schedule min sigma")
+    ]
+    assert found == ["churn-min", "sigma-min", "sigma-max", "churn-max", "sigma-min"]

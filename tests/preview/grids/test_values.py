@@ -74,6 +74,7 @@ def test_empty_and_broken_lists_are_refused(text: str) -> None:
         "1e999",
         "1-2-3",
         "0-99999999999999999999",
+        f"1{'0' * 40}-1{'0' * 39}5",
     ],
 )
 def test_what_is_no_number_or_too_many_is_refused(text: str) -> None:
@@ -84,6 +85,10 @@ def test_what_is_no_number_or_too_many_is_refused(text: str) -> None:
 def test_large_seeds_keep_their_digits() -> None:
     first = 869532071485563521
     assert numbers(f"{first}-{first + 2}", "seed", whole=True) == [first, first + 1, first + 2]
+    first = 10**19
+    assert numbers(f"{first}-{first + 9}[10]", "seed", whole=True) == [*range(first, first + 10)]
+    assert numbers(f"{first}-{first + 2}", "seed", whole=True) == [*range(first, first + 3)]
+    assert numbers("1e300", "seed", whole=True) == [10**300], "what a seed may be the request says"
 
 
 @pytest.mark.parametrize(

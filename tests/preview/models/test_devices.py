@@ -159,6 +159,8 @@ def test_what_ran_out_of_memory_holds_no_tensors() -> None:
     [
         (RuntimeError("MPS backend out of memory (MPS allocated: 5 GB)"), "gpu"),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), "gpu"),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"), "gpu"),
+        (RuntimeError("Invalid buffer size: 9.02 GB"), "gpu"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate"), "cpu"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate"), "cpu"),
         (MemoryError(), "cpu"),

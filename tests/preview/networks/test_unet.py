@@ -168,7 +168,11 @@ def test_inputs_of_another_width_are_refused() -> None:
         network(x, t, context)
 
 
-@pytest.mark.parametrize("config", [replace(SD1, context=768), replace(SDXL, context=2048)], ids=["sd1", "sdxl"])
+@pytest.mark.parametrize(
+    "config",
+    [replace(SD1, context=768), *(replace(SDXL, context=width) for width in (1024, 1280, 2048))],
+    ids=["sd1", "sd2", "refiner", "sdxl"],
+)
 @torch.inference_mode()
 def test_matrices_may_be_convolutions_and_the_reverse(config: SmallUNet) -> None:
     """Whatever a converter made of them: numbers of heads do not hang on it."""

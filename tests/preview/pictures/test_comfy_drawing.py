@@ -13,10 +13,20 @@ from modelhub.preview.pictures.comfy.drawing import graph_of
 from modelhub.preview.pictures.generation import Generation, Made
 from modelhub.preview.pictures.reading.read import generation_of
 
+TYPES = {
+    "clip": "CLIP", "image": "IMAGE", "conditioning": "CONDITIONING", "conditioning_1": "CONDITIONING",
+    "conditioning_2": "CONDITIONING", "control_net": "CONTROL_NET", "upscale_model": "UPSCALE_MODEL",
+}  # fmt: skip
+
 
 def node(number: int, kind: str, *values: Any, mode: int = 0, **links: int) -> dict[str, Any]:
-    inputs = [{"name": name, "link": link} for name, link in links.items()]
+    inputs = [{"name": name, "type": TYPES.get(name, "MODEL"), "link": link} for name, link in links.items()]
     return {"id": number, "type": kind, "mode": mode, "inputs": inputs, "widgets_values": list(values)}
+
+
+def bypassed(number: int, kind: str, outputs: str, *values: Any, **links: int) -> dict[str, Any]:
+    typed = [{"name": one.lower(), "type": one} for one in outputs.split()]
+    return {**node(number, kind, *values, mode=4, **links), "outputs": typed}
 
 
 def first() -> list[dict[str, Any]]:
@@ -55,7 +65,7 @@ def test_nodes_that_are_muted_bypassed_or_out_of_sight() -> None:
         3, "KSampler", 1, "fixed", 9, 8, "euler", "karras", 1, model=120, positive=60, negative=70, latent_image=50
     )
     nodes += [
-        node(10, "LoraLoader", "off.safetensors", 1, 1, mode=4, model=40, clip=41),
+        bypassed(10, "LoraLoader", "MODEL CLIP", "off.safetensors", 1, 1, model=40, clip=41),
         node(11, "LoraLoader", "on.safetensors", 0.5, 0.5, model=140, clip=101),
         node(12, "Reroute", **{"": 110}),
         node(13, "SetNode", "kept", value=100),
@@ -65,6 +75,36 @@ def test_nodes_that_are_muted_bypassed_or_out_of_sight() -> None:
     found = read(nodes)
     assert [one.name for one in found.models] == ["base.safetensors", "on.safetensors"]
     assert found.settings["Steps"] == "9"
+
+
+def test_nothing_is_told_of_nodes_that_are_bypassed() -> None:
+    nodes = first()
+    nodes[0]["inputs"][0]["link"], nodes[0]["inputs"][1]["link"] = 180, 100
+    nodes[6]["inputs"][0]["link"] = 150
+    nodes += [
+        bypassed(10, "ConditioningCombine", "CONDITIONING", conditioning_1=110, conditioning_2=70),
+        bypassed(11, "ControlNetApply", "CONDITIONING", 1.0, conditioning=60, control_net=120, image=130),
+        node(12, "ControlNetLoader", "pose.pth"),
+        node(13, "LoadImage", "pose.png"),
+        bypassed(14, "ImageUpscaleWithModel", "IMAGE", upscale_model=160, image=80),
+        bypassed(15, "FaceDetailer", "IMAGE IMAGE MASK", image=140, model=40, clip=41),
+        node(16, "UpscaleModelLoader", "4x.pth"),
+        node(17, "CheckpointLoaderSimple", "second.safetensors"),
+        bypassed(18, "ModelMergeSimple", "MODEL", 0.5, model1=40, model2=170),
+        bypassed(19, "SaveImage", "", images=130),
+    ]  # fmt: skip
+    found = read(nodes)
+    assert (found.prompt, found.negative, found.size) == ("a cat", "bad", (512, 768))
+    assert [one.name for one in found.models] == ["base.safetensors"]
+    assert len(found.notes) == 1 and "not what was run" in found.notes[0]
+
+
+def test_what_a_bypassed_node_hands_on_may_be_of_any_type() -> None:
+    nodes = first()
+    nodes[0]["inputs"][0]["link"] = 100
+    nodes.append(bypassed(10, "Reroute", "MODEL", wanted=40))
+    nodes[-1]["inputs"][0]["type"] = "*"
+    assert [one.name for one in read(nodes).models] == ["base.safetensors"]
 
 
 def test_values_that_the_drawing_names() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 from comfy_graphs import Graph, node, read, simple
 
+from modelhub.preview.pictures.comfy import graph as comfy
+from modelhub.preview.pictures.comfy.models import models_before
 from modelhub.preview.pictures.comfy.read import read_comfy
 from modelhub.preview.pictures.generation import Generation, Made
 
@@ -62,6 +66,23 @@ def test_switches_hand_on_one_input() -> None:
         assert read(graph).prompt == "this one", switch
     graph["22"] = node("Some Switch", **inputs)
     assert read(graph).prompt == "not this this one", "nothing says which"
+
+
+def test_switches_set_by_another_node() -> None:
+    graph = simple()
+    graph["20"] = node("Text Multiline", text="not this")
+    graph["21"] = node("Text Multiline", text="this one")
+    graph["22"] = node("CheckpointLoaderSimple", ckpt_name="other.safetensors")
+    for name, value in (("boolean", False), ("boolean_number", 0.0)):
+        setter = {"30": node("Logic Boolean", **{name: value})}
+        texts = node("Text Input Switch", text_a=["20", 0], text_b=["21", 0], **{name: ["30", 0]})
+        graph |= {**setter, "31": texts}
+        graph["6"]["inputs"]["text"] = ["31", 0]
+        assert read(graph).prompt == "this one"
+        graph["32"] = node("Model Input Switch", model_a=["22", 0], model_b=["4", 0], **{name: ["30", 0]})
+        assert [one.name for one in changed(graph, model=["32", 0]).models] == ["SD1\\v1-5.safetensors"]
+    graph["31"] = node("Text Input Switch", text_a=["21", 0], text_b=["20", 0], boolean=True)
+    assert read(graph).prompt == "this one"
 
 
 def test_everything_behind_reroutes() -> None:
@@ -124,6 +145,34 @@ def test_a_size_that_was_chosen_from_a_list() -> None:
     graph["20"] = node("Unknown Picker", name="square")
     found = read(graph)
     assert found.size is None and not found.notes, "a size that is not told is no other picture"
+
+
+def test_what_overrides_a_size_from_a_list() -> None:
+    graph = simple()
+    picker = {"resolution": "896x1152 (0.78)", "width_override": 640, "height_override": 0}
+    graph["20"] = node("SDXL Empty Latent Size Picker+", **picker)
+    assert changed(graph, latent_image=["20", 0]).size == (640, 1152)
+    graph["5"] = node("EmptyLatentImage", width=["20", 0], height=["20", 1])
+    for ratio, size in (("3:4 portrait 896x1152", (1152, 896)), ("custom", (768, 512))):
+        graph["20"] = node("CR SDXL Aspect Ratio", width=512, height=768, aspect_ratio=ratio, swap_dimensions="On")
+        assert changed(graph, latent_image=["5", 0]).size == size
+        graph["20"]["inputs"]["swap_dimensions"] = "Off"
+        assert read(graph).size == size[::-1]
+
+
+def test_a_picture_for_a_controlnet_is_none_to_start_from() -> None:
+    graph = simple()
+    graph["20"] = node("LoadImage", image="pose.png")
+    graph["21"] = node("GetImageSize", image=["20", 0])
+    graph["5"] = node("EmptyLatentImage", width=["21", 0], height=["21", 1])
+    assert not read(graph).notes
+    graph["22"] = node("Control Net Stacker", control_net=["23", 0], image=["20", 0], strength=1.0)
+    graph["23"] = node("ControlNetLoader", control_net_name="x.pth")
+    graph["5"] = node("Efficient Loader", empty_latent_width=512, empty_latent_height=768, cnet_stack=["22", 0])
+    assert read(graph).size == (512, 768) and not read(graph).notes
+    graph["24"] = node("VAEEncode", pixels=["20", 0], vae=["4", 2])
+    graph["5"] = node("LatentUpscale", upscale_method="bilinear", width=768, height=768, samples=["24", 0])
+    assert "another one" in read(graph).notes[0]
 
 
 def test_a_script_that_adds_a_second_pass() -> None:
@@ -197,6 +246,34 @@ def test_a_third_pass_is_told_against_the_first() -> None:
     assert "3 samplers" in found.notes[0]
 
 
+def test_a_third_pass_has_one_size() -> None:
+    by, to = {"scale_by": 2}, {"width": 768, "height": 1152}
+    cases = ((to, by, {"Hires resize": "1536x2304"}), (by, to, {"Hires resize": "768x1152"}))
+    for first, second, told in cases:
+        graph = simple()
+        graph["10"] = node("LatentUpscale", upscale_method="bilinear", samples=["3", 0], **first)
+        graph["21"] = {**graph["3"], "inputs": {**graph["3"]["inputs"], "latent_image": ["10", 0]}}
+        graph["20"] = node("LatentUpscale", upscale_method="bilinear", samples=["21", 0], **second)
+        graph["31"] = {**graph["3"], "inputs": {**graph["3"]["inputs"], "latent_image": ["20", 0]}}
+        graph["8"]["inputs"]["samples"] = ["31", 0]
+        settings = read(graph).settings
+        assert {key: settings[key] for key in ("Hires resize", "Hires upscale") if key in settings} == told
+
+
+def test_a_refiner_that_civitai_numbers() -> None:
+    graph = simple()
+    graph["4"]["inputs"]["ckpt_name"] = "urn:air:sdxl:checkpoint:civitai:1@2"
+    graph["20"] = node("CheckpointLoaderSimple", ckpt_name="urn:air:sdxl:checkpoint:civitai:3@4")
+    both = {**graph["3"]["inputs"], "steps": 20}
+    graph["3"] = node("KSamplerAdvanced", **{**both, "start_at_step": 0, "end_at_step": 15})
+    refining = {"start_at_step": 15, "end_at_step": 10000, "latent_image": ["3", 0], "model": ["20", 0]}
+    graph["21"] = node("KSamplerAdvanced", **{**both, **refining})
+    graph["8"]["inputs"]["samples"] = ["21", 0]
+    found = read(graph)
+    assert found.settings["Refiner switch at"] == "0.75" and "Refiner" not in found.settings
+    assert found.models[-1] == Made("refiner", model=3, version=4)
+
+
 def test_a_picture_that_was_only_enlarged_tells_by_what() -> None:
     found = read({
         "1": node("LoadImage", image="a.png"),
@@ -215,6 +292,9 @@ def test_strengths_that_civitai_tells_apart() -> None:
         Made("lora", weight=0.7, model=1, version=2),
         Made("other", weight=1.0, version=9),
     ]
+    loader = {"1": node("CheckpointLoaderSimple", ckpt_name="urn:air:sdxl:checkpoint:civitai:3@4")}
+    without = read(loader, extra=extra, extraMetadata=told)
+    assert [(one.role, one.version) for one in without.models] == [("checkpoint", 4), ("lora", 2), ("other", 9)]
 
 
 def test_values_in_a_wrapping() -> None:
@@ -230,3 +310,39 @@ def test_models_of_hostile_graphs_are_bounded() -> None:
     }  # fmt: skip
     assert len(changed({**stacks, **simple()}, model=["x0", 0]).models) == 500
     assert len(read(stacks).models) == 500, "without a sampler"
+    graph = comfy.Graph.read(stacks)
+    assert graph is not None and len(list(models_before(graph, comfy.Link("x0", 0)))) == 500
+
+
+def chain(count: int) -> Graph:
+    """Reroutes one behind another, with names that lead on."""
+    return {f"r{at}": node("Reroute", a=[f"r{at + 1}", 0]) for at in range(count)} | {f"r{count}": node("X")}
+
+
+def stack(before: list[object]) -> dict[str, object]:
+    """30 LoRAs under four names each, every strength of which comes from a chain of nodes."""
+    inputs: dict[str, object] = {"model": before}
+    names = ("model_str", "model_weight", "strength", "clip_str", "clip_weight", "strength_clip")
+    for at in range(1, 31):
+        inputs |= dict.fromkeys((f"lora_name_{at}", f"lora_name{at}", f"lora_{at}", f"lora_{at}_name"), str(at))
+        inputs |= {f"{name}_{at}": ["r0", 0] for name in names}
+    return node("Stack", **inputs)
+
+
+def test_time_of_hostile_graphs_is_bounded() -> None:
+    many = {f"z{at}": node("Y", **{f"a{of}": ["r0", 0] for of in range(500)}) for at in range(200)}
+    texts = {f"t{at}": node("Any", **{f"x{of}": [f"t{at + 1}", 0] for of in range(400)}) for at in range(64)}
+    told = {f"m{at}": node("Any", model=[f"m{at + 1}", 0], text=["t0", 0]) for at in range(2000)}
+    list_of = [0] * 300_000
+    latents = {f"e{at}": node("E", width=["h", 0], samples=[f"e{at + 1}", 0]) for at in range(300)}
+    stacks = {f"l{at}": stack([f"l{at + 1}", 0]) for at in range(9)}
+    walked = {f"r{at}": {**one, "class_type": "C"} for at, one in enumerate(chain(64).values())}
+    for added, inputs in (
+        ({**many, **chain(70)}, {}),
+        ({**texts, **told}, {"model": ["m0", 0]}),
+        ({**latents, "h": node("H", size=list_of)}, {"latent_image": ["e0", 0]}),
+        ({**stacks, **walked}, {"model": ["l0", 0]}),
+    ):
+        begin = time.process_time()
+        changed({**added, **simple()}, **inputs)
+        assert time.process_time() - begin < 1.5

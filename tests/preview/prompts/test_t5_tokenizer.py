@@ -255,5 +255,8 @@ def test_what_was_fetched_and_what_lies_beside_the_model_is_used(nowhere: Path) 
         find_t5_tokenizer([nowhere, nowhere / "none"])
     written(nowhere / "flux" / "tokenizer_2", tokenizer_json(), "tokenizer.json")
     assert find_t5_tokenizer([nowhere, nowhere / "flux"]).ids("red") == [4]
+    for t5 in ("text_encoder_2", "text_encoder_2/model.safetensors"):
+        (nowhere / "flux" / t5).mkdir(parents=True) if t5.endswith("2") else (nowhere / "flux" / t5).touch()
+        assert find_t5_tokenizer([nowhere / "flux" / t5]).ids("red") == [4]
     written(kept().parent, spiece())
     assert find_t5_tokenizer().ids("red") == [4]

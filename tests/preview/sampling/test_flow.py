@@ -155,3 +155,11 @@ def test_lcm_mixes_what_is_seen_with_noise_of_the_next_level() -> None:
     found = find_sampler("LCM").sample(seer, start, sigmas, noisy(Draws(2), FLOW))
     assert seer.asked == [1, 0.75]
     torch.testing.assert_close(found, seen(0.25 * seen(start, 1.0) + 0.75 * Draws(2)(), 0.75))
+
+
+@pytest.mark.parametrize("name", [*ALL, "LCM"])
+def test_a_second_level_of_nearly_one_is_no_trouble(name: str) -> None:
+    """As Beta has it with `beta_beta` 0.17: the middle of the first step rounds to 1."""
+    sigmas = torch.tensor([1.0, 0.99999994, 0.5, 0.0])
+    found = find_sampler(name).sample(Seer(seen), Draws(1, dtype=torch.float32)(), sigmas, noisy(Draws(2), FLOW))
+    assert found.isfinite().all()

@@ -34,7 +34,7 @@ _MUTED, _BYPASSED = 2, 4
 
 
 def graph_of(workflow: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The graph of a drawing, as a `prompt` chunk has it: nodes that are muted left out, those bypassed without values.
+    """The graph of a drawing, as a `prompt` chunk has it: nodes that are muted left out, those bypassed as reroutes.
 
     Values of nodes that are not common are known only where the drawing names them.
     """
@@ -43,7 +43,7 @@ def graph_of(workflow: Mapping[str, Any] | None) -> dict[str, Any]:
     named = {_name(node): node.get("id") for node in nodes if node.get("type") == "SetNode"}
     return {
         str(node.get("id")): {
-            "class_type": node["type"],
+            "class_type": "Reroute" if node.get("mode") == _BYPASSED else node["type"],
             "inputs": {**_values(node), **dict(_inputs(node, links, named))},
         }
         for node in nodes
@@ -63,10 +63,22 @@ def _links(said: Any) -> Iterator[tuple[Any, list[Any]]]:
 def _inputs(node: Mapping[str, Any], links: Mapping[Any, Any], named: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
     if node["type"] == "GetNode" and _name(node) in named:
         yield "value", [str(named[_name(node)]), 0]
-    for one in rows(node.get("inputs")):
+    for one in _handed_on(node) if node.get("mode") == _BYPASSED else rows(node.get("inputs")):
         link = one.get("link")
         if isinstance(link, int | str) and link in links:
             yield str(one.get("name")), links[link]
+
+
+def _handed_on(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The inputs that a bypassed node hands on: for each output the one beside it, or the first of its type."""
+    inputs = list(rows(node.get("inputs")))
+    by_type = {str(one.get("type")): one for one in reversed(inputs)}
+    for at, output in enumerate(rows(node.get("outputs"))):
+        kind = str(output.get("type"))
+        is_beside = at < len(inputs) and str(inputs[at].get("type")) in (kind, "*")
+        found = inputs[at] if is_beside else by_type.get(kind) or by_type.get("*")
+        if found is not None:
+            yield found
 
 
 def _values(node: Mapping[str, Any]) -> dict[str, Any]:

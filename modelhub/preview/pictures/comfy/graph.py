@@ -32,7 +32,10 @@ _NUMBERS = ("value", "seed", "noise_seed", "int", "float", "number", "Value", "N
 #: Inputs that bring many things at once.
 PIPES = ("pipe", "basic_pipe", "context", "base_ctx")
 #: Inputs that say which of its others a switch hands on: by number, or as one of two.
-_CHOOSERS, _TOGGLES = ("select", "Input", "index"), ("boolean", "switch", "condition", "boolean_value")
+_CHOOSERS = ("select", "Input", "index")
+_TOGGLES = ("boolean", "switch", "condition", "boolean_value", "boolean_number")
+#: Inputs under which other nodes hold what they set a toggle to.
+_SETS = ("boolean", "boolean_number", "value")
 _HANDS_ON = re.compile(r"reroute|switch", re.IGNORECASE)
 _NUMBERED = re.compile(r"[^\d]+?_?0*(\d{1,3})")
 
@@ -75,12 +78,14 @@ class Graph:
         if not isinstance(said, dict):
             return None
         ids = {str(key) for key in said}
-        nodes = {}
+        nodes: dict[str, Node] = {}
         for key, one in list(said.items())[:_MOST_NODES]:
             if isinstance(one, dict) and isinstance(one.get("class_type"), str):
                 nodes[str(key)] = _node(str(key), one, ids)
+        nodes = {key: _switched(nodes, node) for key, node in nodes.items()}
+        ends = _ends(nodes)
         straight = {
-            key: replace(node, links={name: _past(nodes, link) for name, link in node.links.items()})
+            key: replace(node, links={name: ends.get(link.node, link) for name, link in node.links.items()})
             for key, node in nodes.items()
         }
         return cls(straight) if nodes else None
@@ -89,17 +94,22 @@ class Graph:
         """The nodes before `start` and it itself, nearest first, each once; `follow` says which links of each to go."""
         first = start.node if isinstance(start, Link) else start
         waiting, seen = deque([first] if first else []), {first}
-        while waiting and self._steps < _MOST_STEPS:
+        while waiting and self._may_go(1):
             node = self.nodes.get(waiting.popleft() or "")
             if node is None:
                 continue
             yield node
             links = follow(node)
-            self._steps += 1 + len(links)
+            self._steps += len(links)
             for link in links:
                 if link.node not in seen:
                     seen.add(link.node)
                     waiting.append(link.node)
+
+    def _may_go(self, steps: int) -> bool:
+        """Count steps of a way; whether it may go on."""
+        self._steps += steps
+        return self._steps < _MOST_STEPS
 
     def text(self, node: Node, name: str) -> str | None:
         """The text of an input, also where other nodes hold or join it; None for none."""
@@ -112,7 +122,12 @@ class Graph:
     def _text(self, link: Link, seen: set[str]) -> str | None:
         """The text that a node holds, or makes of those of others."""
         node = self.nodes.get(link.node)
-        if node is None or link.node in seen or len(seen) > _FARTHEST:
+        if (
+            node is None
+            or link.node in seen
+            or len(seen) > _FARTHEST
+            or not self._may_go(len(node.values) + len(node.links))
+        ):
             return None
         seen.add(link.node)
         parts = []
@@ -127,10 +142,12 @@ class Graph:
     def word(self, node: Node, name: str) -> str | None:
         """The word of an input, such as a sampler's name, also where another node holds it; None for none."""
         found, link, seen = node.values.get(name), node.links.get(name), set[str]()
+        names = (name, name.removesuffix("_name"), *_TEXTS)
         while not isinstance(found, str) and link is not None and link.node not in seen and len(seen) < _FARTHEST:
+            if not self._may_go(len(names)):
+                return None
             seen.add(link.node)
             holder = self.nodes[link.node] if link.node in self.nodes else Node("", "", {}, {})
-            names = (name, name.removesuffix("_name"), *_TEXTS)
             found = next((holder.values[one] for one in names if isinstance(holder.values.get(one), str)), None)
             link = holder.first(*names, *PIPES) or next(iter(holder.links.values()), None)
         return found if isinstance(found, str) and found else None
@@ -158,29 +175,33 @@ class Graph:
     def _held(self, link: Link, names: Sequence[str]) -> Any:
         """The number that a chain of nodes hands on, under one of `names` where a node holds several."""
         seen: set[str] = set()
-        while link.node not in seen and len(seen) < _FARTHEST:
+        tried = (*names, *_NUMBERS)
+        while link.node not in seen and len(seen) < _FARTHEST and self._may_go(len(tried)):
             seen.add(link.node)
             node = self.nodes.get(link.node)
             if node is None:
                 return None
-            for name in (*names, *_NUMBERS):
+            for name in tried:
                 if number(node.values.get(name)) is not None:
                     return node.values[name]
             if not node.links:
                 return None
-            link = node.first(*names, *_NUMBERS, *PIPES) or next(iter(node.links.values()))
+            link = node.first(*tried, *PIPES) or next(iter(node.links.values()))
         return None
 
 
 Follow = Callable[[Node], Sequence[Link]]
 
 
-def through(*names: str) -> Follow:
-    """Follow the inputs called `names`, those that end in digits too (`conditioning_1`); all if a node has none."""
+def through(*names: str, or_all: bool = True) -> Follow:
+    """Follow the inputs called `names`, those that end in digits too (`conditioning_1`); all if a node has none.
+
+    Without `or_all`, a node that has none is the end.
+    """
 
     def follow(node: Node) -> Sequence[Link]:
         named = [link for name, link in node.links.items() if name.lower().rstrip("0123456789_") in names]
-        return named or list(node.links.values())
+        return named if named or not or_all else list(node.links.values())
 
     return follow
 
@@ -209,33 +230,58 @@ def _node(key: str, said: Mapping[str, Any], ids: set[str]) -> Node:
             values[str(name)] = value["__value__"] if isinstance(value, dict) and "__value__" in value else value
         elif link.node in ids:
             links[str(name)] = link
-    kind = said["class_type"][:200]
-    for name in _not_chosen(kind, values, links) if "switch" in kind.lower() else ():
-        values.pop(name, None)
-        links.pop(name, None)
-    return Node(key, kind, values, links)
+    return Node(key, said["class_type"][:200], values, links)
 
 
-def _past(nodes: Mapping[str, Node], link: Link) -> Link:
-    """What a link leads to behind nodes that hand on their only input: reroutes, and switches that are set."""
+def _ends(nodes: Mapping[str, Node]) -> dict[str, Link]:
+    """What links lead to behind nodes that hand on their only input: reroutes, and switches that are set."""
+    onward = {
+        key: next(iter(node.links.values()))
+        for key, node in nodes.items()
+        if len(node.links) == 1 and _HANDS_ON.search(node.kind)
+    }
+    return {key: _end(onward, link) for key, link in onward.items()}
+
+
+def _end(onward: Mapping[str, Link], link: Link) -> Link:
     for _ in range(_FARTHEST):
-        node = nodes.get(link.node)
-        if node is None or len(node.links) != 1 or not _HANDS_ON.search(node.kind):
-            break
-        link = next(iter(node.links.values()))
+        link = onward.get(link.node, link)
     return link
 
 
-def _not_chosen(kind: str, values: Mapping[str, Any], links: Mapping[str, Link]) -> list[str]:
+def _switched(nodes: Mapping[str, Node], node: Node) -> Node:
+    """A node without the inputs that it does not hand on, if it is a switch."""
+    gone = set(_not_chosen(nodes, node)) if "switch" in node.kind.lower() else set()
+    if not gone:
+        return node
+    values, links = ({name: one for name, one in of.items() if name not in gone} for of in (node.values, node.links))
+    return replace(node, values=values, links=links)
+
+
+def _not_chosen(nodes: Mapping[str, Node], node: Node) -> list[str]:
     """The inputs of a switch that it does not hand on, as far as it says."""
-    is_on = next((values[name] for name in _TOGGLES if isinstance(values.get(name), bool)), None)
+    is_on = next((one for name in _TOGGLES if (one := _toggled(nodes, node, name)) is not None), None)
     if is_on is not None:
-        return ["on_false" if is_on else "on_true"]
-    numbers = {name: int(match[1]) for name in (*values, *links) if (match := _NUMBERED.fullmatch(name))}
-    at = next((found for name in _CHOOSERS if (found := whole(values.get(name))) is not None), None)
-    if at is None and kind.startswith("Any Switch"):  # the first that is there
-        at = min((numbers[name] for name in links if name in numbers), default=None)
+        other = ("on_false", "_b") if is_on else ("on_true", "_a")
+        return [*_TOGGLES, *(name for name in (*node.values, *node.links) if name.endswith(other))]
+    numbers = {name: int(match[1]) for name in (*node.values, *node.links) if (match := _NUMBERED.fullmatch(name))}
+    at = next((found for name in _CHOOSERS if (found := whole(node.values.get(name))) is not None), None)
+    if at is None and node.kind.startswith("Any Switch"):  # the first that is there
+        at = min((numbers[name] for name in node.links if name in numbers), default=None)
     return [] if at is None else [name for name, found in numbers.items() if found != at]
+
+
+def _toggled(nodes: Mapping[str, Node], node: Node, name: str) -> bool | None:
+    """How a toggle is set, by its own node or by the one that it comes from; a number of old nodes is on at 1."""
+    link = node.links.get(name)
+    holder = nodes.get(link.node) if link else node
+    for one in _SETS if link else (name,):
+        found = holder.values.get(one) if holder else None
+        if isinstance(found, bool):
+            return found
+        if one == "boolean_number" and (at := number(found)) is not None:
+            return round(at) == 1
+    return None
 
 
 def _link(value: Any) -> Link | None:

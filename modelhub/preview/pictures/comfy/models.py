@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from modelhub.preview.pictures.comfy.graph import PIPES, Graph, Link, Node, through
@@ -12,6 +13,8 @@ from modelhub.preview.pictures.generation import Made, number, whole
 from modelhub.preview.pictures.reading.a1111 import tagged
 from modelhub.preview.pictures.reading.civitai import read_air
 
+#: Models of one picture, and of each of its samplers, that are told.
+MOST_MODELS = 500
 #: Inputs of loaders, and what they name.
 LOADS: Mapping[str, str] = {
     "ckpt_name": "checkpoint", "base_ckpt_name": "checkpoint", "checkpoint": "checkpoint",
@@ -36,7 +39,11 @@ _TO_VAE = through("vae", *PIPES)
 
 
 def models_before(graph: Graph, start: Link | None) -> Iterator[Made]:
-    """The denoisers that the model at `start` is made of, then its LoRAs, those nearest to it last."""
+    """The denoisers of the model at `start`, then its LoRAs, those nearest to it last; of too many the first."""
+    return islice(_all_before(graph, start), MOST_MODELS)
+
+
+def _all_before(graph: Graph, start: Link | None) -> Iterator[Made]:
     nodes = list(graph.back(start, _TO_MODEL)) if start else []
     for node in nodes:
         yield from loaded(node, LOADS)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from modelhub.preview.pictures.comfy.graph import Graph, Node, said, through
 from modelhub.preview.pictures.comfy.models import models_before
 from modelhub.preview.pictures.comfy.stages import Stage
-from modelhub.preview.pictures.generation import Made, number
+from modelhub.preview.pictures.generation import Made, number, read_size
 from modelhub.preview.pictures.reading.tables import plain, text
 
 #: How the latents of a first pass are enlarged, in A1111's words.
@@ -25,14 +25,14 @@ def later(
     """What a further sampler is: a refiner with another model that takes over on the way, or a hires pass."""
     between = [*before.after, stage.node]
     own = list(models_before(graph, stage.model))
-    names = {made.name for made in models}
-    others = [made for made in own if made.role in ("checkpoint", "diffusion-model") and made.name not in names]
+    known = {(made.name, made.version) for made in models}
+    denoisers = [made for made in own if made.role in ("checkpoint", "diffusion-model")]
+    others = [made for made in denoisers if (made.name, made.version) not in known]
     enlarged = _enlarged(graph, between)
     if others and not enlarged and stage.first_step is not None and stage.steps:
         at = said((before.last_step or stage.first_step) / stage.steps)
-        return {"Refiner": others[0].name or "", "Refiner switch at": str(at)}, [
-            replace(made, role="refiner") for made in others
-        ]
+        name = {"Refiner": others[0].name} if others[0].name else {}  # of Civitai's models, only numbers are known
+        return {**name, "Refiner switch at": str(at)}, [replace(made, role="refiner") for made in others]
     pairs = {
         "Denoising strength": said(stage.denoise),
         **enlarged,
@@ -90,9 +90,17 @@ def scripted(graph: Graph, sampler: Node) -> tuple[dict[str, str], list[Made]]:
     return {key: one for key, one in pairs.items() if one}, [Made("upscaler", model)] if model else []
 
 
-def scaled(settings: Mapping[str, str], more: dict[str, str]) -> dict[str, str]:
-    """The settings of a further pass: how much larger it is than the one before, and that than the first."""
-    scales = [number(one.get("Hires upscale")) for one in (settings, more)]
-    if scales[0] and scales[1]:
-        more["Hires upscale"] = plain(round(scales[0] * scales[1], 4))
-    return more
+def with_pass(settings: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """The settings with those of a further pass, whose size is told against the first: by a factor, or in pixels."""
+    both = {**settings, **more}
+    scale, older = number(more.get("Hires upscale")), number(settings.get("Hires upscale"))
+    size = read_size(settings.get("Hires resize"))
+    if "Hires resize" in more:
+        if not scale:
+            both.pop("Hires upscale", None)
+    elif scale and size:
+        del both["Hires upscale"]
+        both["Hires resize"] = "x".join(str(round(side * scale)) for side in size)
+    elif scale and older:
+        both["Hires upscale"] = plain(round(scale * older, 4))
+    return both

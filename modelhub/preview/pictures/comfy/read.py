@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, pairwise
 from typing import Any
 
 from modelhub.preview.pictures.comfy.beginning import begins_with_picture, size_of
 from modelhub.preview.pictures.comfy.graph import Graph, said
-from modelhub.preview.pictures.comfy.models import LOADS, clip_before, loaded, loras_of, models_before, vae_before
+from modelhub.preview.pictures.comfy.models import (
+    LOADS,
+    MOST_MODELS,
+    clip_before,
+    loaded,
+    loras_of,
+    models_before,
+    vae_before,
+)
 from modelhub.preview.pictures.comfy.numbered import numbered, with_numbered
-from modelhub.preview.pictures.comfy.passes import later, scaled, scripted, upscalers
+from modelhub.preview.pictures.comfy.passes import later, scripted, upscalers, with_pass
 from modelhub.preview.pictures.comfy.prompts import Said, conditioning
 from modelhub.preview.pictures.comfy.stages import Stage, stages
 from modelhub.preview.pictures.generation import Generation, Made
-
-_MOST_MODELS = 500
 
 
 def read_comfy(prompt: Any, workflow: Any = None) -> Generation | None:
@@ -27,9 +33,7 @@ def read_comfy(prompt: Any, workflow: Any = None) -> Generation | None:
     extra = list(numbered(prompt, workflow))
     if not found:
         notes = ("The graph has no sampler that leads to a saved picture.",)
-        return Generation(
-            "ComfyUI", models=tuple(islice(_once([*_all_models(graph), *extra]), _MOST_MODELS)), notes=notes
-        )
+        return Generation("ComfyUI", models=_told(_all_models(graph), extra), notes=notes)
     return _generation(graph, found, extra)
 
 
@@ -50,7 +54,7 @@ def _generation(graph: Graph, found: Sequence[Stage], extra: Sequence[Made]) -> 
     models = [*models_before(graph, first.model), *encoders, *_vae(graph, found), *positive.controls]
     for before, stage in pairwise(found):
         more, told = later(graph, first, before, stage, models)
-        settings |= scaled(settings, more)
+        settings = with_pass(settings, more)
         models += told
     more, told = scripted(graph, first.node)
     settings |= more
@@ -60,7 +64,7 @@ def _generation(graph: Graph, found: Sequence[Stage], extra: Sequence[Made]) -> 
         positive.text,
         negative.text,
         settings | {"Version": "ComfyUI"},
-        tuple(islice(with_numbered(list(_once([*models, *told, *enlargers])), extra), _MOST_MODELS)),
+        _told([*models, *told, *enlargers], extra),
         notes=tuple(_notes(graph, found, is_enlarged=bool(enlargers))),
     )
 
@@ -109,7 +113,12 @@ def _vae(graph: Graph, found: Sequence[Stage]) -> Iterator[Made]:
             yield made
 
 
-def _once(models: Sequence[Made]) -> Iterator[Made]:
+def _told(models: Iterable[Made], extra: Sequence[Made]) -> tuple[Made, ...]:
+    """The models, each once, with those that are told by number, as many as are told."""
+    return tuple(islice(with_numbered(list(islice(_once(models), MOST_MODELS)), extra), MOST_MODELS))
+
+
+def _once(models: Iterable[Made]) -> Iterator[Made]:
     seen = set()
     for made in models:
         key = (made.role, made.name, made.version)
