@@ -22,6 +22,7 @@ MakeFile = Callable[..., Path]
 
 # as the command line does, before torch is imported: waiting threads sleep, and tests can run side by side
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 _PROVIDERS = ("CIVITAI", "HF_", "HUGGING")
 
