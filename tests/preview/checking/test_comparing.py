@@ -113,7 +113,7 @@ def test_a_merge_that_lost_its_colours_is_outside() -> None:
 
 def test_figures_near_nothing_are_not_compared_in_percent() -> None:
     ramp = np.broadcast_to(np.arange(50, 242, 3, dtype=np.uint8)[None, :, None], (64, 64, 3))
-    one, other = ramp.copy(), ramp.copy()
+    one, other = ramp.copy(), ramp[:, ::-1].copy()  # another picture, with the same figures
     one[::4, ::4, 0] += 1
     other[::2, ::2, 0] += 1
     for mix, parent in ((one, other), (other, one)):
