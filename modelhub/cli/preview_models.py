@@ -139,15 +139,10 @@ def texts_of(request: Request) -> list[str]:
 
 def _tokenizer(found: Shown, standing: Beside) -> Any:
     """T5's tokenizer, where one is needed; it may lie beside the model or its T5, as in folders of diffusers."""
-    from modelhub.catalog.companions import parts_of
-
-    if "t5xxl" not in parts_of(found.identity.architecture or ""):
-        return None
-    from modelhub.preview.prompts.t5_places import find_t5_tokenizer
+    from modelhub.preview.prompts.t5_places import t5_tokenizer_for
 
     t5 = standing.parents.get("t5xxl")
-    paths = (t5.path if t5 else None, found.path)
-    return find_t5_tokenizer(path for path in paths if path is not None)
+    return t5_tokenizer_for(found.identity.architecture, t5.path if t5 else None, found.path)
 
 
 def _refiner(context: Context, catalog: Catalog, opener: Opener, model: Look) -> Refiner | None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from modelhub.catalog.architectures import architecture
 from modelhub.catalog.asset import Asset
-from modelhub.catalog.companions import parts_of
 from modelhub.catalog.folder.original import in_original
 from modelhub.catalog.identity import Identity
 from modelhub.catalog.opener import Opener
@@ -204,7 +203,7 @@ def render(library: Library, part: Part, request: Request, device: str, job: Job
     """Render one part, with the LoRAs that the prompt names. Raises what opening, planning and rendering raise."""
     from modelhub.preview.models.beside import stand_beside
     from modelhub.preview.models.looking import look
-    from modelhub.preview.prompts.t5_places import find_t5_tokenizer
+    from modelhub.preview.prompts.t5_places import t5_tokenizer_for
     from modelhub.preview.prompts.tags import read_tags, used
     from modelhub.preview.render import Renderer
 
@@ -216,8 +215,7 @@ def render(library: Library, part: Part, request: Request, device: str, job: Job
         standing = stand_beside(catalog, opener, identity)
         look(source, standing.parts, told["name"])  # what is lacking comes before the tokenizer, which is lacking, too
         t5 = standing.parents.get("t5xxl")
-        is_needed = "t5xxl" in parts_of(identity.architecture or "")
-        tokenizer = find_t5_tokenizer([t5.path] if t5 else []) if is_needed else None
+        tokenizer = t5_tokenizer_for(identity.architecture, t5.path if t5 else None)
         renderer = Renderer(
             source, loras=loras, parts=standing.parts, t5_tokenizer=tokenizer, device=device, job=job, **told
         )

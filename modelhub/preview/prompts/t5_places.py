@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from modelhub.catalog.companions import parts_of
 from modelhub.errors import FileError, ModelhubError, NotFoundError
 from modelhub.preview.prompts.t5_tokenizer import T5Tokenizer, read_t5_tokenizer
 from modelhub.settings import home, load_settings, user_path
@@ -36,6 +37,16 @@ _REPOSITORIES = (
 def kept() -> Path:
     """Where a fetched one is kept."""
     return home() / "tokenizers" / "t5-v1_1-xxl" / "spiece.model"
+
+
+def t5_tokenizer_for(architecture: str | None, *models: Path | None) -> T5Tokenizer | None:
+    """T5's tokenizer where a model of this architecture needs one, perhaps beside `models`; None where it has no T5.
+
+    Raises what `find_t5_tokenizer` raises.
+    """
+    if "t5xxl" not in parts_of(architecture or ""):
+        return None
+    return find_t5_tokenizer(one for one in models if one is not None)
 
 
 def find_t5_tokenizer(beside: Iterable[Path] = ()) -> T5Tokenizer:

@@ -6,10 +6,12 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from modelhub.preview.pictures.generation import number, whole
 from modelhub.preview.pictures.reading.tables import plain
+
+_Number = TypeVar("_Number", int, float)
 
 #: Nodes of a graph that are read, inputs of a node, and nodes that are passed on the way to one value.
 _MOST_NODES, _MOST_INPUTS, _FARTHEST = 5_000, 500, 64
@@ -154,20 +156,17 @@ class Graph:
 
     def number(self, node: Node, *names: str) -> float | None:
         """The number of the first of the inputs `names` that has one, also where another node holds it."""
-        for name in names:
-            found = number(node.values.get(name))
-            if found is None and name in node.links:
-                found = number(self._held(node.links[name], names))
-            if found is not None:
-                return found
-        return None
+        return self._first(node, names, number)
 
     def whole(self, node: Node, *names: str) -> int | None:
         """The same for whole numbers, which may have more digits than a float."""
+        return self._first(node, names, whole)
+
+    def _first(self, node: Node, names: Sequence[str], read: Callable[[Any], _Number | None]) -> _Number | None:
         for name in names:
-            found = whole(node.values.get(name))
+            found = read(node.values.get(name))
             if found is None and name in node.links:
-                found = whole(self._held(node.links[name], names))
+                found = read(self._held(node.links[name], names))
             if found is not None:
                 return found
         return None
