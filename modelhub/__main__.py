@@ -1,4 +1,4 @@
-"""The program: one command of the command line, or the TUI when there is none. Here the two interfaces meet."""
+"""The program: one command of the command line, or the TUI when there is none. Here the interfaces meet."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from typing import Any
 
 from modelhub.cli.console import main as command_line
 
@@ -20,18 +21,27 @@ _STOPPED = 130
 
 
 def _tui() -> int:
+    from modelhub.cli.console import build_parser
+    from modelhub.server.child import follow_parent
     from modelhub.tui.app import run
 
+    follow_parent()
     gc.set_threshold(_OBJECTS_OF_TUI)
     gc.freeze()  # what was imported stays: every look through it would stop the interface for 50 ms
-    return run()
+    return run(parser=build_parser)
+
+
+def _serve(*args: Any) -> None:
+    from modelhub.server.serving import serve
+
+    serve(*args)
 
 
 def main() -> int:
     """Run `modelhub` with the words of the shell; returns the exit code, or ends the process with it."""
     gc.set_threshold(_MANY_OBJECTS)
     try:
-        code = command_line(without_command=_tui)
+        code = command_line(without_command=_tui, serve=_serve)
     except KeyboardInterrupt:  # one that came when the command had ended already, and was about to say so
         code = _STOPPED
     finally:

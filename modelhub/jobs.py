@@ -12,11 +12,17 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 from modelhub.errors import CancelledError
+
+#: Seconds that the speed is measured over: long enough to be calm, short enough to follow a line that gets slower.
+_WINDOW = 20.0
+#: Seconds between two notes of how much was done.
+_NOTED = 0.25
 
 
 class Event(NamedTuple):
@@ -97,12 +103,16 @@ class Job:
         inner._stop, inner._interval = self._stop, self._interval
         return inner
 
+    def relay(self, event: Event) -> None:
+        """Report what a job elsewhere reported: in another process."""
+        self._emit(event)
+
     @contextmanager
-    def phase(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
+    def phase(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Counter]:
         """A stretch of work of `total` units; yields the function that counts them."""
         self.check()
         outer, self._phase = self._phase, name
-        progress = _Progress(self, name, total, unit)
+        progress = Counter(self, name, total, unit)
         progress.show()
         try:
             yield progress
@@ -115,7 +125,7 @@ class Job:
             self._sink(event)
 
 
-class _Progress:
+class Counter:
     """The counter of one phase; callable from several threads."""
 
     def __init__(self, job: Job, phase: str, total: int | None, unit: str) -> None:
@@ -140,10 +150,33 @@ class _Progress:
             self._job.check()  # what takes longer to find out than whether it was cancelled
             self.show(picture)
 
+    def grow(self, n: int | None) -> None:
+        """There are `n` units more than was known, or fewer; None: nobody knows how many there are."""
+        with self._lock:
+            self._total = None if n is None or self._total is None else self._total + n
+
     def show(self, picture: Any = None) -> None:
+        """Report how far it is."""
         job = self._job
         amounts = (self._done, self._total, self._unit)
         job._emit(Event(job.name, self._phase, *amounts, self._item, kept=self._kept, picture=picture))
+
+
+class Pace:
+    """How fast work went lately, from how much was done at which times."""
+
+    def __init__(self) -> None:
+        self._notes: deque[tuple[float, int]] = deque()
+
+    def rate(self, done: int, now: float) -> float | None:
+        """Units a second over the last 20 s, now that `done` are done; None in the first second."""
+        notes = self._notes
+        if not notes or now - notes[-1][0] >= _NOTED:
+            notes.append((now, done))
+        while len(notes) > 1 and now - notes[1][0] >= _WINDOW:
+            notes.popleft()
+        then, before = notes[0]
+        return max(done - before, 0) / (now - then) if now - then >= 1 else None
 
 
 class _Quiet(Job):

@@ -20,6 +20,7 @@ from bench_merge import bench_merge
 from bench_preview import bench_preview
 from bench_safety import bench_safety
 from bench_tools import Figures, compare, run, workplace, write_random
+from bench_tui import bench_tui
 
 from modelhub.formats.header import Header
 
@@ -97,6 +98,9 @@ def main() -> None:
     preview.add_argument("--only", metavar="WORD", help="only the rows with this word")
     preview.add_argument("--memory", action="store_true", help="print what fits on which GPU, and measure nothing")
     preview.set_defaults(run=bench_preview)
+    screens = which.add_parser("tui", help=bench_tui.__doc__)
+    screens.add_argument("--assets", type=int, default=50_000)
+    screens.set_defaults(run=bench_tui)
     for bench in (bench_convert, bench_prune, bench_inspect, bench_safety, bench_lora):
         which.add_parser(bench.__name__.removeprefix("bench_"), help=bench.__doc__).set_defaults(run=bench)
     args = parser.parse_args()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from modelhub.catalog.blocks import block_names, tables
 from modelhub.catalog.fields import FIELDS
-from modelhub.catalog.reading import SORTS
+from modelhub.catalog.orders import SORTS
 from modelhub.catalog.weighing.presets import presets
 from modelhub.catalog.weighing.weight import spans
 from modelhub.cli.console import all_commands

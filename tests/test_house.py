@@ -57,7 +57,7 @@ def _allowed(here: str, there: str) -> bool:
     if here == there or there == "":
         return here != "" or there == ""
     if here == "__main__":
-        return there in ("cli", "tui")
+        return there in ("cli", "tui", "server")
     if here not in FLOOR_OF or there not in FLOOR_OF:
         return False
     if FLOOR_OF[here] == 0 and FLOOR_OF[there] == 0:

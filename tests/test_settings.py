@@ -41,6 +41,8 @@ SETTINGS = st.builds(
     threads=st.integers(0, 64),
     device=st.sampled_from(["auto", "cpu", "cuda", "mps"]),
     theme=st.text(max_size=20),
+    density=st.sampled_from(["compact", "comfortable"]),
+    pictures=st.sampled_from(["auto", "blocks", "kitty", "sixel", "off"]),
     preview_steps=st.integers(1, 100),
     preview_prompt=st.text(st.characters(codec="utf-8"), max_size=80),
     download_folder=st.text(max_size=20),
@@ -63,6 +65,29 @@ def test_only_what_differs_is_written(home: Path):
     path = save_settings(Settings(hash="full"))
     assert path == home / "settings.toml"
     assert tomllib.loads(path.read_text("utf-8")) == {"hash": "full"}
+
+
+def test_what_else_stands_in_the_file_stays(tmp_path: Path):
+    path = tmp_path / "settings.toml"
+    path.write_text('# mine\nthreads = 0  # all\nfuture = [\n  1,\n]\nhash = "fast"\n\n[later]\nhash = 3\n')
+    save_settings(Settings(device="cpu"), tmp_path)
+    assert path.read_text() == '# mine\nthreads = 0  # all\nfuture = [\n  1,\n]\n\ndevice = "cpu"\n[later]\nhash = 3\n'
+    save_settings(Settings(threads=2), tmp_path)
+    assert tomllib.loads(path.read_text()) == {"future": [1], "threads": 2, "later": {"hash": 3}}
+    assert path.read_text().startswith("# mine\n")
+
+
+def test_a_line_in_a_text_of_several_lines_is_no_setting(tmp_path: Path):
+    path = tmp_path / "settings.toml"
+    path.write_text('preview_prompt = """\nthreads = 4\nhash = "none"\n"""\nthreads = 3\n')
+    save_settings(load_settings(tmp_path)._replace(threads=5), tmp_path)
+    assert load_settings(tmp_path) == Settings(preview_prompt='threads = 4\nhash = "none"\n', threads=5)
+
+
+def test_a_file_that_is_no_toml_is_replaced_when_it_is_written(tmp_path: Path):
+    (tmp_path / "settings.toml").write_text("theme = ")
+    save_settings(Settings(hash="full"), tmp_path)
+    assert load_settings(tmp_path) == Settings(hash="full")
 
 
 @pytest.mark.parametrize(

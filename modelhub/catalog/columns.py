@@ -29,6 +29,26 @@ FROM_CIVITAI = "json_extract(sidecar, '$.source') LIKE '%civitai.%'"
 OVERRIDABLE = ("kind", "architecture", "variant")
 
 
+def from_provider(column: str) -> str:
+    """The SQL of what the first provider that says anything in `column` says of an asset."""
+    where = f"lookups.sha256 = assets.sha256 AND lookups.{column} IS NOT NULL"
+    return f"(SELECT lookups.{column} FROM lookups WHERE {where} ORDER BY provider LIMIT 1)"  # noqa: S608
+
+
+def declared(key: str) -> str:
+    """The SQL of a value that a sidecar tells, else a provider."""
+    return f"coalesce(json_extract(sidecar, '$.{key}'), {from_provider(key)})"
+
+
+def _lineage() -> str:
+    own, silent = (f"json_extract(assets.facts, '$.{key}')" for key in ("lineage", "declared_base"))
+    return f"coalesce({own}, CASE WHEN {silent} IS NULL THEN declared_lineage({from_provider('base_model')}) END)"
+
+
+#: The SQL of the lineage that the file or a sidecar tells, else that of the base model that a provider names.
+LINEAGE = _lineage()
+
+
 class Condition(NamedTuple):
     """A condition on the table `assets` and the values of its question marks."""
 

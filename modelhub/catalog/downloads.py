@@ -19,6 +19,8 @@ from modelhub.text import printable
 STATES = ("waiting", "running", "paused", "failed", "done")
 #: Rows of these states are run by whoever runs the queue.
 TO_RUN = ("waiting", "running")
+#: Seconds between two rows that were added at once.
+_STEP = 1e-5
 #: Rows of these states are not done.
 _OPEN = (*TO_RUN, "paused", "failed")
 
@@ -27,7 +29,8 @@ _OPEN = (*TO_RUN, "paused", "failed")
 class Download:
     """One row: `plan` is the order as plain values, `goal` its path, `done` how many bytes of `size` are there.
 
-    `added` and `changed` are seconds since 1970. `code`, `message` and `hint` are those of the last error.
+    `added` and `changed` are seconds since 1970; the queue is in the order of `added`, which `swap` exchanges. `code`,
+    `message` and `hint` are those of the last error.
     """
 
     id: int
@@ -61,8 +64,9 @@ class Download:
 
 def add(catalog: CatalogFile, plan: Mapping[str, Any], title: str, size: int | None, sha256: str | None) -> int:
     """Add a waiting row for an order that has a `goal`; returns its id. One that is there already waits again."""
-    text, goal, now = json.dumps(plan), str(plan["goal"]), time.time()
+    text, goal = json.dumps(plan), str(plan["goal"])
     with catalog.atomic():
+        now = _after_all(catalog)
         for row in catalog.rows("SELECT * FROM downloads WHERE goal = ? AND state <> 'done'", [goal]).fetchall():
             if asks_the_same(json.loads(row["plan"]), json.loads(text)):
                 _again(catalog, row, text)
@@ -76,17 +80,59 @@ def add(catalog: CatalogFile, plan: Mapping[str, Any], title: str, size: int | N
 
 
 def listed(catalog: CatalogFile, states: Iterable[str] = STATES, ids: Sequence[int] | None = None) -> list[Download]:
-    """The rows of these states, the oldest first; only those of `ids`, if given."""
+    """The rows of these states in the order of the queue; only those of `ids`, if given."""
     words = list(states)
     sql = f"SELECT * FROM downloads WHERE state IN ({_marks(words)})"  # noqa: S608
     wanted = None if ids is None else set(ids)
-    rows = catalog.rows(f"{sql} ORDER BY id", words)
+    rows = catalog.rows(f"{sql} ORDER BY added, id", words)
     return [_download(row) for row in rows if wanted is None or row["id"] in wanted]
 
 
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What a list shows of a row: all but its plan, of which a row that failed tells the `provider`."""
+
+    id: int
+    changed: float
+    state: str
+    title: str
+    goal: str
+    size: int | None
+    done: int
+    code: str | None = None
+    message: str | None = None
+    hint: str | None = None
+    provider: str | None = None
+
+
+def glances(catalog: CatalogFile) -> list[Glance]:
+    """All rows in the order of the queue, at little cost however long their plans are."""
+    return [Glance(**dict(row)) for row in catalog.rows(_GLANCES)]
+
+
+_GLANCES = """
+SELECT id, changed, state, title, goal, size, done, code, message, hint,
+    CASE state WHEN 'failed' THEN json_extract(plan, '$.provider') END AS provider
+FROM downloads ORDER BY added, id
+"""
+
+
+def swap(catalog: CatalogFile, one: int, other: int) -> bool:
+    """Exchange the places of two rows in the queue; False if one of them is gone."""
+    with catalog.atomic():
+        rows = catalog.rows("SELECT id, added FROM downloads WHERE id IN (?, ?) ORDER BY added, id", [one, other])
+        places = [(row["id"], row["added"]) for row in rows.fetchall()]
+        if len(places) != 2:
+            return False
+        (first, early), (second, late) = places
+        late = late if late > early else early + _STEP
+        catalog.each("UPDATE downloads SET added = ? WHERE id = ?", [(late, first), (early, second)])
+        return True
+
+
 def open_ids(catalog: CatalogFile, ids: Sequence[int] | None = None) -> dict[int, str | None]:
-    """Id to SHA256 of what waits or runs, the oldest first; only those of `ids`, if given."""
-    rows = catalog.rows("SELECT id, sha256 FROM downloads WHERE state IN ('waiting', 'running') ORDER BY id")
+    """Id to SHA256 of what waits or runs, in the order of the queue; only those of `ids`, if given."""
+    rows = catalog.rows("SELECT id, sha256 FROM downloads WHERE state IN ('waiting', 'running') ORDER BY added, id")
     wanted = None if ids is None else set(ids)
     return {row["id"]: row["sha256"] for row in rows if wanted is None or row["id"] in wanted}
 
@@ -172,6 +218,12 @@ def clear(catalog: CatalogFile) -> int:
 def open_goals(catalog: CatalogFile) -> dict[str, Download]:
     """Path to the row of every download that is not done."""
     return {one.goal: one for one in listed(catalog, _OPEN)}
+
+
+def _after_all(catalog: CatalogFile) -> float:
+    """Now, or as little later as puts a row behind all others, where a clock was set back."""
+    last = catalog.rows("SELECT max(added) FROM downloads").fetchone()[0]
+    return max(time.time(), (last or 0.0) + _STEP)
 
 
 def _again(catalog: CatalogFile, row: sqlite3.Row, plan: str) -> None:

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterable
 
-from modelhub.catalog.columns import NEVER_LOOK_UP, Condition, escape_like
+from modelhub.catalog.columns import LINEAGE, NEVER_LOOK_UP, Condition, declared, escape_like
 from modelhub.catalog.kinds import KINDS
 
 _UNITS = {
@@ -116,22 +116,9 @@ def _midnight(day: str) -> float:
         raise ValueError(f"{day} is not a day of the calendar") from None
 
 
-def _of_provider(column: str) -> str:
-    """The SQL of what the first provider that says anything in `column` says."""
-    where = f"lookups.sha256 = assets.sha256 AND lookups.{column} IS NOT NULL"
-    return f"(SELECT lookups.{column} FROM lookups WHERE {where} ORDER BY provider LIMIT 1)"  # noqa: S608
-
-
 def _declared(key: str) -> Callable[[str], Condition]:
     """A value that a sidecar tells, else a provider; `*` stands for anything, `none` for no value."""
-    return _exact(f"coalesce(json_extract(sidecar, '$.{key}'), {_of_provider(key)})")
-
-
-def _lineage(value: str) -> Condition:
-    """The lineage that the file or a sidecar tells, else that of the base model that a provider names."""
-    own, silent = (f"json_extract(assets.facts, '$.{key}')" for key in ("lineage", "declared_base"))
-    theirs = f"CASE WHEN {silent} IS NULL THEN declared_lineage({_of_provider('base_model')}) END"
-    return _exact(f"coalesce({own}, {theirs})")(value)
+    return _exact(declared(key))
 
 
 def _trigger(value: str) -> Condition:
@@ -201,10 +188,6 @@ def _from(value: str) -> Condition:
     return Condition(f"parents IS NOT NULL AND EXISTS ({one}{where})", values)
 
 
-def _dtype(value: str) -> Condition:
-    return Condition("coalesce(dtype, '') LIKE ? ESCAPE '\\'", (_like(value.lower()),))
-
-
 def _word(value: str) -> Condition:
     """Anywhere in path, title, trigger words, notes and tags: by the trigram index from three characters on."""
     if len(value) >= 3:
@@ -225,9 +208,9 @@ FIELDS: dict[str, Callable[[str], Condition]] = {
     "format": _exact("format"),
     "layout": _exact("layout"),
     "prediction": _exact("prediction"),
-    "confidence": _exact("confidence"),
-    "dtype": _dtype,
-    "lineage": _lineage,
+    "confidence": _exact("nullif(confidence, 'none')"),
+    "dtype": _exact("dtype"),
+    "lineage": _exact(LINEAGE),
     "base": _declared("base_model"),
     "creator": _declared("creator"),
     "provider": _provider,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from modelhub.catalog.columns import ALWAYS, HASH_NAMES, SELECT, Condition, below, escape_like
 from modelhub.catalog.database import CatalogFile
+from modelhub.catalog.orders import order_by
 from modelhub.errors import NotFoundError, UsageError
 from modelhub.formats.naming import shard_name
 from modelhub.text import is_utf8
@@ -17,13 +18,6 @@ if TYPE_CHECKING:
     from modelhub.catalog.asset import Asset
     from modelhub.catalog.parents import Ancestor
 
-#: Sort names to SQL; names are compared without case, and ties go by name.
-SORTS = {
-    "name": "name COLLATE NOCASE", "size": "size", "added": "added", "rating": "rating", "kind": "kind",
-    "architecture": "architecture", "arch": "architecture", "modified": "modified", "path": "path",
-    "params": "parameters", "parameters": "parameters", "dtype": "dtype", "format": "format", "id": "id",
-}  # fmt: skip
-_BIGGEST_FIRST = {"size", "added", "rating", "modified", "params", "parameters"}
 #: Assets in the trash are nobody's concern but the trash's.
 _HERE = "trashed IS NULL"
 _READABLE = "missing = 0 AND problem IS NULL"
@@ -63,15 +57,9 @@ class CatalogReader(CatalogFile):
 
         Sizes, dates and ratings come biggest first, everything else from A to Z; `reverse` turns that round.
         """
-        if sort not in SORTS:
-            raise UsageError(f"Assets cannot be sorted by '{sort}'.", f"Choose one of: {', '.join(SORTS)}.")
-        where = _where(query)
-        down = (sort in _BIGGEST_FIRST) != reverse
-        ties = "" if sort == "name" else "name COLLATE NOCASE, "
-        way = "DESC" if down else "ASC"
-        order = f"{SORTS[sort]} {way}, {ties}path {way if sort == 'name' else ''}"
+        order, where = order_by(sort, reverse=reverse), _where(query)
         sql = f"SELECT id FROM assets WHERE {_HERE} AND ({where.sql}) ORDER BY {order}"  # noqa: S608
-        return [row[0] for row in self.rows(sql, where.parameters)]
+        return [row[0] for row in self._tuples(sql, where.parameters)]
 
     def assets(self, ids: Sequence[int]) -> list[Asset]:
         """The assets of `ids`, in that order; ids that are gone are left out."""

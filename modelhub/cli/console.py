@@ -96,7 +96,7 @@ def _meant(word: str, known: Iterable[str]) -> str:
 _GROUPS: dict[str, tuple[str, ...]] = {
     "catalog_commands": ("scan", "ls", "show", "tags"),
     "asset_commands": ("identify", "hash", "tag", "rate", "note", "set"),
-    "organize_commands": ("rm", "mv", "undo", "trash", "forget", "link"),
+    "organize_commands": ("rm", "mv", "rename", "undo", "trash", "forget", "link"),
     "check_commands": ("verify", "dupes"),
     "library_commands": ("folders", "sidecars"),
     "inspect_command": ("inspect",),
@@ -117,6 +117,7 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     "sync_commands": ("sync", "updates"),
     "login_commands": ("login", "logout"),
     "demo_command": ("demo",),
+    "serve_command": ("serve",),
 }
 #: Of these, a call imports the verb that it needs.
 _WITH_VERBS = ("lora_commands",)
@@ -150,13 +151,20 @@ def all_commands(parser: argparse.ArgumentParser | None = None) -> Iterator[tupl
             yield from ((f"{name} {verb}", inner) for verb, inner in all_commands(found))
 
 
-def main(argv: Sequence[str] | None = None, without_command: Callable[[], int] | None = None) -> int:
-    """Run one command, or `without_command` (the TUI) when there is none; returns the exit code."""
+def main(
+    argv: Sequence[str] | None = None,
+    without_command: Callable[[], int] | None = None,
+    serve: Callable[..., None] | None = None,
+) -> int:
+    """Run one command, or `without_command` (the TUI) when there is none; returns the exit code.
+
+    `serve` is the server, which the command line knows as little as the TUI.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     prepare_streams()
     _let_threads_sleep()
     try:
-        return _run(words, without_command)
+        return _run(words, without_command, serve)
     except ModelhubError as error:
         return _explain(error, as_json="--json" in words)
     except KeyboardInterrupt:
@@ -180,7 +188,7 @@ def _let_threads_sleep() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
-def _run(words: list[str], without_command: Callable[[], int] | None) -> int:
+def _run(words: list[str], without_command: Callable[[], int] | None, serve: Callable[..., None] | None) -> int:
     args = build_parser(*words[:2]).parse_args(words)
     if args.command is None:
         if without_command is None:
@@ -191,7 +199,7 @@ def _run(words: list[str], without_command: Callable[[], int] | None) -> int:
     try:
         with stoppable(job):
             command: Callable[[Context], int | None] = args.run
-            return command(Context(args, job, progress)) or 0
+            return command(Context(args, job, progress, serve)) or 0
     finally:
         progress.close()
 

@@ -25,10 +25,15 @@ class Bold(str):
 
 
 class Context:
-    """One call of one command. `progress` shows the events of `job`; it makes way for every line of the answer."""
+    """One call of one command. `progress` shows the events of `job`; it makes way for every line of the answer.
 
-    def __init__(self, args: Namespace, job: Job, progress: Bar | JsonLines) -> None:
-        self.args, self.job, self.progress = args, job, progress
+    `serve` runs the server, in a program that has one.
+    """
+
+    def __init__(
+        self, args: Namespace, job: Job, progress: Bar | JsonLines, serve: Callable[..., None] | None = None
+    ) -> None:
+        self.args, self.job, self.progress, self.serve = args, job, progress, serve
 
     @property
     def json(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from argparse import ArgumentTypeError
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from modelhub.cli.options import Commands
     from modelhub.convert.batch import Item
     from modelhub.convert.one import Wish
-
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
 def add(commands: Commands) -> None:
@@ -59,10 +56,12 @@ def add(commands: Commands) -> None:
 
 
 def _size(text: str) -> int:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", text.strip().lower())
-    if found is None:
-        raise ArgumentTypeError(f"'{text}' is not a size such as 20GB")
-    return int(float(found[1]) * _UNITS[found[2]])
+    from modelhub.convert.asking import read_size
+
+    try:
+        return read_size(text)
+    except UsageError as error:
+        raise ArgumentTypeError(error.message.rstrip(".")) from None
 
 
 def _wish(context: Context) -> Wish:
@@ -94,9 +93,8 @@ def _convert_one(context: Context) -> int:
     from modelhub.cli.convert_library import find_source, library_of
     from modelhub.convert.batch import Item, trash_originals
     from modelhub.convert.conversion import check_goal
-    from modelhub.convert.converting import goal_for, planned
-    from modelhub.convert.handing import why_stays
     from modelhub.convert.one import convert_file, sha256_to_be
+    from modelhub.convert.tasks import goal_for, planned
     from modelhub.formats.opening import stat_of
 
     args, wish = context.args, _wish(context)
@@ -106,11 +104,11 @@ def _convert_one(context: Context) -> int:
         original = Item(_of_catalog(path, asset), goal) if wish.trash else None
         size = stat_of(path).size
         if args.dry_run:
-            with planned(path, wish.options, sha256=sha256_to_be(path, wish, asset)) as conversion:
-                check_goal(conversion, goal, force=wish.force)
+            with planned(path, wish.options, sha256=sha256_to_be(path, wish, asset)) as plan:
+                check_goal(plan.conversion, goal, force=wish.force)
                 if original is not None:
-                    original.stays = why_stays(conversion, path, goal)
-                _answer(context, Outcome(conversion, path, size, goal), original)
+                    original.stays = plan.why_stays(path, goal)
+                _answer(context, Outcome(plan.conversion, path, size, goal), original)
             return 0
         done = convert_file(path, goal, wish, library=library, asset=asset, job=context.job)
         if library is not None and original is not None:
@@ -194,11 +192,11 @@ def _batch_lines(context: Context, done: Iterator[Item], items: Sequence[Item], 
 def _item_lines(item: Item) -> Iterator[str]:
     if item.status == "idle":
         return
-    path, goal = item.asset.path, item.goal
-    line = f"{_VERBS[item.status][0]}  #{item.asset.id} {one_line(str(path))}"
+    path, goal = item.source, item.goal
+    line = f"{_VERBS[item.status][0]}  {item.label} {one_line(str(path))}"
     if item.status in ("planned", "converted"):
         shown = goal.name if goal.parent == path.parent else str(goal)
-        line += f"  →  {one_line(shown)}  {sizes(item.asset.size, item.size)}"
+        line += f"  →  {one_line(shown)}  {sizes(item.before, item.size)}"
     elif item.message:
         line += f": {one_line(item.message.removeprefix(f'{path} '))}"
     yield from wrapped(line, 4)
@@ -214,7 +212,7 @@ def _sum_lines(items: Sequence[Item], wish: Wish, dry_run: bool) -> Iterator[str
     made = [item for item in items if item.status in ("planned", "converted")]
     yield Bold(f"{plural(len(items), 'asset')}: {', '.join(words) or 'nothing to convert'}")
     if made:
-        yield f"{sizes(sum(item.asset.size for item in made), sum(item.size for item in made))} in all"
+        yield f"{sizes(sum(item.before for item in made), sum(item.size for item in made))} in all"
     if wish.trash:
         yield from _trash_lines(items, dry_run)
 
@@ -224,7 +222,7 @@ def _trash_lines(items: Sequence[Item], dry_run: bool) -> Iterator[str]:
     for item in stand:
         if item.stays:
             stays = "would stay" if dry_run else "stays"
-            yield from wrapped(f"{stays}: {one_line(str(item.asset.path))}: {one_line(item.stays)}", 4)
+            yield from wrapped(f"{stays}: {one_line(str(item.source))}: {one_line(item.stays)}", 4)
     going = [item for item in stand if not item.stays]
     if not going:
         return

@@ -159,7 +159,7 @@ class _Walk:
 
         job = self.context.job
         items = plan_batch(self.catalog.find("format:pickle", sort="path"), None, Wish(), job)
-        seen = [inspect(item.asset.path) for item in items]
+        seen = [inspect(item.source) for item in items]
         done = [*run_batch(make_library(self.catalog, job), items, Wish(), job)]
         self._tell("2. The old pickles, converted without running them", [*chain(*map(_converted, done, seen))])
         return [
@@ -308,7 +308,7 @@ class _Walk:
 def _converted(item: Item, seen: Inspection) -> Iterator[str]:
     words = {"converted": item.goal.name, "already": f"{item.goal.name}, which was there already"}
     became = words.get(item.status, f"{item.status}: {item.message}")
-    told = f"{seen.verdict}, {plural(len(seen.globals), 'global')} in it: {item.asset.name}  →  {became}"
+    told = f"{seen.verdict}, {plural(len(seen.globals), 'global')} in it: {item.source.name}  →  {became}"
     return wrapped(one_line(told), 2)
 
 

@@ -11,14 +11,13 @@ from modelhub.cli.context import Bold, Context
 from modelhub.cli.options import command, number_from_1
 from modelhub.cli.table import table, wrapped
 from modelhub.errors import UsageError
+from modelhub.fetch.search.hits import SORTS
 from modelhub.text import human_count, human_size, one_line
 
 if TYPE_CHECKING:
     from modelhub.cli.options import Commands
     from modelhub.fetch.search.finding import Hit
     from modelhub.fetch.search.hits import Search
-
-_SORTS = {"relevance": "relevance", "downloads": "downloads", "rating": "likes", "newest": "newest"}
 
 
 def add(commands: Commands) -> None:
@@ -33,7 +32,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--creator", metavar="NAME", help="a user or organization, e.g. --creator stabilityai")
     parser.add_argument("--tag", metavar="T", help="a tag of the provider, e.g. --tag style")
     parser.add_argument(
-        "--sort", choices=tuple(_SORTS), default="relevance", help="the order of each provider, e.g. --sort downloads"
+        "--sort", choices=tuple(SORTS), default="relevance", help="the order of each provider, e.g. --sort downloads"
     )
     parser.add_argument(
         "--limit", type=number_from_1(1000), default=20, metavar="N", help="at most N of each, e.g. --limit 50"
@@ -62,6 +61,7 @@ def _wanted(context: Context) -> tuple[Search, Sequence[str]]:
     from modelhub.catalog.architectures import architectures
     from modelhub.fetch.search.finding import PROVIDERS
     from modelhub.fetch.search.hits import Search
+    from modelhub.fetch.search.wanting import known
 
     args = context.args
     text = " ".join(args.text).strip()
@@ -74,25 +74,16 @@ def _wanted(context: Context) -> tuple[Search, Sequence[str]]:
         context.say("Only Civitai is asked: Hugging Face knows no --base.")
     wanted = Search(
         text,
-        kind=_known(args.kind, KINDS, "kind"),
-        architecture=_known(args.arch, [one.id for one in architectures()] if args.arch else (), "architecture"),
+        kind=args.kind and known(args.kind, KINDS, "kind"),
+        architecture=args.arch and known(args.arch, [one.id for one in architectures()], "architecture"),
         base_model=args.base,
         creator=args.creator,
         tag=args.tag,
-        sort=_SORTS[args.sort],
+        sort=SORTS[args.sort],
         limit=args.limit,
         adult=args.nsfw,
     )
     return wanted, providers
-
-
-def _known(word: str | None, known: Sequence[str], what: str) -> str | None:
-    """The word in lower case, if it is one of those that there are. Raises UsageError."""
-    if word is None or word.lower() in known:
-        return word and word.lower()
-    from modelhub.catalog.fields import meant
-
-    raise UsageError(f"There is no {what} '{one_line(word[:100])}'{meant(word, known)}.", f"Known: {', '.join(known)}.")
 
 
 def _lines(hits: Sequence[Hit]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from modelhub.cli.streams import columns, live
 from modelhub.errors import CancelledError
+from modelhub.fetch.file_words import file_words
 from modelhub.text import brief, human_size, one_line, pad, shorten, width
 
 if TYPE_CHECKING:
@@ -78,21 +79,6 @@ def choice_lines(files: Sequence[RemoteFile], marked: Sequence[RemoteFile]) -> I
 def _cells(at: int, file: RemoteFile, marked: bool) -> tuple[str, str, str, str, str]:
     number, name = f"{'>' if marked else ' '}{at:>3}", one_line(file.path or file.name)
     return number, human_size(file.size), brief(file.format or "", 11), brief(file_words(file), 16), name
-
-
-def file_words(file: RemoteFile) -> str:
-    """What a provider calls a file beside its format: its precision, whether it is pruned, what it is for."""
-    return " ".join(word for word in (file.precision, pruned_word(file), role_word(file)) if word)
-
-
-def pruned_word(file: RemoteFile) -> str:
-    """Whether the provider calls a file pruned or full; nothing where it says neither."""
-    return {True: "pruned", False: "full", None: ""}[file.pruned]
-
-
-def role_word(file: RemoteFile) -> str:
-    """What a file is for; nothing for the model itself."""
-    return "" if file.role in ("model", "pruned-model") else file.role.replace("-", " ")
 
 
 def _line(job: Job) -> str:

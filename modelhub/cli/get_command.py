@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -13,13 +12,13 @@ from modelhub.cli.context import Context
 from modelhub.cli.library_commands import CONVENTIONS
 from modelhub.cli.options import command, number_from_1, path_word
 from modelhub.errors import NoSpaceError, UsageError, file_error
-from modelhub.text import brief
+from modelhub.fetch.lists import listed as listed
 
 if TYPE_CHECKING:
     from modelhub.catalog.store import Catalog
-    from modelhub.cli.get_asking import Asked
     from modelhub.cli.get_words import Told
     from modelhub.cli.options import Commands
+    from modelhub.fetch.asking import Asked
     from modelhub.fetch.net import Net
     from modelhub.fetch.planning.ordering import Options
     from modelhub.fetch.planning.plans import Plan
@@ -120,12 +119,6 @@ def read_sources(words: Sequence[str], lists: Sequence[Path]) -> list[str]:
     return sources
 
 
-def listed(text: str) -> list[str]:
-    """The sources in a text, one a line, without comments: `#` at the beginning of a line or after a space."""
-    lines = (re.split(r"(?:^|\s)#", line, maxsplit=1)[0].strip() for line in text.lstrip("\ufeff").splitlines())
-    return [line for line in lines if line]
-
-
 def _text_of(path: Path) -> str:
     try:
         with path.open(encoding="utf-8-sig") as file:
@@ -141,7 +134,8 @@ def _text_of(path: Path) -> str:
 
 def _get(context: Context) -> int:
     from modelhub.catalog.store import Catalog
-    from modelhub.cli.get_asking import ask_all, choose_all, marked, pasted_tokens
+    from modelhub.cli.get_asking import choose_all, marked
+    from modelhub.fetch.asking import ask_all, pasted_tokens
     from modelhub.fetch.net import Net
 
     args = context.args
@@ -151,7 +145,8 @@ def _get(context: Context) -> int:
     if args.to is not None and args.to.exists() and not args.to.is_dir():
         raise UsageError(f"{args.to} is a file, not a folder.", "--to names the folder, and --as the file in it.")
     with Catalog.open() as catalog, Net(given=pasted_tokens(sources)) as net:
-        asked = ask_all(context, catalog, sources, net)
+        owned = not (args.force or args.list)
+        asked = ask_all(catalog, sources, net, context.job, owned=owned)
         if args.list:
             return _answer_list(context, [marked(context, one) for one in asked])
         return _download(context, catalog, choose_all(context, asked), net)
@@ -202,22 +197,15 @@ def _run(context: Context, catalog: Catalog, made: Plan, net: Net) -> list[Told]
 
 def _options(context: Context, catalog: Catalog) -> Options:
     """What the user wants of all files, by options and by settings."""
-    from modelhub.fetch.planning.ordering import Options
+    from modelhub.fetch.planning.ordering import Options, sidecars_of
     from modelhub.settings import load_settings
 
     args, settings = context.args, load_settings(catalog.folder)
-    sidecars = args.sidecars or re.split(r"[,\s]+", settings.download_sidecars.strip())
-    wrong = [kind for kind in filter(None, sidecars) if kind not in CONVENTIONS]
-    if wrong:
-        raise UsageError(
-            f"settings.toml: download_sidecars names '{brief(wrong[0])}', which is no kind of sidecar.",
-            f"Kinds are: {', '.join(CONVENTIONS)}.",
-        )
     return Options(
         to=args.to,
         name=args.name,
         replace=args.force,
-        sidecars=tuple(dict.fromkeys(filter(None, sidecars))),
+        sidecars=tuple(dict.fromkeys(args.sidecars)) or sidecars_of(settings),
         previews="none" if args.no_preview else settings.download_previews,
         keep_unsafe=args.keep_unsafe,
     )

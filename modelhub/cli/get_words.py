@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelhub.cli.context import Bold
-from modelhub.cli.get_choice import file_words
 from modelhub.cli.table import packed, table, wrapped
 from modelhub.errors import ModelhubError, error_dict
+from modelhub.fetch.file_words import file_words
 from modelhub.text import human_size, one_line, plural
 
 if TYPE_CHECKING:
     from modelhub.catalog.asset import Asset
     from modelhub.catalog.store import Catalog
-    from modelhub.cli.get_asking import Asked
-    from modelhub.fetch.offer import Offer, RemoteFile, Version
+    from modelhub.fetch.asking import Asked
+    from modelhub.fetch.offer import Offer, RemoteFile
     from modelhub.fetch.planning.plans import Plan, Planned
 
 #: Digits of a hash that are shown; six of them name an asset.
@@ -132,10 +132,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     if len(coming) > 1:
         yield f"{plural(len(coming), 'download')}, {human_size(plan.to_come)} to come"
     for disk in plan.disks:
-        room = f"{human_size(disk.free)} free, {human_size(max(disk.free - disk.needed, 0))} after it"
-        if not disk.fits:
-            room = f"only {human_size(disk.free)} free: not enough"
-        yield from wrapped(f"{one_line(str(disk.folder))}: {human_size(disk.needed)} to come, {room}", 4)
+        yield from wrapped(disk.words, 4)
 
 
 def _planned_words(one: Planned) -> Iterator[str]:
@@ -152,14 +149,6 @@ def _planned_words(one: Planned) -> Iterator[str]:
 
 
 # -- what there is -----------------------------------------------------------------------------------------------------
-
-
-def versions_of(offer: Offer) -> Sequence[Version]:
-    """All versions of a model; the offer itself where its provider has no versions."""
-    from modelhub.fetch.offer import Version
-
-    own = Version(offer.address, offer.version, offer.facts.base_model, None, offer.files, offer.trouble)
-    return offer.versions or (own,)
 
 
 def listed_json(one: Asked) -> dict[str, Any]:
@@ -191,7 +180,7 @@ def offer_json(source: str, offer: Offer, marked: Sequence[RemoteFile]) -> dict[
             "error": error_dict(one.trouble),
             "files": [{**_file_json(file), "chosen": file in marked} for file in one.files],
         }
-        for one in versions_of(offer)
+        for one in offer.all_versions
     ]
     return {"source": source, **{word: getattr(offer, word) for word in words}, "versions": versions}
 
@@ -203,7 +192,7 @@ def _file_json(file: RemoteFile) -> dict[str, Any]:
 
 def offer_lines(offer: Offer, marked: Sequence[RemoteFile]) -> Iterator[str]:
     """All versions of one model, each with what to hand to get, why it cannot be had if so, and its files."""
-    versions = versions_of(offer)
+    versions = offer.all_versions
     yield Bold(" · ".join(one_line(word) for word in (offer.title, offer.kind, offer.architecture) if word))
     if offer.page:
         yield one_line(offer.page)

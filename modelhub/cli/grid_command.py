@@ -11,8 +11,9 @@ from modelhub.cli.context import Context
 from modelhub.cli.grid_words import LETTERS
 from modelhub.cli.options import REF_HELP, command, path_word
 from modelhub.cli.preview_options import add_prompts, add_settings, asked
-from modelhub.cli.preview_requests import request_like, slow_notes, usual_request
+from modelhub.cli.preview_requests import request_like
 from modelhub.errors import UsageError
+from modelhub.preview.usual import slow_notes, usual_request
 
 if TYPE_CHECKING:
     import argparse

@@ -83,7 +83,7 @@ class Wishes:
 
     def _read(self, family: str | None) -> list[Embedding]:
         """The embeddings that any prompt names, for an architecture."""
-        from modelhub.cli.picture_embeddings import picture_embeddings
+        from modelhub.preview.prompts.named_embeddings import picture_embeddings
 
         if family not in self._embeddings:
             words = self._context.args.embedding

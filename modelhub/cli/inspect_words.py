@@ -13,23 +13,21 @@ from modelhub.cli.context import Bold
 from modelhub.cli.identity_words import counted_words, merged_row
 from modelhub.cli.streams import live
 from modelhub.cli.table import facts, table, wrapped
+from modelhub.convert.inspect.wording import (
+    format_words,
+    members_words,
+    metadata_said,
+    shape_words,
+    short_value,
+    verdict_words,
+)
 from modelhub.text import brief, human_count, human_size, one_line, pad, shorten, width
 
 if TYPE_CHECKING:
     from modelhub.convert.inspect import Finding, Inspection
 
-#: Rows of a list that a terminal gets, and characters of a value.
-_ROWS, _VALUE, _KEY = 40, 120, 40
-#: Metadata that is told as something else.
-_TOLD = ("pickle.root", "pickle.container", "gguf.version", "diffusers.class", "diffusers.left_out")
-_KINDS = {
-    "zip": "pickle in a zip archive of torch", "torchscript": "TorchScript, a pickle and code in a zip archive",
-    "legacy": "pickle as torch wrote it before 1.6", "tar": "pickle in a tar archive, as torch wrote it until 2016",
-    "plain": "bare pickle",
-}  # fmt: skip
-_ORDERS = {"name": "by name", "dtype, name": "by dtype and name", "writer": "in an order of its own"}
-_DANGEROUS = "it would run code in programs that load it (nothing of it was run)"
-_SUSPICIOUS = "nothing in it is known to run code, but it needs a second look"
+#: Rows of a list that a terminal gets, and columns of a key.
+_ROWS, _KEY = 40, 40
 
 
 def inspection_lines(seen: Inspection) -> Iterator[str]:
@@ -45,18 +43,13 @@ def inspection_lines(seen: Inspection) -> Iterator[str]:
 
 def _verdict(seen: Inspection) -> Iterator[str]:
     level = {"dangerous": "danger", "suspicious": "suspicious"}.get(seen.verdict, "")
-    words = {"dangerous": _DANGEROUS, "suspicious": _SUSPICIOUS, "safe": _safe(seen)}[seen.verdict]
-    yield from map(Bold, wrapped(f"{seen.verdict}: {words}", 2))
+    yield from map(Bold, wrapped(f"{seen.verdict}: {verdict_words(seen)}", 2))
     found = [finding for finding in seen.findings if finding.level == level]
     for hint, group in groupby(_cut(found), lambda finding: finding.hint):
         for finding in group:
             yield from wrapped(f"  {one_line(finding.message)}", 4, whole=False)
         yield from wrapped(f"    {one_line(hint)}", 4) if hint else ()
     yield from _and_more(len(found))
-
-
-def _safe(seen: Inspection) -> str:
-    return "every name in it is known, and none runs code" if seen.globals else "nothing in it can run code"
 
 
 def _cut(rows: Sequence[Any]) -> Sequence[Any]:
@@ -75,50 +68,12 @@ def _facts(seen: Inspection) -> list[tuple[str, str]]:
     return [
         ("what it is", describe(identity) if identity.kind != "unknown" else "unknown to modelhub"),
         ("prediction", prediction),
-        ("format", ", ".join(_format(seen))),
-        ("members", _members(seen.container)),
+        ("format", format_words(seen)),
+        ("members", members_words(seen)),
         merged_row(merged_from(header.metadata)),
         ("size", f"{human_size(seen.size)} ({seen.size:,} bytes)"),
         ("tensors", f"{len(header.tensors):,}{counts}"),
     ]
-
-
-def _format(seen: Inspection) -> Iterator[str]:
-    said = seen.container
-    kind = said["kind"]
-    if kind == "shards":
-        yield f"{seen.format} in {said['shards']} files"
-    elif kind == "diffusers":
-        yield f"diffusers folder: {said['class']}"
-        yield from [f"left out: {said['left_out']}"] if said["left_out"] else ()
-    elif kind == "gguf":
-        yield f"GGUF {said['version']}"
-        counts = ", ".join(f"{name} ({count:,})" for name, count in said["types"].items())
-        yield from [f"tensors in {counts}"] if counts else ()
-    elif kind == "safetensors":
-        yield "safetensors"
-        yield f"header of {said['header_bytes']:,} bytes" + (
-            f", {said['padding']} of padding" if said["padding"] else ""
-        )
-        yield f"tensors {_ORDERS[said['order']]}"
-    else:
-        yield from _pickle(said)
-
-
-def _pickle(said: dict[str, Any]) -> Iterator[str]:
-    yield _KINDS.get(said["kind"], "pickle")
-    yield from [f"protocol {said['protocol']}"] if said["protocol"] is not None else ()
-    yield from [f"root folder {shorten(said['root'], 60)}"] if said["root"] else ()
-    yield from [f"weights under {said['wrapper']}"] if said["wrapper"] else ()
-
-
-def _members(said: dict[str, Any]) -> str:
-    """What an archive holds beside weights."""
-    members = said.get("members", ())
-    root = f"{said.get('root')}/"
-    named = [(one["name"].removeprefix(root), human_size(one["size"])) for one in members[:5]]
-    shown = ", ".join(f"{brief(name, 60)} ({size})" for name, size in named)
-    return f"also {shown}" + (f" and {len(members) - 5} more" if len(members) > 5 else "") if members else ""
 
 
 def _pieces(seen: Inspection) -> Iterator[str]:
@@ -169,24 +124,15 @@ def _globals(seen: Inspection) -> Iterator[str]:
 
 
 def _metadata(seen: Inspection) -> Iterator[str]:
-    told = {*_TOLD, *(f"diffusers.{one['name']}" for one in seen.container.get("components", ()))}
-    said = [(key, text) for key, text in seen.header.metadata.items() if key not in told]
+    said = metadata_said(seen)
     if not said:
         return
     yield f"metadata ({len(said)})"
-    shown = [(brief(key, _KEY), _short(text)) for key, text in _cut(said)]
+    shown = [(brief(key, _KEY), short_value(text)) for key, text in _cut(said)]
     left = max(width(key) for key, _ in shown) + 4
     for key, text in shown:
         yield from wrapped(f"{pad('  ' + key, left)}{text}", left, whole=False)
     yield from _and_more(len(said))
-
-
-def _short(text: str) -> str:
-    """A value on one line, a long one with its length in place of most of it."""
-    if not text:
-        return '""'
-    shown = one_line(text[:_VALUE])
-    return shown if len(text) <= _VALUE else f"{shown}… ({len(text):,} characters)"
 
 
 def tensor_lines(seen: Inspection, pattern: str, *, headed: bool) -> Iterator[str]:
@@ -196,14 +142,10 @@ def tensor_lines(seen: Inspection, pattern: str, *, headed: bool) -> Iterator[st
     """
     yield from [Bold(one_line(str(seen.path)))] if headed else ()
     columns = seen.header.columns
-    shapes = {shape: _shape(shape) for shape in {*columns.shapes}}
+    shapes = {shape: shape_words(shape) for shape in {*columns.shapes}}
     wide = [max(map(len, words), default=0) for words in (("dtype", *columns.dtypes), ("shape", *shapes.values()))]
     right = len(f"{seen.header.data_size:,}")
     yield f"{'dtype':{wide[0]}}  {'shape':{wide[1]}}  {'bytes':>{right}}  tensor"
     for name, info in seen.tensors(pattern):
         shape = shapes[info.shape]
         yield f"{info.dtype:{wide[0]}}  {shape:{wide[1]}}  {info.nbytes:{right},}  {one_line(name)}"
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return "×".join(map(str, shape)) or "scalar"

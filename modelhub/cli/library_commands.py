@@ -40,35 +40,20 @@ def add(commands: Commands) -> None:
 
 
 def _folders(context: Context) -> int:
+    from modelhub.catalog.remembered import remembered_folders
     from modelhub.catalog.store import Catalog
     from modelhub.settings import user_path
 
     with Catalog.open() as catalog:
         if context.args.forget is not None:
             catalog.remove_root(user_path(context.args.forget).absolute(), dry_run=context.args.dry_run)
-        rows = [_folder(catalog, root) for root in catalog.roots()]
+        rows = [folder.as_dict() for folder in remembered_folders(catalog)]
     context.answer(rows, lambda: _folder_lines(rows))
     if context.args.forget is not None and context.args.dry_run:
         context.say(f"would scan {context.args.forget} no more; nothing was changed")
     if not rows:
         context.say("No folder is remembered. Index one with `modelhub scan FOLDER`.")
     return 0
-
-
-def _folder(catalog: Any, root: Path) -> dict[str, Any]:
-    from modelhub.catalog.layouts import recognise
-
-    layout = recognise(root) if root.is_dir() else None
-    count, size = catalog.below(root)
-    layout_id, title = (layout.id, layout.title) if layout else (None, None)
-    return {
-        "path": str(root),
-        "assets": count,
-        "size": size,
-        "layout": layout_id,
-        "title": title,
-        "there": root.is_dir(),
-    }
 
 
 def _folder_lines(rows: list[dict[str, Any]]) -> Iterator[str]:

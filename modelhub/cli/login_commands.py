@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from modelhub.cli.context import Bold, Context
 from modelhub.cli.options import command
-from modelhub.errors import ModelhubError, UsageError
+from modelhub.errors import UsageError
 
 if TYPE_CHECKING:
     from modelhub.cli.options import Commands
-    from modelhub.fetch.tokens import Forgotten, Found, Kept
-    from modelhub.fetch.whose import Owner
+    from modelhub.fetch.login import LoggedIn
+    from modelhub.fetch.tokens import Forgotten
 
 _PROVIDER = "civitai or huggingface"
 _ALIASES = {"hf": "huggingface", "hugging-face": "huggingface"}
@@ -59,35 +59,33 @@ def _login(context: Context) -> int:
     if args.status:
         return _status(context)
     provider = _provider(args.words, "login")
-    owner, kept = _kept(context, provider)
-    notes = [*(owner.notes if owner else ()), *kept.troubles, *_before(provider, kept)]
+    done = _kept(context, provider)
     data = {
         "provider": provider,
-        "user": owner.name if owner else None,
-        "checked": owner is not None,
-        "kept": None if args.dry_run else kept.kind,
-        "place": kept.place,
-        "notes": notes,
+        "user": done.owner.name if done.owner else None,
+        "checked": done.owner is not None,
+        "kept": None if args.dry_run else done.kept.kind,
+        "place": done.kept.place,
+        "notes": list(done.notes),
     }
-    context.answer(data, lambda: _login_lines(provider, owner, kept, notes, dry_run=args.dry_run))
+    context.answer(data, lambda: _login_lines(provider, done, dry_run=args.dry_run))
     return 0
 
 
-def _kept(context: Context, provider: str) -> tuple[Owner | None, Kept]:
+def _kept(context: Context, provider: str) -> LoggedIn:
     """The token is read, checked and kept; this is the only function that holds it."""
     from modelhub.cli.secret_word import ask
-    from modelhub.fetch.tokens import keep, place_to_keep, read_token
-    from modelhub.fetch.whose import owner_of, page_for_tokens
+    from modelhub.fetch.login import log_in
+    from modelhub.fetch.tokens import read_token
+    from modelhub.fetch.whose import page_for_tokens
 
-    title = _title(provider)
+    args, title = context.args, _title(provider)
     context.progress.close()
     prompt = f"Token of {title}, made on {page_for_tokens(provider)} (it is not shown): "
     token = read_token(ask(prompt), "what was given")
     if token is None:
         raise UsageError("No token was given.", f"Make one on {page_for_tokens(provider)}, and paste it when asked.")
-    owner = None if context.args.no_check else owner_of(provider, token, job=context.job)
-    context.job.check()
-    return owner, place_to_keep() if context.args.dry_run else keep(provider, token)
+    return log_in(provider, token, check=not args.no_check, dry_run=args.dry_run, job=context.job)
 
 
 def _title(provider: str) -> str:
@@ -96,27 +94,12 @@ def _title(provider: str) -> str:
     return TITLES[provider]
 
 
-def _before(provider: str, kept: Kept) -> Iterator[str]:
-    """What counts before the token that was kept."""
-    from modelhub.fetch.tokens import find
-
-    try:
-        found, _ = find(provider)
-    except ModelhubError as error:
-        yield f"{error.message} {error.hint}"
-        return
-    if found is not None and found.kind == "environment":
-        yield f"The token in {found.place} counts before the one that is kept."
-
-
-def _login_lines(
-    provider: str, owner: Owner | None, kept: Kept, notes: Sequence[str], *, dry_run: bool
-) -> Iterator[str]:
-    title = _title(provider)
+def _login_lines(provider: str, done: LoggedIn, *, dry_run: bool) -> Iterator[str]:
+    title, owner = _title(provider), done.owner
     who = f"{title} knows the token: it is {owner.name}'s" if owner else f"{title} was not asked whose token it is"
     yield Bold(who)
-    yield f"{'would be kept' if dry_run else 'kept'} in {kept.place}"
-    yield from notes
+    yield f"{'would be kept' if dry_run else 'kept'} in {done.kept.place}"
+    yield from done.notes
 
 
 # -- status ------------------------------------------------------------------------------------------------------------
@@ -133,21 +116,16 @@ def _status(context: Context) -> int:
 
 
 def _status_of(provider: str) -> dict[str, Any]:
-    """Where the token comes from, and which others there are; a place in trouble is no reason to stop."""
-    from modelhub.fetch.tokens import find_all
+    """Where the token comes from, and which others there are, as plain values."""
+    from modelhub.fetch.login import token_status
 
-    found: list[Found] = []
-    problems: tuple[str, ...] = ()
-    try:
-        found, problems = find_all(provider)
-    except ModelhubError as error:
-        problems = (f"{error.message} {error.hint}",)
+    found = token_status(provider)
     return {
         "provider": provider,
-        "from": found[0].kind if found else None,
-        "place": found[0].place if found else None,
-        "also": [one.place for one in found[1:]],
-        "problems": list(problems),
+        "from": found.kind,
+        "place": found.place,
+        "also": list(found.also),
+        "problems": list(found.problems),
     }
 
 

@@ -193,16 +193,14 @@ def _rule(text: str) -> tuple[str, float]:
 
 
 def _ranks(args: argparse.Namespace, default: int | None) -> Ranks | None:
-    """The ranks that are asked for; None where nothing is. With a rule alone the rank is whatever that needs."""
-    from modelhub.lora.making.ranks import MOST, Ranks
+    """The ranks that are asked for; None where nothing is."""
+    from modelhub.lora.making.ranks import Ranks
 
     rule, share = args.rule or ("", 0.0)
-    most = args.rank if args.rank is not None else default if default is not None else MOST if rule else None
-    if most is None:
-        if args.conv_rank is not None:
-            raise UsageError("--conv-rank goes with --rank.", "Give both, e.g. --rank 16 --conv-rank 8.")
-        return None
-    return Ranks(most, args.conv_rank, rule, share)
+    found = Ranks.asked(args.rank, args.conv_rank, rule, share, default)
+    if found is None and args.conv_rank is not None:
+        raise UsageError("--conv-rank goes with --rank.", "Give both, e.g. --rank 16 --conv-rank 8.")
+    return found
 
 
 def _extract(context: Context) -> int:

@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, Any
 from modelhub.cli.context import Bold, Context
 from modelhub.cli.options import REF_HELP, command, path_word
 from modelhub.cli.table import facts
-from modelhub.errors import UsageError
 from modelhub.text import human_size, one_line
 
 if TYPE_CHECKING:
-    from modelhub.catalog.opener import Opener
     from modelhub.cli.options import Commands
     from modelhub.formats.writer import Written
-    from modelhub.lora.layers import Layers
     from modelhub.lora.making.rename import Renaming
-    from modelhub.lora.network import Network
 
 _ABOUT = """\
 kohya: the names of kohya's trainer (lora_unet_…, lora_te_…), which A1111, Forge and ComfyUI read; any algorithm.
@@ -68,7 +64,7 @@ def _rename(context: Context) -> int:
     from modelhub.catalog.store import Catalog
     from modelhub.formats.watching import watched
     from modelhub.formats.writer import write
-    from modelhub.lora.making.rename import rename
+    from modelhub.lora.making.rename import layers_for, rename
     from modelhub.lora.making.workbench import check_goal
     from modelhub.lora.network import Network
     from modelhub.scan.adding import add_written
@@ -77,7 +73,8 @@ def _rename(context: Context) -> int:
     with Catalog.open() as catalog, Opener(catalog, job=context.job) as opener:
         parent = opener(args.lora)
         network = Network(parent.source, parent.path.name)
-        renaming = rename(network, _layers(context, opener, network), args.names, skip=args.skip)
+        model = opener(args.checkpoint) if args.checkpoint is not None else None
+        renaming = rename(network, layers_for(network, model, args.base), args.names, skip=args.skip)
         check_goal(args.output, [parent.path, *parent.stats], force=args.force, size=renaming.view.header.file_size)
         written = number = None
         if not args.dry_run:
@@ -86,21 +83,6 @@ def _rename(context: Context) -> int:
             number = add_written(catalog, written)
     context.answer(_json(renaming, written, number), lambda: _lines(context, renaming, written, number))
     return 0
-
-
-def _layers(context: Context, opener: Opener, network: Network) -> Layers:
-    """The layers that names are looked up in: of a checkpoint, or of the architecture as it was released."""
-    from modelhub.catalog.plain import read
-    from modelhub.lora.layers import Layers
-    from modelhub.lora.reference import reference_for
-
-    if context.args.checkpoint is not None:
-        parent = opener(context.args.checkpoint)
-        reading = read(parent)
-        if reading.identity.kind == "lora":
-            raise UsageError(f"{parent.path} is a LoRA, no model.", "Name a checkpoint after --for.")
-        return Layers(reading.source.header, reading.identity)
-    return reference_for(network.adapter, network.name, context.args.base)
 
 
 def _json(renaming: Renaming, written: Written | None, number: int | None) -> dict[str, Any]:

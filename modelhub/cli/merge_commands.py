@@ -12,7 +12,6 @@ from modelhub.cli.merge_options import add_ancestor, add_parameters, asked_names
 from modelhub.cli.merge_words import merge_json, merge_lines, plan_json, plan_lines
 from modelhub.cli.options import REF_HELP, command, path_word
 from modelhub.cli.picture_loras import PictureLoras, picture_loras, shown_with
-from modelhub.cli.pictures import check_pictures, save_pictures
 from modelhub.errors import UsageError
 from modelhub.formats.cast import PRECISIONS
 from modelhub.jobs import QUIET, Job
@@ -21,6 +20,7 @@ from modelhub.merge.recipes.files import check_recipe_goal, is_recipe, read_reci
 from modelhub.merge.recipes.finding import Carrier
 from modelhub.merge.recipes.parts import component_called
 from modelhub.merge.recipes.recipe import MERGE_VAE, Recipe, simple_recipe
+from modelhub.preview.pictures.saving import check_pictures, save_pictures
 from modelhub.settings import user_path
 from modelhub.text import is_utf8, one_line
 
@@ -274,7 +274,7 @@ def _preview(context: Context, catalog: Catalog, planned: Plan, loras: PictureLo
 
     path = _preview_path(context.args)
     rendering = render_usual(context, _usual(context, context.job, catalog, planned, loras, opener))
-    save_pictures(rendering, path, force=context.args.force)
+    save_pictures(rendering.pictures, path, force=context.args.force)
     context.say(one_line(f"preview of the unwritten merge: {path}"))
     for warning in rendering.pictures[0].warnings:
         context.say(f"warning: {warning}")

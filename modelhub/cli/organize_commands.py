@@ -1,4 +1,4 @@
-"""rm, undo, mv, trash, forget, link: bring order into the library, with a way back."""
+"""rm, undo, mv, rename, trash, forget, link: bring order into the library, with a way back."""
 
 from __future__ import annotations
 
@@ -37,6 +37,20 @@ def add(commands: Commands) -> None:
     parser = command(commands, "mv", _mv, help, "modelhub mv my-lora ~/models/loras", reads=False)
     parser.add_argument("refs", metavar="REF", nargs="+", help=REF_HELP)
     parser.add_argument("goal", metavar="DIR", type=Path, help="a folder, or the new name of one file, e.g. loras/b.pt")
+
+    parser.add_argument("--make", action="store_true", help="make the folder where there is none yet")
+
+    help = "Give assets other names where they lie, with all their sidecars: one name, or a pattern for several."
+    example = "modelhub rename my-lora --to '{architecture}_{stem}'"
+    parser = command(commands, "rename", _rename, help, example, reads=False)
+    parser.add_argument("refs", metavar="REF", nargs="+", help=REF_HELP)
+    parser.add_argument(
+        "--to",
+        metavar="NAME",
+        required=True,
+        help="the name without its ending; {stem}, {architecture}, {kind} and others are filled in, e.g. --to "
+        "'{architecture}_{stem}'",
+    )
 
     help = "Take back what was done to files, tags and notes: the newest entry of the journal, or the one named."
     parser = command(commands, "undo", _undo, help, "modelhub undo", reads=False)
@@ -126,13 +140,26 @@ def _mv(context: Context) -> int:
     with Catalog.open() as catalog:
         assets = _assets(catalog, context.args.refs)
         goal = user_path(context.args.goal)
-        report = move(catalog, assets, goal, context.job, dry_run=context.args.dry_run)
-    context.answer(report.as_dict(), lambda: _mv_lines(report))
+        report = move(catalog, assets, goal, context.job, dry_run=context.args.dry_run, make=context.args.make)
+    context.answer(report.as_dict(), lambda: _mv_lines(report, "moved" if report.entry else "would move"))
     return 0
 
 
-def _mv_lines(report: MoveReport) -> Iterator[str]:
-    done = "moved" if report.entry else "would move"
+def _rename(context: Context) -> int:
+    from modelhub.catalog.store import Catalog
+    from modelhub.fetch.names.pattern import file_name
+    from modelhub.organize.move import rename
+
+    args = context.args
+    with Catalog.open() as catalog:
+        assets = {asset.id: asset for asset in _assets(catalog, args.refs)}.values()
+        names = [(asset, file_name(args.to, asset, number)) for number, asset in enumerate(assets, 1)]
+        report = rename(catalog, names, context.job, dry_run=args.dry_run)
+    context.answer(report.as_dict(), lambda: _mv_lines(report, "renamed" if report.entry else "would rename"))
+    return 0
+
+
+def _mv_lines(report: MoveReport, done: str) -> Iterator[str]:
     if report.files:
         yield Bold(f"{done}: {plural(len(report.assets), 'asset')}, {plural(len(report.files), 'file')}")
     for old, new in report.files:

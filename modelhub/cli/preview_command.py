@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from modelhub.cli.context import Context
 from modelhub.cli.options import REF_HELP, command, path_word
 from modelhub.cli.picture_loras import picture_loras
-from modelhub.cli.pictures import check_pictures, save_pictures
 from modelhub.cli.preview_options import add_prompts, add_settings, asked
-from modelhub.cli.preview_requests import request_like, slow_notes, usual_request
+from modelhub.cli.preview_requests import request_like
 from modelhub.errors import UsageError
+from modelhub.preview.pictures.saving import check_pictures, save_pictures
+from modelhub.preview.usual import slow_notes, texts_of, usual_request
 from modelhub.text import one_line, plural
 
 if TYPE_CHECKING:
@@ -79,9 +80,9 @@ def _check_given(args: argparse.Namespace) -> None:
 def _render(context: Context) -> int:
     from modelhub.catalog.opener import Opener
     from modelhub.catalog.store import Catalog
-    from modelhub.cli.picture_embeddings import unnamed_notes
-    from modelhub.cli.preview_models import beside, options, shown, texts_of
+    from modelhub.cli.preview_models import beside, options, shown
     from modelhub.preview.models.support import check
+    from modelhub.preview.prompts.named_embeddings import unnamed_notes
     from modelhub.preview.render import Renderer, check_names
     from modelhub.preview.render_wishes import check_prompts
 
@@ -112,7 +113,7 @@ def _render(context: Context) -> int:
         renderer = Renderer(found.source, name=found.name, job=context.job, **told)
         _say(context, renderer.notes(request))  # rendering may take minutes
         rendering = renderer.render(request, context.job)
-    paths = save_pictures(rendering, args.output, force=args.force)
+    paths = save_pictures(rendering.pictures, args.output, force=args.force)
     context.answer(_json(rendering, paths, [*notes, *rendering.notes]), lambda: _lines(rendering, paths))
     return 0
 

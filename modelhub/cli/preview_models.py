@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from modelhub.cli.picture_loras import PictureLoras, shown_with
 from modelhub.merge.recipes.files import is_recipe, read_recipe
 from modelhub.merge.recipes.finding import Carrier
-from modelhub.preview.upscaling.names import without_file
 from modelhub.settings import user_path
 
 if TYPE_CHECKING:
@@ -106,8 +105,10 @@ def options(
     Of models headers are read, no weights. Raises what opening, looking and reading raise, NotFoundError for a missing
     tokenizer.
     """
-    from modelhub.cli.picture_embeddings import picture_embeddings
     from modelhub.preview.models.looking import look
+    from modelhub.preview.models.second import upscaler_of
+    from modelhub.preview.prompts.named_embeddings import picture_embeddings
+    from modelhub.preview.usual import texts_of
     from modelhub.settings import load_settings
 
     args, family, vae = context.args, found.identity.architecture, standing.vae
@@ -123,18 +124,12 @@ def options(
         else embeddings,
         "t5_tokenizer": None if args.download_tokenizer and args.dry_run else _tokenizer(found, standing),
         "refiner": _refiner(context, catalog, opener, model),
-        "upscaler": _upscaler(opener, request),
+        "upscaler": upscaler_of(opener, request),
         "prediction": args.prediction,
         "zero_snr": args.zero_snr or None,
         "device": args.device or load_settings().device,
         "precision": args.precision,
     }
-
-
-def texts_of(request: Request) -> list[str]:
-    """The prompts and negative prompts of both passes."""
-    hires = request.hires
-    return [request.prompt, request.negative, *([hires.prompt, hires.negative] if hires else [])]
 
 
 def _tokenizer(found: Shown, standing: Beside) -> Any:
@@ -146,31 +141,14 @@ def _tokenizer(found: Shown, standing: Beside) -> Any:
 
 
 def _refiner(context: Context, catalog: Catalog, opener: Opener, model: Look) -> Refiner | None:
-    from modelhub.catalog.folder.original import in_original
-    from modelhub.preview.models.beside import stand_beside
-    from modelhub.preview.models.looking import check_refiner, look
-    from modelhub.preview.render import Refiner
+    from modelhub.preview.models.second import refiner_of
 
     if context.args.refiner is None:
         return None
-    parent = opener(context.args.refiner)
-    _, other, _ = in_original(parent.source)
-    standing = stand_beside(catalog, opener, other)
-    for note in standing.notes:
+    refiner, notes = refiner_of(catalog, opener, context.args.refiner, model)
+    for note in notes:
         context.say(f"note: {note}")
-    check_refiner(model, look(parent.source, standing.parts, parent.name), parent.name)
-    return Refiner(parent.source, parent.name, parent.sha256, standing.parts)
-
-
-def _upscaler(opener: Opener, request: Request) -> TensorSource | None:
-    """The file that the second pass enlarges with, if it needs one."""
-    if request.hires is None or without_file(request.hires.upscaler):
-        return None
-    from modelhub.preview.upscaling.loading import check_upscaler
-
-    parent = opener(request.hires.upscaler)
-    check_upscaler(parent.source, parent.path.name)
-    return parent.source
+    return refiner
 
 
 @dataclass(frozen=True)
@@ -198,12 +176,12 @@ def usual(
     be read, NotFoundError for a missing tokenizer.
     """
     from modelhub.catalog.folder.original import in_original
-    from modelhub.cli.picture_embeddings import picture_embeddings
-    from modelhub.cli.preview_requests import usual_request
     from modelhub.preview.models.beside import stand_beside
     from modelhub.preview.models.looking import look
     from modelhub.preview.models.support import check
+    from modelhub.preview.prompts.named_embeddings import picture_embeddings
     from modelhub.preview.render_wishes import check_prompts
+    from modelhub.preview.usual import usual_request
     from modelhub.settings import load_settings
 
     _, identity, _ = in_original(source)

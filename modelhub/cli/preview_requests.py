@@ -1,4 +1,4 @@
-"""What a request begins with, before options change it: the settings of a picture, or what suits a model."""
+"""What `--like IMAGE` begins with, before options change it: the settings of a picture."""
 
 from __future__ import annotations
 
@@ -93,23 +93,3 @@ def _left_out(one: Owned, name: str) -> str:
         return f"How much of its LoRA {brief(name)} the picture has is not told; it is left out."
     get = f"; modelhub get {one.source}" if one.source else ""
     return f"Its LoRA {brief(name)} is not here, and left out{get}."
-
-
-def usual_request(family: str | None) -> Request:
-    """What suits an architecture; the usual of all where it is none that can be rendered."""
-    from modelhub.catalog.architectures import architecture
-    from modelhub.preview.request import Request, usual_settings
-
-    return Request("", **usual_settings(architecture(family).preview if family else None))
-
-
-def slow_notes(family: str | None, device: str | None) -> list[str]:
-    """A warning about Flux without a GPU; `device` None is what the settings say."""
-    if family != "flux1":
-        return []
-    from modelhub.preview.models.device import pick_device
-    from modelhub.settings import load_settings
-
-    if pick_device(device or load_settings().device).type != "cpu":
-        return []
-    return ["Flux on a CPU takes minutes for every step at 512x512, and many times that at 1024x1024."]

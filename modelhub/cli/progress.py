@@ -9,22 +9,17 @@ import os
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 
 from modelhub.cli.streams import columns, is_unicode, live
 from modelhub.cli.table import wrapped
-from modelhub.jobs import Event, Job
+from modelhub.jobs import Event, Job, Pace
 from modelhub.text import human_seconds, human_size, one_line, pad, printable, shorten, width
 
 _LEAST_ITEM = 8
-#: Seconds that the speed is measured over: long enough to be calm, short enough to follow a line that gets slower.
-_WINDOW = 20.0
 #: Units a second, below which nothing is said of the time left.
 _LEAST_RATE = 1e-6
-#: Seconds between two notes of how much was done.
-_NOTED = 0.25
 
 
 class Bar:
@@ -63,23 +58,6 @@ class Bar:
         if self._shown:
             print(f"\r{' ' * self._shown}\r", end="", file=sys.stderr, flush=True)
             self._shown = 0
-
-
-class Pace:
-    """How fast work went lately, from how much was done at which times."""
-
-    def __init__(self) -> None:
-        self._notes: deque[tuple[float, int]] = deque()
-
-    def rate(self, done: int, now: float) -> float | None:
-        """Units a second over the last 20 s, now that `done` are done; None in the first second."""
-        notes = self._notes
-        if not notes or now - notes[-1][0] >= _NOTED:
-            notes.append((now, done))
-        while len(notes) > 1 and now - notes[1][0] >= _WINDOW:
-            notes.popleft()
-        then, before = notes[0]
-        return max(done - before, 0) / (now - then) if now - then >= 1 else None
 
 
 def progress_line(event: Event, rate: float | None, room: int, *, plain: bool = False) -> str:
@@ -145,6 +123,9 @@ class JsonLines:
 
 
 def reporting_job(name: str, *, as_json: bool) -> tuple[Job, Bar | JsonLines]:
-    """A job that reports to stderr, and its sink to close at the end."""
-    sink = JsonLines() if as_json else Bar()
+    """A job that reports to stderr, and its sink to close at the end.
+
+    With MODELHUB_EVENTS=json it reports as with --json, whatever the answer is: so the TUI shows what a command does.
+    """
+    sink = JsonLines() if as_json or os.environ.get("MODELHUB_EVENTS") == "json" else Bar()
     return Job(name, sink), sink

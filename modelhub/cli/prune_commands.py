@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from modelhub.cli.context import Context
 from modelhub.cli.conversion_words import Outcome
 from modelhub.cli.options import REF_HELP, add_goal, add_precisions, command
 from modelhub.cli.table import wrapped
-from modelhub.errors import UsageError
 from modelhub.text import one_line
 
 if TYPE_CHECKING:
@@ -20,19 +17,9 @@ if TYPE_CHECKING:
 
     from modelhub.catalog.asset import Asset
     from modelhub.cli.options import Commands
-    from modelhub.convert.converting import Model
     from modelhub.convert.one import Library
-    from modelhub.convert.prune.pruning import Pruning
-    from modelhub.convert.repair.donor import Donor
     from modelhub.convert.repair.repairing import Repair
-    from modelhub.formats.source import TensorSource
-
-_WITH_DONOR = "not mended: name a model that has them with --from REF"
-_UNMENDED = {
-    "missing": _WITH_DONOR,
-    "misshapen": _WITH_DONOR,
-    "not-finite": "not mended: name the original with --from REF, or set them to 0 with --nan zero",
-}
+    from modelhub.convert.tasks import Plan, Task
 
 
 def add(commands: Commands) -> None:
@@ -95,138 +82,85 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@dataclass(frozen=True)
-class _Opened:
-    """A model of `size` bytes, its asset, and the library if there is one."""
-
-    model: Model
-    size: int
-    asset: Asset | None
-    library: Library | None
-
-
-@contextmanager
-def _opened(context: Context, refs: Sequence[str]) -> Iterator[_Opened]:
-    """What the first of `refs` names."""
+def _carried(context: Context, refs: Sequence[str], make: Callable[[Library | None], Task]) -> int:
+    """Plan the task that `make` gives for what the first of `refs` names, carry it out, and answer."""
     from modelhub.cli.convert_library import find_source, library_of
-    from modelhub.convert.converting import Options, open_model
+    from modelhub.convert.tasks import goal_for, planned
     from modelhub.formats.opening import stat_of
 
     with library_of(refs, context.job) as library:
         path, asset = find_source(library, refs[0])
-        with open_model(path, Options()) as model:
-            yield _Opened(model, stat_of(path).size, asset, library)
+        task = make(library)
+        with planned(path, task, job=context.job) as plan:
+            outcome = Outcome(plan.conversion, path, stat_of(path).size, None)
+            if not plan.idle or (plan.repair is None and context.args.goal is not None):  # a copy that was asked for
+                outcome.goal = goal_for(path, context.args.goal, task)
+                _write(context, outcome, library, asset if plan.same else None)
+            elif plan.repair is None:
+                plan.conversion.warnings.clear()  # they are about a file that is not written
+            more = plan.repair.as_dict() if plan.repair else {}
+            context.answer({**outcome.as_dict(), **more}, lambda: outcome.lines(_first_lines(plan, outcome)))
+    return 0
 
 
-def _deliver(
-    context: Context, source: _Opened, outcome: Outcome, first: Iterable[str] = (), *, same: bool = True, **more: Any
-) -> None:
-    """Carry a conversion out, or with --dry-run only show it, and answer, in JSON with what `more` adds.
+def _write(context: Context, outcome: Outcome, library: Library | None, asset: Asset | None) -> None:
+    """Write the goal and catalog it, or with --dry-run see whether it could be written.
 
-    `same`: the result is the same model, which takes over what the user said of the source.
+    `asset` is the one whose tags and notes the result takes over.
     """
     from modelhub.convert.conversion import carry_out, check_goal
 
-    args, conversion, goal = context.args, outcome.conversion, outcome.goal
-    if goal is not None and args.dry_run:
-        check_goal(conversion, goal, force=args.force)
-    elif goal is not None:
-        outcome.report = carry_out(conversion, goal, force=args.force, hashes=args.hash, job=context.job)
-        if source.library is not None:
-            outcome.id = source.library.keep(outcome.report, source.asset if same else None)
-    context.answer({**outcome.as_dict(), **more}, lambda: outcome.lines(first))
+    args, goal = context.args, cast(Path, outcome.goal)
+    if args.dry_run:
+        check_goal(outcome.conversion, goal, force=args.force)
+        return
+    outcome.report = carry_out(outcome.conversion, goal, force=args.force, hashes=args.hash, job=context.job)
+    if library is not None:
+        outcome.id = library.keep(outcome.report, asset)
+
+
+def _first_lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
+    """Why nothing is written, if so, and what is damaged."""
+    if outcome.goal is None:
+        yield plan.idle[:1].lower() + plan.idle[1:].rstrip(".")
+    if plan.repair is not None:
+        yield from _health_lines(plan.repair)
 
 
 def _prune(context: Context) -> int:
-    from modelhub.convert.goals import result_path
-    from modelhub.convert.prune.pruning import Pruning, prune
+    from modelhub.convert.asking import component_words
+    from modelhub.convert.prune.pruning import Pruning
 
     args = context.args
     wish = Pruning(
         dtype=args.dtype,
         vae_dtype=args.vae_dtype,
         ema=args.ema,
-        drop=_words(args.drop),
-        only=_words(args.only),
+        drop=component_words(args.drop),
+        only=component_words(args.only),
         strict=args.strict,
         keep_names=args.keep_names,
     )
-    with _opened(context, [args.source]) as opened:
-        model = opened.model
-        conversion = prune(model.source, model.identity, wish, model.stats)
-        conversion.findings += _findings(model.source)
-        outcome = Outcome(conversion, model.path, opened.size, None)
-        same = not conversion.changes and {*conversion.view.header.tensors} == {*model.source.header.tensors}
-        if same and args.goal is None:
-            conversion.warnings.clear()  # they are about a file that is not written
-            _deliver(context, opened, outcome, ["nothing to prune"])
-            return 0
-        outcome.goal = result_path(model.path, args.goal, _tail(wish))
-        _deliver(context, opened, outcome, same=not wish.only and not wish.drop)
-    return 0
-
-
-def _findings(source: TensorSource) -> list[str]:
-    """What is worth knowing of a pickle."""
-    from modelhub.formats.pickles.file import PickleFile
-
-    return list(source.findings) if isinstance(source, PickleFile) else []
-
-
-def _words(given: list[str]) -> tuple[str, ...]:
-    """Names of components, one option each or several with commas."""
-    words = [word.strip() for text in given for word in text.split(",")]
-    if not all(words):
-        raise UsageError("A component without a name was asked for.", "Name one, e.g. --only vae.")
-    return tuple(dict.fromkeys(words))
-
-
-def _tail(wish: Pruning) -> str:
-    """The end of the name of a result that was not named: `-vae`, or `.pruned`."""
-    only = "-".join(re.sub(r"\W", "", word.lower().replace("-", "_")) for word in wish.only)
-    return f"-{only}" if only else ".pruned"
+    return _carried(context, [args.source], lambda _: wish)
 
 
 def _repair(context: Context) -> int:
-    from modelhub.convert.goals import result_path
-    from modelhub.convert.repair.repairing import repair
+    from modelhub.cli.convert_library import find_source
+    from modelhub.convert.tasks import Mending
 
     args = context.args
-    refs = [args.source, *([args.donor] if args.donor is not None else [])]
-    with _opened(context, refs) as opened, _donor(opened, args.donor) as donor:
-        model = opened.model
-        found = repair(
-            model.source, model.identity, donor=donor, zero=args.nan == "zero", stats=model.stats, job=context.job
-        )
-        found.conversion.findings += _findings(model.source)
-        first = [*_health_lines(found)]
-        goal = result_path(model.path, args.goal, ".repaired") if found.mends else None
-        if goal is None:
-            first.insert(0, "nothing to repair" if found.healthy else "nothing was written: none of it can be mended")
-        _deliver(context, opened, Outcome(found.conversion, model.path, opened.size, goal), first, **found.as_dict())
-    return 0
+    donors = [args.donor] if args.donor is not None else []
 
+    def task(library: Library | None) -> Task:
+        return Mending(next((find_source(library, ref)[0] for ref in donors), None), args.nan)
 
-@contextmanager
-def _donor(model: _Opened, ref: str | None) -> Iterator[Donor | None]:
-    """The model that tensors are taken from."""
-    from modelhub.cli.convert_library import find_source
-    from modelhub.convert.converting import Options, open_model
-    from modelhub.convert.repair.donor import Donor
-
-    if ref is None:
-        yield None
-        return
-    path, _ = find_source(model.library, ref)
-    with open_model(path, Options()) as found:
-        yield Donor(found.source, path.stem, found.stats)
+    return _carried(context, [args.source, *donors], task)
 
 
 def _health_lines(found: Repair) -> Iterator[str]:
     """What is damaged, and what became of it; then what is only worth knowing."""
     for problem in found.problems:
-        outcome = problem.mended or _UNMENDED.get(problem.code, "cannot be mended")
         yield from wrapped(one_line(f"damaged: {problem.sentence}"), 2)
-        yield from wrapped(f"  {'mended: ' if problem.mended else ''}{one_line(outcome)}", 2)
+        yield from wrapped(f"  {one_line(problem.outcome)}", 2)
     for note in found.notes:
         yield from wrapped(one_line(f"note: {note}"), 2)

@@ -1,4 +1,4 @@
-"""Convert many: every asset that a search found, one after the other; one that fails does not stop the others.
+"""Convert, prune or repair many: one after the other; one that fails does not stop the others.
 
 Everything is planned from headers first, so that the room on each disk is known before anything is written. A batch
 that was stopped can be run again: what stands already, and is the same conversion of the same source, is left alone.
@@ -7,80 +7,30 @@ that was stopped can be run again: what stands already, and is the same conversi
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
 from modelhub.catalog.asset import Asset
 from modelhub.catalog.opener import known_sha256
 from modelhub.convert.conversion import Conversion, check_goal
-from modelhub.convert.converting import NothingToDoError, goal_for, planned
+from modelhub.convert.converting import NothingToDoError
 from modelhub.convert.describing import SOURCE, SOURCE_SHA256
-from modelhub.convert.handing import hand_over, why_stays
+from modelhub.convert.handing import hand_over
+from modelhub.convert.items import Item as Item
 from modelhub.convert.one import Library, Wish, convert_file, sha256_to_be
+from modelhub.convert.tasks import goal_for, planned
 from modelhub.errors import CancelledError, FileError, ModelhubError, NoSpaceError, UsageError, file_error
 from modelhub.formats.header import Header
 from modelhub.formats.safetensors import SafetensorsFile, read_header
 from modelhub.formats.source import TensorSource
-from modelhub.formats.stat import FileStat
 from modelhub.formats.watching import counted, stats_of, watched
 from modelhub.formats.writer import settle
 from modelhub.jobs import QUIET, Job
 from modelhub.text import human_size, plural
 
-#: "already": an earlier batch left the result; "idle": the asset is what it would become.
-Status = Literal["planned", "converted", "already", "idle", "skipped", "failed"]
 #: Bytes that are compared at a time.
 _BLOCK = 1024 * 1024
-
-
-@dataclass
-class Item:
-    """One asset of a batch, and what became of it: the sizes in bytes, `message` why it was skipped or failed.
-
-    `size` is that of the result, `id` its asset, `trashed` the entry of the journal by which the original went to the
-    trash, `stays` why it did not. `proven` is how the files of the original and the result were when they were found to
-    be equal; a result that stands `already` is `trusted` if it cannot but be the conversion of the original as it is.
-    """
-
-    asset: Asset
-    goal: Path
-    status: Status = "planned"
-    size: int = 0
-    message: str = ""
-    code: str = ""
-    exit_code: int = 0
-    id: int | None = None
-    warnings: list[str] = field(default_factory=list)
-    findings: list[str] = field(default_factory=list)
-    trashed: int | None = None
-    stays: str = ""
-    proven: dict[Path, FileStat] = field(default_factory=dict, repr=False)
-    trusted: bool = True
-
-    def as_dict(self) -> dict[str, Any]:
-        """As plain values."""
-        return {
-            "source": str(self.asset.path), "source_id": self.asset.id, "source_size": self.asset.size,
-            "path": str(self.goal), "id": self.id, "size": self.size, "status": self.status, "code": self.code or None,
-            "message": self.message or None, "warnings": self.warnings, "findings": self.findings,
-            "trashed": self.trashed, "original_stays": self.stays or None,
-        }  # fmt: skip
-
-    def learn(self, conversion: Conversion) -> None:
-        """What there is to say of it."""
-        self.warnings, self.findings = [*conversion.warnings], [*conversion.findings]
-        self.stays = why_stays(conversion, self.asset.path, self.goal)
-
-    def fail(self, error: ModelhubError) -> None:
-        """It could not be converted."""
-        self.status, self.message, self.code, self.exit_code = "failed", error.message, error.code, error.exit_code
-
-    def skip(self, why: str) -> None:
-        """It is left as it is."""
-        self.status, self.message = "skipped", why
 
 
 def plan_batch(assets: Sequence[Asset], to: Path | None, wish: Wish, job: Job = QUIET) -> list[Item]:
@@ -92,34 +42,46 @@ def plan_batch(assets: Sequence[Asset], to: Path | None, wish: Wish, job: Job = 
     if to is not None and not to.is_dir():
         raise UsageError(f"{to} is not a folder.", "Create it first.")
     items = [Item(asset, goal_for(asset.path, to, wish.options)) for asset in assets]
-    taken: dict[Path, Item] = {}
-    originals = {asset.path for asset in assets}
+    planner = Planner([asset.path for asset in assets], wish)
     with job.phase("reading headers", len(items), "files") as advance:
         for item in items:
-            advance(1, item.asset.name)
-            if item.goal in originals:
-                item.skip(f"{item.goal} is itself among what is to be converted.")
-            else:
-                _look(item, taken, wish)
-    _check_room([item for item in items if item.status == "planned"])
+            advance(1, item.source.name)
+            planner.look(item)
+    check_room(items)
     return items
 
 
-def _look(item: Item, taken: dict[Path, Item], wish: Wish) -> None:
+class Planner:
+    """Plans items of one batch, one after the other; knows which names of results are taken. `originals` are all."""
+
+    def __init__(self, originals: Iterable[Path], wish: Wish) -> None:
+        self._originals, self._wish = frozenset(originals), wish
+        self._taken: dict[Path, Item] = {}
+
+    def look(self, item: Item, job: Job = QUIET) -> None:
+        """What would become of an item; only cancelling raises."""
+        if item.goal in self._originals:
+            item.skip(f"{item.goal} is itself among what is to be converted.")
+        else:
+            _look(item, self._taken, self._wish, job)
+
+
+def _look(item: Item, taken: dict[Path, Item], wish: Wish, job: Job) -> None:
     other = taken.setdefault(item.goal, item)
     try:
         if other is not item:
-            item.skip(f"#{other.asset.id} of the same name is converted to {item.goal}.")
-        elif item.asset.missing:
+            item.skip(f"{other.label} of the same name is converted to {item.goal}.")
+        elif item.asset is not None and item.asset.missing:
             item.skip("Its file is missing.")
         else:
-            sha256 = sha256_to_be(item.asset.path, wish, item.asset)
-            with planned(item.asset.path, wish.options, sha256=sha256) as conversion:
-                item.size = conversion.view.header.file_size
-                item.learn(conversion)
-                _look_at_goal(item, conversion, wish)
+            sha256 = sha256_to_be(item.source, wish, item.asset)
+            with planned(item.source, wish.options, sha256=sha256, job=job) as plan:
+                item.learn(plan)
+                if plan.idle:
+                    raise NothingToDoError(plan.idle)
+                _look_at_goal(item, plan.conversion, wish)
     except NothingToDoError as error:
-        item.status, item.message = "idle", error.message
+        item.status, item.message, item.hint = "idle", error.message, error.hint
     except UsageError as error:
         item.skip(error.message)
     except ModelhubError as error:
@@ -142,7 +104,7 @@ def _look_at_goal(item: Item, conversion: Conversion, wish: Wish) -> None:
 
 def _look_at_standing(item: Item, conversion: Conversion, wish: Wish) -> bool:
     """Whether what stands at the goal decides what becomes of the item."""
-    if item.goal.samefile(item.asset.path):  # which would take it along to the trash
+    if item.goal.samefile(item.source):  # which would take it along to the trash
         item.skip(f"{item.goal} is a link to it.")
         return True
     found = _standing(item)
@@ -173,7 +135,7 @@ def is_conversion(found: Header, item: Item, conversion: Conversion) -> bool:
     if found.metadata.get(SOURCE) != conversion.view.header.metadata.get(SOURCE):
         return False
     said = found.metadata.get(SOURCE_SHA256)
-    known = known_sha256(item.asset.path, item.asset)
+    known = known_sha256(item.source, item.asset)
     if said and known:
         return said == known
     written = item.goal.stat().st_mtime_ns
@@ -185,11 +147,13 @@ def _layout(header: Header) -> dict[str, tuple[str, tuple[int, ...]]]:
     return {name: (info.dtype, info.shape) for name, info in header.tensors.items()}
 
 
-def _check_room(items: Sequence[Item]) -> None:
-    """Raise NoSpaceError for a disk that cannot hold all that is to be written to it."""
+def check_room(items: Iterable[Item]) -> None:
+    """Raise NoSpaceError for a disk that cannot hold all that is planned to be written to it."""
     needs: dict[int, int] = {}
     folders: dict[int, Path] = {}
     for item in items:
+        if item.status != "planned":
+            continue
         folder = item.goal.parent
         try:
             disk = folder.stat().st_dev
@@ -232,9 +196,10 @@ def run_batch(library: Library, items: Sequence[Item], wish: Wish, job: Job = QU
 def _carry_out(library: Library, item: Item, wish: Wish, job: Job) -> None:
     if item.status == "already" and _look_again(library, item, wish, job):
         return
-    done = convert_file(item.asset.path, item.goal, wish, library=library, asset=item.asset, job=job)
+    done = convert_file(item.source, item.goal, wish, library=library, asset=item.asset, job=job)
+    item.learn(done.plan)
     item.status, item.size, item.id = "converted", done.report.written.size, done.id
-    item.learn(done.report.conversion)
+    item.sha256, item.seconds = done.report.written.sha256, done.report.seconds
     item.proven = done.proven
 
 
@@ -248,7 +213,7 @@ def _look_again(library: Library, item: Item, wish: Wish, job: Job) -> bool:
     known = library.catalog.by_path(item.goal.absolute())
     with library.catalog.atomic():
         item.id = known.id if known else library.add(item.goal, None)
-        if wish.trash or not known:
+        if item.asset is not None and item.same and (wish.trash or not known):
             hand_over(library.catalog, item.asset, item.id)
     return True
 
@@ -256,10 +221,11 @@ def _look_again(library: Library, item: Item, wish: Wish, job: Job) -> bool:
 def _is_equal(item: Item, wish: Wish, job: Job) -> bool:
     stats = stats_of([item.goal])
     settle(item.goal)
-    with planned(item.asset.path, wish.options) as conversion:
+    with planned(item.source, wish.options, job=job) as plan:
+        conversion = plan.conversion
         if not same_bytes(conversion.view, item.goal, watched(job, conversion.stats)):
             return False
-        item.learn(conversion)
+        item.learn(plan)
         item.proven = {**conversion.stats, **stats}
     return True
 
@@ -284,30 +250,30 @@ def same_bytes(view: TensorSource, path: Path, job: Job = QUIET) -> bool:
 
 def trash_originals(library: Library, items: Sequence[Item]) -> None:
     """Move the originals that may go to the trash, as one entry; where that fails, each by itself."""
-    assets = {asset.id: asset for asset in library.catalog.assets([item.asset.id for item in items])}
+    assets = {asset.id: asset for asset in library.catalog.assets([item.asset.id for item in items if item.asset])}
     for item in items:
-        item.stays = item.stays or _moved_on(item, assets.get(item.asset.id))
-    going = [item for item in items if not item.stays]
+        item.stays = item.stays or _moved_on(item, assets.get(item.asset.id) if item.asset else None)
+    going = {item.asset.id: item for item in items if item.asset and not item.stays}
     if not going:
         return
     try:  # with the links that they have now: a result may stand where one was
-        entry = library.trash([assets[item.asset.id] for item in going])
+        entry = library.trash([assets[number] for number in going])
     except CancelledError:
         raise
     except ModelhubError as error:
         if len(going) == 1:
-            going[0].stays = error.message
+            next(iter(going.values())).stays = error.message
             return
-        for item in going:
+        for item in going.values():
             trash_originals(library, [item])
         return
-    for item in going:
+    for item in going.values():
         item.trashed = entry
 
 
 def _moved_on(item: Item, asset: Asset | None) -> str:
     """Why an original has to stay after all: what was proven is not what there is any more; "" if it is."""
-    if asset is None or asset.path != item.asset.path:
+    if asset is None or asset.path != item.source:
         return "It is no longer in the catalog under this path."
     try:
         if stats_of(item.proven) == item.proven:

@@ -26,10 +26,11 @@ def hand_over(catalog: Catalog, old: Asset, new: int) -> None:
             catalog.override([new], missing)
 
 
-def why_stays(conversion: Conversion, path: Path, goal: Path) -> str:
+def why_stays(conversion: Conversion, path: Path, goal: Path, *, wished: bool = False) -> str:
     """Why the original has to stay though it was converted, as a sentence; "" when nothing of it would be missed.
 
-    A salvaged file may go, dangerous as it is; one that holds weights, or a form, that the result lacks may not.
+    A salvaged file may go, dangerous as it is; one that holds weights, or a form, that the result lacks may not, unless
+    it was `wished` that these are left out.
     """
     if path.is_dir():
         return "It is a folder, with configs that one file does not hold."
@@ -37,7 +38,8 @@ def why_stays(conversion: Conversion, path: Path, goal: Path) -> str:
         return conversion.losses[0]
     if any(OVERFLOWED in warning for warning in conversion.afterwards()):
         return "Some of its numbers did not fit the precision."
-    if any(one.action == "drop" and not one.what.startswith("token numbers") for one in conversion.parts):
+    dropped = [one.what for one in conversion.parts if one.action == "drop"]
+    if not wished and any(not what.startswith("token numbers") for what in dropped):
         return "Some of its tensors are not in the result."
     if sidecars_of(path) and (goal.parent, stem_of(goal)) != (path.parent, stem_of(path)):
         return "The files beside it belong to its name and place, and would go with it."

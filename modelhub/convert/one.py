@@ -1,4 +1,4 @@
-"""Convert one file into the library: the result is catalogued, and takes over what the user said of the original."""
+"""Convert, prune or repair one file into the library: the result is catalogued, and takes over what the user said."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from modelhub.catalog.asset import Asset
 from modelhub.catalog.opener import known_sha256, make_sha256
 from modelhub.catalog.store import Catalog
 from modelhub.convert.conversion import ConversionReport, carry_out
-from modelhub.convert.converting import Options, planned
-from modelhub.convert.handing import hand_over, why_stays
+from modelhub.convert.converting import NothingToDoError, Options
+from modelhub.convert.handing import hand_over
+from modelhub.convert.tasks import Plan, Task, planned
 from modelhub.errors import CorruptFileError, FileError
 from modelhub.formats.hashes import Hashes
 from modelhub.formats.opening import stat_of
@@ -21,12 +22,12 @@ from modelhub.jobs import QUIET, Job
 
 @dataclass(frozen=True)
 class Wish:
-    """What a user wants of a batch, or of one file: how to convert, and what to do besides.
+    """What a user wants of a batch, or of one file: what to do, with its options, and what to do besides.
 
     `force` replaces files, `hashes` makes the SHA256 of source and result, `trash` moves originals to the trash.
     """
 
-    options: Options = field(default_factory=Options)
+    options: Task = field(default_factory=Options)
     force: bool = False
     hashes: bool = False
     trash: bool = False
@@ -65,6 +66,7 @@ class Library:
 class Converted:
     """One file that was converted: the `id` of the result, and why the original `stays` ("" when it may go)."""
 
+    plan: Plan
     report: ConversionReport
     id: int | None
     stays: str
@@ -81,19 +83,19 @@ def convert_file(
 ) -> Converted:
     """Convert what is at `path`, which is `asset` if the catalog has it, to `goal`, and read the result back.
 
-    Without `library` nothing is catalogued. Raises as `planned` and `carry_out`.
+    Without `library` nothing is catalogued. Raises as `planned` and `carry_out`, NothingToDoError.
     """
     before = stat_of(path)
-    sha256 = _sha256(path, wish, library, asset, job)
-    with planned(path, wish.options, sha256=sha256) as conversion:
+    sha256 = _sha256(path, wish, library, asset, job) if isinstance(wish.options, Options) else None
+    with planned(path, wish.options, sha256=sha256, job=job) as plan:
+        if plan.idle:
+            raise NothingToDoError(f"{path}: {plan.idle}")
         if stat_of(path) != before:  # the hash would not be that of what was opened
             raise CorruptFileError(f"{path} was written to while it was read.", "Wait until that is over.")
-        report = carry_out(
-            conversion, goal, force=wish.force, hashes=wish.hashes, salvage=wish.options.salvage, job=job
-        )
-        stays = why_stays(conversion, path, goal)
-    number = library.keep(report, asset) if library is not None else None
-    return Converted(report, number, stays)
+        report = carry_out(plan.conversion, goal, force=wish.force, hashes=wish.hashes, salvage=plan.salvage, job=job)
+        stays = plan.why_stays(path, goal)
+    number = library.keep(report, asset if plan.same else None) if library is not None else None
+    return Converted(plan, report, number, stays)
 
 
 def sha256_to_be(path: Path, wish: Wish, asset: Asset | None = None) -> str | None:

@@ -95,6 +95,12 @@ class Offer:
     asked: tuple[RemoteFile, ...] = ()
     apart: tuple[RemoteFile, ...] = ()
 
+    @property
+    def all_versions(self) -> Sequence[Version]:
+        """All versions of the model; the offer itself where its provider has no versions."""
+        own = Version(self.address, self.version, self.facts.base_model, None, self.files, self.trouble)
+        return self.versions or (own,)
+
     def of(self, files: Sequence[RemoteFile]) -> Offer:
         """The offer that `files` were chosen from; nobody says of which kind those are that lie apart from a whole."""
         if not (self.whole and files and all(file in self.apart for file in files)):

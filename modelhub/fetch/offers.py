@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from modelhub.fetch.offer import Offer, RemoteFile
@@ -39,9 +40,13 @@ def find_offer(text: str, net: Net, job: Job = QUIET) -> Offer:
 
 def same_file(order: Order, file: RemoteFile, net: Net, job: Job = QUIET) -> RemoteFile:
     """`file` of an order as its provider offers it now, for the link that it has now; itself if it is there no more."""
-    now = find_offer(order.address, net, job).files
+    return the_same(file, find_offer(order.address, net, job).files) or file
+
+
+def the_same(file: RemoteFile, now: Sequence[RemoteFile]) -> RemoteFile | None:
+    """The one of `now` that is `file`, by its number, its hash, or name and size; None if it is not among them."""
     sha256 = file.hashes.get("sha256")
     by_number = (one for one in now if file.id is not None and one.id == file.id)
     by_hash = (one for one in now if sha256 and one.hashes.get("sha256") == sha256)
     by_name = (one for one in now if (one.path or one.name, one.size) == (file.path or file.name, file.size))
-    return next(by_number, None) or next(by_hash, None) or next(by_name, None) or file
+    return next(by_number, None) or next(by_hash, None) or next(by_name, None)

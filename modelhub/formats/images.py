@@ -39,12 +39,22 @@ BROKEN = (SyntaxError, ValueError, EOFError, zlib.error, struct.error, OverflowE
 def save_png(path: str | Path, pixels: npt.NDArray[np.uint8], text: str | None = None, *, force: bool = False) -> Path:
     """Write pixels [H, W, 3] to a PNG file, with `text` in its `parameters` chunk; the whole file or none.
 
-    The chunk is tEXt where Latin-1 can hold the text so that nobody takes it for UTF-8, else iTXt. Raises
-    FileExistsAlreadyError without `force`, UsageError for a name that does not end in .png, FileError when the disk
-    refuses.
+    Raises FileExistsAlreadyError without `force`, UsageError for a name that does not end in .png, FileError when the
+    disk refuses.
     """
     goal = Path(path)
     check_png(goal, force=force)
+    packed = png_bytes(pixels, text)
+    with replacing(goal, force=force) as file:
+        write_all(file, packed)
+    return goal
+
+
+def png_bytes(pixels: npt.NDArray[np.uint8], text: str | None = None) -> memoryview:
+    """The PNG file of pixels [H, W, 3], with `text` in its `parameters` chunk.
+
+    The chunk is tEXt where Latin-1 can hold the text so that nobody takes it for UTF-8, else iTXt.
+    """
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
@@ -53,9 +63,7 @@ def save_png(path: str | Path, pixels: npt.NDArray[np.uint8], text: str | None =
         _add_text(info, text.encode("utf-8", "replace").decode("utf-8"))
     packed = io.BytesIO()
     Image.fromarray(pixels).convert("RGB").save(packed, "PNG", pnginfo=info)
-    with replacing(goal, force=force) as file:
-        write_all(file, packed.getbuffer())
-    return goal
+    return packed.getbuffer()
 
 
 def _add_text(info: PngInfo, text: str) -> None:

@@ -53,42 +53,103 @@ class MoveReport:
 
 
 def move(
-    catalog: Catalog, assets: Sequence[Asset], goal: Path, job: Job = QUIET, *, dry_run: bool = False
+    catalog: Catalog,
+    assets: Sequence[Asset],
+    goal: Path,
+    job: Job = QUIET,
+    *,
+    dry_run: bool = False,
+    make: bool = False,
 ) -> MoveReport:
     """Move assets to the folder `goal`, or one asset to the name `goal` in a folder: all of them, or none.
 
-    Raises UsageError for a goal that is neither, FileExistsAlreadyError for a name that is taken, VanishedError for a
-    missing file, NoSpaceError, FileError, CancelledError.
+    `make`: a folder that is not there yet is made. Raises UsageError for a goal that is neither, FileExistsAlreadyError
+    for a name that is taken, VanishedError for a missing file, NoSpaceError, FileError, CancelledError.
     """
     goal = Path(os.path.abspath(goal))  # noqa: PTH100 (links stay as the user wrote them)
-    with explained(goal):
-        folder, name = _goal(goal, assets)
-        there = [asset for asset in assets if asset.path == folder / (name or asset.path.name)]
-        kits = belongings(catalog, [asset for asset in assets if asset not in there], links=False)
-        _check_movable(kits, name)
-        pairs = [pair for kit in kits for pair in _pairs(kit, folder, name)]
-        _check_free(pairs)
-        moved = [(kit.asset, folder / (name or kit.asset.path.name)) for kit in kits]
-        for asset, new in moved:
-            row_in_the_way(catalog, new, asset.id)
-        links = [one for asset, new in moved for one in pointing_at(asset, new)]
-        known = _hashes(kits)
+    with explained(goal), ExitStack() as undo:
+        folder, name = _goal(goal, assets, make=make)
+        if make and not dry_run:
+            _make_folder(folder, undo)
+        report = _relocate(catalog, [(asset, folder / (name or asset.path.name)) for asset in assets], job, dry_run)
+        if report.entry is not None:
+            undo.pop_all()
+    return report
+
+
+def rename(
+    catalog: Catalog, names: Iterable[tuple[Asset, str]], job: Job = QUIET, *, dry_run: bool = False
+) -> MoveReport:
+    """Give assets other file names where they lie, with all their sidecars: all of them, or none.
+
+    Raises UsageError for what is no name of such a file, and what `move` raises.
+    """
+    goals = [(asset, _renamed(asset, name)) for asset, name in names]
+    with explained(catalog.folder):
+        return _relocate(catalog, goals, job, dry_run)
+
+
+def _relocate(catalog: Catalog, goals: Sequence[tuple[Asset, Path]], job: Job, dry_run: bool) -> MoveReport:
+    """Bring every asset to its new path."""
+    there = [asset for asset, new in goals if asset.path == new]
+    paths = {asset.id: new for asset, new in goals}
+    kits = belongings(catalog, [asset for asset, new in goals if asset.path != new], links=False)
+    _check_movable(kits, paths)
+    pairs = [pair for kit in kits for pair in _pairs(kit, paths[kit.asset.id])]
+    _check_free(pairs)
+    moved = [(kit.asset, paths[kit.asset.id]) for kit in kits]
+    for asset, new in moved:
+        row_in_the_way(catalog, new, asset.id)
+    links = [one for asset, new in moved for one in pointing_at(asset, new)]
+    known = _hashes(kits)
     entry = None
     if pairs and not dry_run:
-        _check_room(pairs, folder)
+        for folder in {new.parent for _, new in pairs}:
+            _check_room([pair for pair in pairs if pair[1].parent == folder], folder)
         entry = _carry_out(catalog, moved, pairs, links, known, job)
     kept = [path for kit in kits for path in kit.shared]
     return MoveReport(entry, moved, pairs, [one.link for one in links], kept, there)
 
 
-def _goal(goal: Path, assets: Sequence[Asset]) -> tuple[Path, str | None]:
+def _make_folder(folder: Path, undo: ExitStack) -> None:
+    """Make a folder and those above it; if nothing moves into it, it goes again."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in reversed(new):
+        undo.callback(_drop_folder, path)
+
+
+def _drop_folder(path: Path) -> None:
+    with suppress(OSError):
+        path.rmdir()
+
+
+def _renamed(asset: Asset, name: str) -> Path:
+    """The path of an asset under another name in its folder. Raises UsageError."""
+    check_name(name)
+    old = asset.path
+    if not name.strip(". ") or not name.isprintable() or "/" in name or os.sep in name:
+        raise UsageError(f"'{one_line(name)}' is no name of a file.", "Give a name without any folder.")
+    if name.startswith("."):
+        raise UsageError(f"A file that is called {name} is hidden, and no scan would find it.", "Leave out the dot.")
+    if not old.is_dir() and Path(name).suffix.lower() != old.suffix.lower():
+        raise UsageError(
+            f"{one_line(old.name)} cannot be named {one_line(name)}: an ending says what a file is.",
+            f"Let the name end in {old.suffix}.",
+        )
+    return old.with_name(name)
+
+
+def _goal(goal: Path, assets: Sequence[Asset], *, make: bool) -> tuple[Path, str | None]:
     """The folder to move to, and the new name if it was one."""
     check_name(str(goal))
     if goal.is_dir() and not any(asset.path == goal for asset in assets):
         return goal, None
+    if make and not os.path.lexists(goal) and not is_model_name(goal.name):
+        return goal, None
     if not is_model_name(goal.name):
         raise UsageError(f"{one_line(str(goal))} is not a folder.", "Create it first with mkdir -p, or name another.")
-    if not goal.parent.is_dir():
+    if not goal.parent.is_dir() and not (make and not os.path.lexists(goal.parent)):
         raise UsageError(f"{one_line(str(goal.parent))} is not a folder.", "Create it first with mkdir -p.")
     if len({asset.id for asset in assets}) > 1:
         raise UsageError(f"Several assets cannot all be named {one_line(goal.name)}.", "Name a folder.")
@@ -101,9 +162,9 @@ def _goal(goal: Path, assets: Sequence[Asset]) -> tuple[Path, str | None]:
     return goal.parent, goal.name
 
 
-def _check_movable(kits: Iterable[Belongings], name: str | None) -> None:
+def _check_movable(kits: Iterable[Belongings], paths: Mapping[int, Path]) -> None:
     for kit in kits:
-        if name is not None and len(kit.files) > 1:
+        if paths[kit.asset.id].name != kit.asset.path.name and len(kit.files) > 1:
             raise UsageError(
                 f"{one_line(kit.asset.name)} is a set of {len(kit.files)} files; their names belong together.",
                 "Name a folder to move them to.",
@@ -122,13 +183,15 @@ def _leads_out(path: Path, folder: Path) -> bool:
     return not path.resolve().is_relative_to(folder.resolve())
 
 
-def _pairs(kit: Belongings, folder: Path, name: str | None) -> Iterator[Pair]:
+def _pairs(kit: Belongings, goal: Path) -> Iterator[Pair]:
     """Old and new paths; sidecars of a file that gets a new name get its stem."""
-    old = kit.asset.path
+    old, folder = kit.asset.path, goal.parent
+    is_folder = old.is_dir()
+    before, after = (old.name, goal.name) if is_folder else (old.stem, goal.stem)
     for path in kit.files:
-        yield path, folder / (name or path.name)
+        yield path, goal if path == old else folder / path.name
     for path in kit.sidecars:
-        yield path, folder / (path.name if name is None else Path(name).stem + path.name[len(old.stem) :])
+        yield path, folder / (path.name if before == after else after + path.name[len(before) :])
 
 
 def _check_free(pairs: Sequence[Pair]) -> None:
@@ -186,8 +249,7 @@ def _carry_out(
         "assets": [[asset.id, str(asset.path), str(new)] for asset, new in moved],
         "links": [one.plain() for one in links],
     }
-    summary = f"Moved {names([asset.name for asset, _ in moved])} to {one_line(str(pairs[0][1].parent))}"
-    entry = begin(catalog, "mv", summary, details)
+    entry = begin(catalog, "mv", _summary(moved), details)
     with ExitStack() as undo:
         undo.callback(give_up, catalog, entry, pairs)
         copied = carry(pairs, undo, job, phase="moving", known=known)
@@ -199,6 +261,14 @@ def _carry_out(
     remove_sources(copied)
     journal.update(catalog, entry, {**details, "state": "done"})
     return entry
+
+
+def _summary(moved: Sequence[tuple[Asset, Path]]) -> str:
+    """What was done, for the journal: a file that stays in its folder got another name."""
+    who, new = names([asset.name for asset, _ in moved]), moved[0][1]
+    if any(asset.path.parent != path.parent for asset, path in moved):
+        return f"Moved {who} to {one_line(str(new.parent))}"
+    return f"Renamed {who}" + (f" to {one_line(new.name)}" if len(moved) == 1 else "")
 
 
 def _hashes(kits: Iterable[Belongings]) -> dict[Path, str]:

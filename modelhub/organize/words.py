@@ -34,9 +34,17 @@ def rate(catalog: Catalog, ids: Iterable[int], rating: int) -> int | None:
 
 def note(catalog: Catalog, number: int, text: str) -> int | None:
     """Write a note, as an entry of the journal; None if nothing changed. Raises UsageError, NotFoundError."""
-    return _say(
-        catalog, "note", "Noted on {}", [number], lambda _: catalog.note(number, text), lambda asset: asset.notes
-    )
+    return notes(catalog, [number], text)
+
+
+def notes(catalog: Catalog, ids: Iterable[int], text: str) -> int | None:
+    """Write the same note on several, as one entry; None if nothing changed. Raises UsageError, NotFoundError."""
+
+    def change(numbers: Sequence[int]) -> None:
+        for number in numbers:
+            catalog.note(number, text)
+
+    return _say(catalog, "note", "Noted on {}", ids, change, lambda asset: asset.notes)
 
 
 def override(catalog: Catalog, ids: Iterable[int], said: Mapping[str, str]) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelhub.catalog.asset import Asset
+from modelhub.catalog.counting import Census, census, folders, untagged, values
+from modelhub.catalog.folder_tree import FolderTree, folder_tree
 from modelhub.catalog.store import Catalog
 from modelhub.catalog.trouble import catalog_error
 
@@ -58,31 +61,32 @@ def readable(folder: Path) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Survey:
-    """What the sidebar shows: how many assets there are of each kind, architecture, tag and folder."""
+class Survey(Census):
+    """What the sidebar shows: how many assets there are of everything, of each tag and in each folder.
 
-    total: int = 0
-    kinds: dict[str, int] = field(default_factory=dict)
-    architectures: dict[str, dict[str | None, int]] = field(default_factory=dict)
+    `scanned` are the folders that a scan looks through.
+    """
+
     tags: dict[str, int] = field(default_factory=dict)
-    folders: dict[Path, int] = field(default_factory=dict)
+    untagged: int = 0
+    folders: FolderTree = field(default_factory=FolderTree)
+    scanned: tuple[str, ...] = ()
 
 
 def survey(catalog: Catalog) -> Survey:
-    """Count everything; a few milliseconds per ten thousand assets."""
-    kinds = {kind or "unknown": count for kind, count in catalog.counts("kind").items()}
-    return Survey(
-        total=sum(kinds.values()),
-        kinds=kinds,
-        architectures={kind: catalog.counts("architecture", f"kind:{kind}") for kind in kinds},
-        tags=catalog.tags(),
-        folders={root: catalog.count(folder_term(root)) for root in catalog.roots()},
-    )
+    """Count everything; a few milliseconds per thousand assets."""
+    found = census(catalog)
+    roots = tuple(map(str, catalog.roots()))
+    tree = folder_tree(roots, folders(catalog))
+    return Survey(**vars(found), tags=catalog.tags(), untagged=untagged(catalog), folders=tree, scanned=roots)
 
 
-def folder_term(folder: Path) -> str:
-    """The query that finds what lies below a folder."""
-    return term("path", f"{folder}/")
+def values_of(catalog: Catalog, field: str) -> dict[str, int]:
+    """What may stand behind a field of the query language, and how many assets it finds; empty for free text."""
+    if field == "path":
+        tree = folder_tree(map(str, catalog.roots()), folders(catalog))
+        return {os.path.join(path, ""): count for path, count in tree.counts.items()}  # noqa: PTH118
+    return values(catalog, field)
 
 
 def term(field: str, value: str) -> str:

@@ -1,43 +1,69 @@
-"""Narrowing a query from the sidebar: put `field:value` terms in, in place of those of the same fields."""
+"""Narrowing a query from the sidebar: `field:value` terms go in, in place of those of their fields, or beside them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Literal
 
 from modelhub.tui.library import term
 
-_TERM = r'(?<![^\s(])-?(?:{names}):(?:"(?:[^"\\]|\\.)*"|[^\s()"]*)'
+#: How terms go in: alone of their fields, beside what is there, or as what must not be.
+Way = Literal["only", "also", "not"]
+
+_VALUE = r'(?:"(?:[^"\\]|\\.)*"|[^\s()"]*)'
+_BEFORE = r"(?<![^\s(])"
+_SAME = {"type": "kind", "architecture": "arch"}
 
 
-def narrow(query: str, terms: Mapping[str, str | None]) -> str:
+def narrow(query: str, terms: Mapping[str, str | None], way: Way = "only") -> str:
     """`query` with `terms` (field to value, None: take it out); a query with OR is put in parentheses first.
 
     Putting in what is there already takes it out: a second click on a tag shows everything again.
     """
-    wanted = " ".join(term(field, value) for field, value in terms.items() if value is not None)
-    rest = _without(query, terms)
-    if wanted and " ".join(_found(query, terms)) == wanted:
+    minus = "-" * (way == "not")
+    wanted = " ".join(minus + term(field, value) for field, value in terms.items() if value is not None)
+    mine = _fields(terms) if way == "only" else _exactly(terms, minus)
+    there = " ".join(match.group() for match in mine.finditer(query)) == wanted
+    rest = _without(query, _fields(terms) if way == "only" else _exactly(terms, "-?"))
+    if wanted and there:
         return rest
     if wanted and re.search(r"(?<!\S)OR(?!\S)", rest) and not _wrapped(rest):
         rest = f"({rest})"
     return " ".join(part for part in (rest, wanted) if part)
 
 
-def _found(query: str, terms: Mapping[str, str | None]) -> list[str]:
-    return [match.group() for match in _pattern(terms).finditer(query)]
+def terms_in(query: str) -> frozenset[tuple[str, str]]:
+    """The fields and values that a query asks for; those behind a minus are not among them."""
+    found = re.finditer(rf'"(?:[^"\\]|\\.)*"|{_BEFORE}(-?)(\w[\w-]*):({_VALUE})', query)
+    return frozenset(
+        (_SAME.get(match[2].lower(), match[2].lower()), _bare(match[3]))
+        for match in found
+        if match[2] is not None and not match[1]
+    )
 
 
-def _without(query: str, terms: Mapping[str, str | None]) -> str:
-    """The query without terms of these fields; as it is when they stand inside of parentheses or beside OR."""
-    if re.search(r"(?<!\S)OR(?!\S)|[()]", _pattern({"\\w+": None}).sub("", query)):
-        whole = re.fullmatch(rf"(.*?)((?:\s+{_pattern(terms).pattern})+)\s*", query)
+def _bare(value: str) -> str:
+    return re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
+
+
+def _fields(terms: Mapping[str, str | None]) -> re.Pattern[str]:
+    """Terms of these fields, whatever their values are."""
+    return re.compile(rf"{_BEFORE}-?(?:{'|'.join(terms)}):{_VALUE}")
+
+
+def _exactly(terms: Mapping[str, str | None], minus: str) -> re.Pattern[str]:
+    """These very terms."""
+    words = (re.escape(term(field, value)) for field, value in terms.items() if value is not None)
+    return re.compile(rf"{_BEFORE}{minus}(?:{'|'.join(words)})(?![^\s)])")
+
+
+def _without(query: str, gone: re.Pattern[str]) -> str:
+    """The query without these terms; as it is when they stand inside of parentheses or beside OR."""
+    if re.search(r"(?<!\S)OR(?!\S)|[()]", re.sub(rf"{_BEFORE}-?\w+:{_VALUE}", "", query)):
+        whole = re.fullmatch(rf"(.*?)((?:\s+{gone.pattern})+)\s*", query)
         return whole[1].strip() if whole else query.strip()
-    return " ".join(_pattern(terms).sub("", query).split())
-
-
-def _pattern(terms: Mapping[str, str | None]) -> re.Pattern[str]:
-    return re.compile(_TERM.format(names="|".join(terms)))
+    return " ".join(gone.sub("", query).split())
 
 
 def _wrapped(query: str) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from modelhub.catalog.asset import Asset
 from modelhub.catalog.store import Catalog
 from modelhub.jobs import Job
+from modelhub.lora.checking.answer import rank
 from modelhub.lora.checking.matrix import CHECKED, MODELS, Matrix, find_loras, find_models
+from modelhub.lora.checking.matrix import Pair as MatrixPair
 from modelhub.tui.widgets.fit_list import Pair
+from modelhub.tui.widgets.fit_matrix import Row
 
 #: LoRAs whose rows are fetched together.
 _PAGE = 256
@@ -38,11 +41,48 @@ def pairs(catalog: Catalog, asset: Asset, job: Job) -> Iterator[Pair]:
     return (Pair(other, answer) for other, answer in found)
 
 
+def answers(catalog: Catalog, loras: Sequence[Asset], model: Asset, job: Job) -> Iterator[Pair]:
+    """Each of some LoRAs with the answer for one model, as they are found. Raises CancelledError."""
+    return (Pair(pair.lora, pair.answer) for pair in Matrix(catalog, job).pairs(loras, [model]))
+
+
+def candidates(catalog: Catalog, model: Asset, query: str, job: Job) -> Iterator[Pair]:
+    """Each LoRA that a query finds, with the answer for one model. Raises BadQueryError, CancelledError."""
+    loras = (one for one in catalog.pages(find_loras(catalog, query)) if one.kind == "lora")
+    found = Matrix(catalog, job).pairs(loras, [model])
+    return (Pair(pair.lora, pair.answer) for pair in found)
+
+
 def _rows(catalog: Catalog) -> Iterable[Asset]:
     """All LoRAs, in pages."""
     ids = find_loras(catalog)
     for start in range(0, len(ids), _PAGE):
         yield from catalog.assets(ids[start : start + _PAGE])
+
+
+def sides(assets: Iterable[Asset]) -> tuple[list[Asset], list[Asset]]:
+    """What of some assets is checked, and the models that it is checked against."""
+    every = list(assets)
+    return [one for one in every if one.kind in CHECKED], [one for one in every if one.kind in MODELS]
+
+
+def matrix(
+    catalog: Catalog, loras: Sequence[Asset], models: Sequence[Asset], job: Job
+) -> tuple[Sequence[Asset], Iterator[Row]]:
+    """The models of a matrix, and its rows as they are answered. Without one side it has all of the library."""
+    models = models or find_models(catalog)
+    every = loras or catalog.pages(find_loras(catalog))
+    return models, _lines(Matrix(catalog, job).pairs(every, models) if models else iter(()), len(models))
+
+
+def _lines(pairs: Iterator[MatrixPair], count: int) -> Iterator[Row]:
+    """A byte for each pair, for there may be a million."""
+    found = bytearray()
+    for pair in pairs:
+        found.append(rank(pair.answer.verdict))
+        if len(found) == count:
+            yield Row(pair.lora, bytes(found))
+            found.clear()
 
 
 def bakes(asset: Asset) -> bool:

@@ -1,8 +1,14 @@
-"""The look: modelhub's own dark theme, beside those that Textual brings along."""
+"""The look: modelhub's own dark theme beside those of Textual, and how one is tried on before it is kept."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
+from textual.dom import DOMNode
 from textual.theme import Theme
+
+if TYPE_CHECKING:
+    from modelhub.tui.app import ModelhubApp
 
 INK = Theme(
     name="modelhub",
@@ -45,3 +51,42 @@ INK = Theme(
         "scrollbar-corner-color": "#0e1118",
     },
 )
+
+
+def hub_of(node: DOMNode) -> ModelhubApp:
+    """The app of a node, by its own class."""
+    return cast("ModelhubApp", node.app)
+
+
+def describe_theme(theme: Theme) -> str:
+    """What there is to say of a theme."""
+    return f"{'dark' if theme.dark else 'light'}, accent {theme.accent or theme.primary}"
+
+
+def try_theme(app: ModelhubApp, name: str) -> None:
+    """Wear a theme without keeping it."""
+    if app.theme != name:
+        app.trying = True
+        try:
+            app.theme = name
+        finally:
+            app.trying = False
+
+
+def keep_theme(app: ModelhubApp, name: str) -> None:
+    """Wear a theme, and write it to settings.toml."""
+    if app.theme == name:
+        app.keep_settings(theme=name)
+    else:
+        app.theme = name
+
+
+def settled_theme(app: ModelhubApp) -> str:
+    """The theme that is kept, whatever is tried on."""
+    kept = app.settings.theme
+    return kept if kept in app.available_themes else INK.name
+
+
+def wear_density(app: ModelhubApp) -> None:
+    """Give everything as much air as the settings say."""
+    app.set_class(app.settings.density == "comfortable", "-comfortable")

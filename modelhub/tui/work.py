@@ -20,6 +20,7 @@ from modelhub.errors import CancelledError, ModelhubError
 from modelhub.jobs import Event, Job
 
 P = ParamSpec("P")
+R = TypeVar("R")
 Node = TypeVar("Node", bound=DOMNode)
 
 
@@ -92,20 +93,24 @@ def background(
         @wraps(method)
         def run(node: Node, *args: P.args, **kwargs: P.kwargs) -> None:
             job = WorkerJob(group, node, get_current_worker())
-            try:
-                method(node, job, *args, **kwargs)
-            except CancelledError:
-                pass
-            except ModelhubError as error:
+            _, error = attempt(lambda: method(node, job, *args, **kwargs))
+            if error is not None and not isinstance(error, CancelledError):
                 job.post(Failed(group, error))
-            except Exception as error:  # noqa: BLE001 (the one place: a bug must not take the interface down)
-                job.post(Failed(group, unexpected(error)))
-            finally:
-                node.post_message(Done(group, job.cancelled))
+            node.post_message(Done(group, job.cancelled))
 
         return run
 
     return decorate
+
+
+def attempt(work: Callable[[], R]) -> tuple[R | None, ModelhubError | None]:
+    """What some work returns, or its error; a foreign exception is put in words."""
+    try:
+        return work(), None
+    except ModelhubError as error:
+        return None, error
+    except Exception as error:  # noqa: BLE001 (the one place: a bug must not take the interface down)
+        return None, unexpected(error)
 
 
 def unexpected(error: Exception) -> ModelhubError:

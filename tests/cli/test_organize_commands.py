@@ -260,3 +260,28 @@ def test_hostile_names_are_shown_and_not_obeyed(run: Run, home: Path, tmp_path: 
         told = run(*words)
         assert told.code == 0 and "\x1b" not in told.out + told.err
         assert all(not line.startswith("lines") for line in told.out.splitlines())
+
+
+def test_rename(run: Run, models: Path, home: Path) -> None:
+    before = content(home), names(models)
+    assert "would rename" in run("rename", "a", "c", "--to", "{kind}_{stem}", "--dry-run").out
+    assert (content(home), names(models)) == before
+    told = run("rename", "a", "--to", "new name", "--json").json
+    assert told["assets"] == [
+        {"id": 1, "from": str(models / "a.safetensors"), "path": str(models / "new name.safetensors")}
+    ]
+    assert {"new name.safetensors", "new name.preview.png"} <= set(names(models))
+    assert "renamed: 2 assets" in run("rename", "b", "c", "--to", "{stem}-{number}").out
+    assert {"b-1.safetensors", "c-2.safetensors"} <= set(names(models))
+    assert run("rename", "b-1", "c-2", "--to", "same", "--json").error["code"] == "file-exists"
+    told = run("rename", "b-1", "--to", "{nothing}")
+    assert told.code == 2 and "There is no word {nothing}" in told.err and "{stem}" in told.err
+    run("undo")
+    run("undo")
+    assert names(models) == before[1]
+
+
+def test_mv_makes_a_folder_when_told_to(run: Run, models: Path, tmp_path: Path) -> None:
+    goal = tmp_path / "not" / "yet"
+    assert run("mv", "a", goal).code == 2 and not goal.exists()
+    assert run("mv", "a", goal, "--make").code == 0 and "a.safetensors" in names(goal)

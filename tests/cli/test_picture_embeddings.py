@@ -16,7 +16,6 @@ from modelhub.catalog.data import data_path
 from modelhub.catalog.identity import Identity
 from modelhub.catalog.opener import Parent
 from modelhub.catalog.store import Catalog
-from modelhub.cli.picture_embeddings import picture_embeddings, unnamed_notes
 from modelhub.cli.preview_models import Shown, _tokenizer
 from modelhub.cli.tokenizer_download import download_tokenizer
 from modelhub.errors import CorruptFileError, NotFoundError, UsageError, WrongBytesError
@@ -25,6 +24,7 @@ from modelhub.formats.source import TensorSource
 from modelhub.jobs import QUIET
 from modelhub.preview.models.beside import Beside
 from modelhub.preview.prompts import t5_places
+from modelhub.preview.prompts.named_embeddings import picture_embeddings, unnamed_notes
 from modelhub.preview.prompts.t5_tokenizer import read_t5_tokenizer
 from modelhub.scan.run import scan
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelhub.cli.progress import Bar, JsonLines, Pace, progress_line, reporting_job
-from modelhub.jobs import Event, Job
+from modelhub.cli.progress import Bar, JsonLines, progress_line, reporting_job
+from modelhub.jobs import Event, Job, Pace
 from modelhub.text import width
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from modelhub.catalog.weighing.weight import Weight
 from modelhub.errors import NotFoundError
 from modelhub.jobs import QUIET
 from modelhub.merge.recipes.recipe import bake_recipe, parse_recipe, simple_recipe
-from modelhub.preview.request import Request
+from modelhub.preview.request import Hires, Request
 from modelhub.tui import kitchen
+from modelhub.tui.lab.cooking import suited
 from modelhub.tui.library import Library
 
 REQUEST = Request("a red circle on a blue background", steps=6, cfg=3.5, seed=2)
@@ -54,7 +56,8 @@ def test_a_file_is_named_after_its_loras(assets: dict[str, Asset]) -> None:
         ('[[loras]]\nmodel = "L"', True),
         ('[[loras]]\nmodel = "L"\nweight = { te = 0.5 }', False),
         ('[[loras]]\nmodel = "L"\n[[loras]]\nmodel = "L"', False),
-        ('[[loras]]\nmodel = "L"\n[output]\ndtype = "fp16"', False),
+        ('[[loras]]\nmodel = "L"\n[output]\ndtype = "fp16"', True),
+        ('[[loras]]\nmodel = "L"\n[output]\nte1 = "A"', False),
         ('[[steps]]\nmethod = "weighted-sum"\ninputs = ["A", "A"]\n[[loras]]\nmodel = "L"', False),
     ],
 )
@@ -110,3 +113,27 @@ def test_a_bake_is_saved_and_catalogued(tiny: Library, assets: dict[str, Asset],
         assert {one.name for one in catalog.parents(asset.id)} == {"tiny-shapes-base", "tiny-shapes-framed-lora"}
     kitchen.save_recipe(tiny, recipe, text, QUIET)
     assert parse_recipe(text.read_text()) == recipe
+
+
+def test_a_second_pass_enlarges_and_what_says_nothing_suits_the_model(tiny: Library, assets: dict[str, Asset]) -> None:
+    model = kitchen.Part("A", "base", path=assets["base"].path)
+    request = replace(REQUEST, sampler="", schedule="", width=64, height=64, hires=Hires(2.0, upscaler="Lanczos"))
+    shot = kitchen.render(tiny, model, request, "cpu", QUIET)
+    assert shot.pixels.shape == (128, 128, 3)
+    assert "Sampler: DPM++ 2M" in shot.pictures[0].infotext and "Hires upscaler: Lanczos" in shot.pictures[0].infotext
+    euler = suited(replace(request, sampler="Euler"), "sd1")
+    assert (euler.sampler, euler.schedule) == ("Euler", "Automatic"), "a schedule of another sampler does not suit"
+    flux = suited(request, "flux1")
+    assert flux.sampler and flux.schedule and flux.cfg == 1.0
+
+
+def test_the_outlook_is_made_of_headers(tiny: Library, assets: dict[str, Asset], tmp_path: Path) -> None:
+    base, pastel, lora = assets.values()
+    recipe = kitchen.merge_recipe([base, pastel], "weighted-sum", {"alpha": 0.3}, loras=[(lora, 0.5)], dtype="fp32")
+    found = kitchen.look(tiny, recipe, tmp_path / "x.safetensors", QUIET)
+    kitchen.save(tiny, recipe, tmp_path / "x.safetensors", QUIET)
+    written = (tmp_path / "x.safetensors").stat().st_size
+    assert 0 <= written - found.size < 4096, "hashes of the models are not known before they are read"
+    assert found.free and "192 with LoRAs" in found.facts and found.warnings
+    nowhere = kitchen.look(tiny, recipe, tmp_path / "none" / "x.safetensors", QUIET)
+    assert nowhere.free is None and "free" not in nowhere.facts

@@ -2,64 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tmux_terminal import Terminal
 
 from modelhub.catalog.store import Catalog
 from modelhub.scan.run import scan
 
-ROOT = Path(__file__).resolve().parents[2]
-
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
-
-
-class Terminal:
-    """A tmux server of its own, of 120 × 40."""
-
-    def __init__(self, folder: Path, home: Path) -> None:
-        self.socket = folder / "tmux.socket"
-        environment = {
-            key: value
-            for key, value in os.environ.items()
-            if key not in ("TMUX", "TMUX_PANE", "NO_COLOR", "COLUMNS", "LINES")
-        }
-        environment |= {"MODELHUB_HOME": str(home), "TERM": "xterm-256color", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
-        self.environment = environment | {"PYTHONPATH": str(ROOT)}
-        command = f"{sys.executable} -m modelhub; echo exit code $?; sleep 60"
-        self("-f", "/dev/null", "-u", "new-session", "-d", "-x", "120", "-y", "40", command)
-
-    def __call__(self, *words: str) -> str:
-        done = subprocess.run(
-            ["tmux", "-S", str(self.socket), *words],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=30,
-        )
-        return done.stdout
-
-    def keys(self, *keys: str) -> None:
-        self("send-keys", *keys)
-
-    @property
-    def screen(self) -> str:
-        return self("capture-pane", "-p")
-
-    def wait(self, *texts: str, seconds: float = 60) -> str:
-        """The screen, as soon as all of the texts stand on it."""
-        end = time.monotonic() + seconds
-        while not all(text in (screen := self.screen) for text in texts):
-            assert time.monotonic() < end, f"{texts} did not come; the screen is:\n{screen}"
-            time.sleep(0.1)
-        return screen
 
 
 @pytest.fixture
@@ -68,7 +22,7 @@ def terminal(tmp_path: Path, home: Path, models: Path) -> Iterator[Terminal]:
         scan(catalog, [models])
     running = Terminal(tmp_path, home)
     yield running
-    running("kill-server")
+    running.close()
 
 
 def test_filter_move_open_and_quit_in_a_real_terminal(terminal: Terminal):

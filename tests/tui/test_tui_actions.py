@@ -15,13 +15,13 @@ from modelhub.catalog.store import Catalog
 from modelhub.errors import ModelhubError, UsageError
 from modelhub.scan.report import ScanReport
 from modelhub.settings import Settings
+from modelhub.tui import scanning
 from modelhub.tui.actions import ACTIONS, SCOPES, bindings
 from modelhub.tui.app import ModelhubApp, run
 from modelhub.tui.library import Library
-from modelhub.tui.screens.dialogs import AskDialog, ErrorDialog, NoteDialog
+from modelhub.tui.screens.dialogs import AskDialog, ConfirmDialog, ErrorDialog, NoteDialog
 from modelhub.tui.screens.help import HelpScreen
 from modelhub.tui.screens.tags import TagDialog
-from modelhub.tui.widgets import scanner
 from modelhub.tui.widgets.asset_list import AssetList
 
 SIZE = (120, 40)
@@ -124,13 +124,24 @@ async def test_a_note_of_two_lines_is_written_and_shown(few, app, until, text):
             await until(pilot, lambda note=note: ("[b]old[/] one" in text(it)) == bool(note))
 
 
-async def test_copying_needs_something_to_copy(few, app, until, text):
+async def test_paths_are_copied_one_or_many(few, app, until, text):
     async with (it := app(few)).run_test(size=SIZE, notifications=True) as pilot:
         await started(pilot, until, 12)
         await pilot.press("y")
         assert it.clipboard == "/models/checkpoints/model-00001.safetensors"
-        await pilot.press("Y")
-        await until(pilot, lambda: "There is no SHA256 to copy." in text(it))
+        await pilot.press("space", "space", "y")
+        assert it.clipboard.splitlines() == [
+            "/models/checkpoints/model-00001.safetensors", "/models/loras/model-00002.safetensors",
+        ]  # fmt: skip
+        await until(pilot, lambda: "Copied 2 paths." in text(it))
+
+
+@pytest.mark.parametrize("scope", ["browse", "detail", "compare", "dupes", "trash"])
+def test_no_key_is_taken_twice(scope):
+    over = ("app",) if scope == "detail" else ("list", "app")
+    keys = [key for action in ACTIONS if action.scope in (scope, *over) for key in action.keys.split(",")]
+    twice = {key for key in keys if keys.count(key) > 1}
+    assert not twice - ({"enter"} if scope == "detail" else set())
 
 
 @pytest.mark.parametrize("size", [(200, 60), (120, 40), (80, 24)])
@@ -206,7 +217,7 @@ async def test_escape_stops_a_scan(few, app, until, text, monkeypatch):
             stopped.append(job.cancelled)
         return ScanReport([])
 
-    monkeypatch.setattr(scanner, "scan", slow)
+    monkeypatch.setattr(scanning, "scan", slow)
     async with (it := app(few)).run_test(size=SIZE) as pilot:
         assets = await started(pilot, until, 12)
         await until(pilot, lambda: it.screen.query_one("#sidebar").survey.folders)
@@ -231,13 +242,15 @@ async def test_quitting_stops_a_running_scan(few, app, until, text, monkeypatch)
         finally:
             ended.append(True)
 
-    monkeypatch.setattr(scanner, "scan", endless)
+    monkeypatch.setattr(scanning, "scan", endless)
     async with (it := app(few)).run_test(size=SIZE) as pilot:
         await started(pilot, until, 12)
         await until(pilot, lambda: it.screen.query_one("#sidebar").survey.folders)
         await pilot.press("R")
         await until(pilot, lambda: "walking" in text(it))
         await pilot.press("q")
+        await until(pilot, lambda: isinstance(it.screen, ConfirmDialog))
+        await pilot.press("enter")
     for _ in range(500):
         if ended:
             break
@@ -257,7 +270,7 @@ async def test_whatever_a_worker_raises_ends_in_a_dialog(few, app, until, text, 
     def broken(*_, **__):
         raise raised
 
-    monkeypatch.setattr(scanner, "scan", broken)
+    monkeypatch.setattr(scanning, "scan", broken)
     async with (it := app(few)).run_test(size=(200, 60)) as pilot:
         assets = await started(pilot, until, 12)
         await until(pilot, lambda: it.screen.query_one("#sidebar").survey.folders)
@@ -291,7 +304,7 @@ def test_the_table_of_actions_is_sound():
     assert all(binding.id in ids for scope in SCOPES for binding in bindings(scope))
 
 
-@pytest.mark.parametrize("scope", ["browse", "lab", "fits"])
+@pytest.mark.parametrize("scope", ["browse", "lab", "fits", "compare", "dupes", "trash"])
 def test_the_footer_has_at_most_eight_keys(scope):
     assert 0 < sum(action.footer for action in ACTIONS if action.scope in (scope, "app")) <= 8
 
@@ -307,14 +320,14 @@ async def test_every_action_of_the_table_can_be_run(few, app):
 
 
 async def test_the_help_names_every_action_of_the_screen(few, app, until, text):
-    async with (it := app(few)).run_test(size=(120, 100)) as pilot:
+    async with (it := app(few)).run_test(size=(120, 160)) as pilot:
         await until(pilot, lambda: "12 of 12" in text(it))
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(it.screen, HelpScreen))
         await pilot.pause(0.1)
         seen = text(it)
         assert [
-            action.id for action in ACTIONS if action.scope not in ("lab", "fits") and action.help not in seen
+            action.id for action in ACTIONS if action.scope in ("browse", "list", "app") and action.help not in seen
         ] == []
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(it.screen, HelpScreen))
@@ -387,3 +400,16 @@ async def test_another_theme_is_chosen_by_key(few, app, until, text):
         await pilot.pause(0.3)
         await pilot.press("enter")
         await until(pilot, lambda: it.theme == "dracula")
+
+
+async def test_one_note_is_written_on_all_that_are_marked(few, app, until, text):
+    async with (it := app(few)).run_test(size=SIZE) as pilot:
+        await started(pilot, until, 12)
+        await pilot.press("space", "space", "n")
+        await until(pilot, lambda: isinstance(it.screen, NoteDialog))
+        assert "2 assets" in text(it)
+        it.screen.query_one(TextArea).text = "both"
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: [stored(few)[number].notes for number in (1, 2, 3)] == ["both", "both", ""])
+        await pilot.press("u")
+        await until(pilot, lambda: stored(few)[1].notes == stored(few)[2].notes == "")

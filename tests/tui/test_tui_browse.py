@@ -283,7 +283,7 @@ async def test_the_detail_follows_a_cursor_that_an_action_moved(few, app, until)
         await until(pilot, lambda: detail.asset is None)
 
 
-async def test_the_sidebar_steps_over_its_titles(few, app, until):
+async def test_the_sidebar_steps_over_blank_lines(few, app, until):
     async with (it := app(few)).run_test(size=NORMAL) as pilot:
         side = it.screen.query_one(Sidebar)
         await until(pilot, lambda: side.count > 5)
@@ -292,7 +292,7 @@ async def test_the_sidebar_steps_over_its_titles(few, app, until):
         for _ in range(side.count):
             seen.append(side.entries[side.cursor].label)
             await pilot.press("down")
-        assert list(dict.fromkeys(seen)) == [entry.label for entry in side.entries if entry.terms is not None]
+        assert list(dict.fromkeys(seen)) == [entry.label for entry in side.entries if entry.label]
         await pilot.press(*["up"] * side.count)
         assert side.cursor == 0
 
@@ -365,7 +365,7 @@ async def test_the_cursor_stays_on_its_line_when_its_asset_goes(few, app, until)
 
 def test_a_scan_is_told_in_words():
     from modelhub.scan.report import Problem, ScanReport
-    from modelhub.tui.widgets.scanner import scan_words
+    from modelhub.tui.scanning import scan_words
 
     report = ScanReport([])
     report.files = report.unchanged = 3

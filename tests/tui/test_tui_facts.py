@@ -126,12 +126,12 @@ def test_what_a_provider_says_has_its_own_place(asset):
         "at": 1_760_000_000.0,
         "base_model": "Pony",
         "creator": "a\x1b[31mb",
-        "description": "x" * 900,
+        "description": "x" * 4100,
     }
     found = told(replace(asset, provided=said, sidecar={"creator": "mine"}))["On Civitai"]
     assert found["declared base"] == "Pony" and found["asked"].startswith("2025-10-")
     assert "creator" not in found, "a file beside it says it already"
-    assert len(found["description"]) == 801
+    assert len(found["description"]) == 4001
     shown = told(replace(asset, provided={**said, "gone": 1_770_000_000.0, "matched_by": "autov3"}))["On Civitai"]
     assert "\x1b" not in "".join(shown.values()) and "2026-02" in shown["gone"] and "weights" in shown["known by"]
     assert (

@@ -11,7 +11,6 @@ from modelhub.catalog.store import Catalog
 from modelhub.demo.style import LEAST_FRAME, frame_score
 from modelhub.merge.recipes.recipe import parse_recipe
 from modelhub.scan.run import scan
-from modelhub.settings import Settings
 from modelhub.tui.screens.browse import BrowseScreen
 from modelhub.tui.screens.dialogs import AskDialog, ErrorDialog
 from modelhub.tui.screens.merge_form import MERGED, OTHER
@@ -162,7 +161,8 @@ async def test_loras_of_unknown_architecture_are_offered_too(tiny, models, app, 
         assert catalog.named("strange.safetensors")[0].architecture is None
         base = catalog.named(BASE)[0]
     async with (it := app(tiny)).run_test(size=SIZE) as pilot:
-        it.push_screen(MergeLab(tiny, Settings(), [base]))
+        await pilot.pause()
+        await it.merge([base])
         await until(pilot, lambda: isinstance(it.screen, MergeLab) and it.screen.query(Slider))
         screen = it.screen
         screen.query_one(AddLora).focus()

@@ -13,7 +13,6 @@ from modelhub.merge.recipes.recipe import ModelRef, Recipe, Step, parse_recipe
 from modelhub.merge.registry import methods
 from modelhub.tui import kitchen
 from modelhub.tui.screens.dialogs import AskDialog, ErrorDialog
-from modelhub.tui.screens.merge_lab import MergeLab
 from modelhub.tui.screens.pick import PickDialog
 from modelhub.tui.widgets.asset_list import AssetList
 from modelhub.tui.widgets.parameter import ParameterField
@@ -35,8 +34,9 @@ def opened(tiny, app, until):
         async with app(tiny).run_test(size=size, notifications=True) as pilot:
             with tiny.open() as catalog:
                 models = [catalog.named(name)[0] for name in names]
-            screen = MergeLab(tiny, pilot.app.settings, models)
-            await pilot.app.push_screen(screen)
+            await pilot.pause()
+            await pilot.app.merge(models)
+            screen = pilot.app.screen
             await until(pilot, lambda: screen.query(Slider))
             yield pilot, screen
 

@@ -156,7 +156,7 @@ async def test_escape_stops_a_preview_and_the_next_one_works(tiny, app, until, m
         await until(pilot, lambda: stopped == [True])
         assert idle(screen)
         assert it.screen is screen
-        assert screen._frame("A").note == "stopped"
+        assert screen._frame("A").status == "stopped"
         let.set()
         frames = await rendered(pilot, until, screen)
         assert all(frame.pixels.shape == (64, 64, 3) for frame in frames.values())
@@ -253,7 +253,8 @@ async def test_the_lab_says_what_it_left_out(tiny, app, until, text):
 async def test_a_reason_in_place_of_a_picture_is_read_whole(tiny, app, until, text):
     async with (it := app(tiny)).run_test(size=(80, 24)) as pilot:
         frame = (await lab(pilot, until, BASE))._frame("merge")
-        frame.note = "word " * 40 + "Nextstep."
+        frame.note = "word " * 60 + "Nextstep."
+        await pilot.press("x")
         await until(pilot, lambda: "Nextstep." in text(it))
         frame.show(np.zeros((64, 64, 3), dtype=np.uint8))
         await until(pilot, lambda: "▀" in text(it) and "Nextstep." not in text(it))
@@ -289,7 +290,7 @@ async def test_what_headers_refuse_is_told_before_anything_is_hashed(tiny, model
 async def test_a_finished_preview_does_not_hide_a_merge_that_is_written(tiny, app, until, monkeypatch):
     let, stopped = threading.Event(), []
 
-    def slow(library, recipe, path, job, file):
+    def slow(library, recipe, path, job, *_):
         try:
             while not let.wait(0.01):
                 job.check()

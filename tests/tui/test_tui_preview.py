@@ -108,3 +108,23 @@ async def test_a_rushing_cursor_reads_only_where_it_rests(library, app, until, t
         await until(pilot, lambda: len(read) > 1)
         await until(pilot, lambda: "▀▀▀▀" in text(it))
         assert len(read) == 2
+
+
+async def test_several_pictures_are_gone_through(library, app, until, text):
+    preview = library[1]
+    stem = preview.name.removesuffix(".preview.png")
+    Image.new("RGB", (40, 40), (10, 240, 20)).save(preview.with_name(f"{stem}.example.0.png"))
+    preview.with_name(f"{stem}.example.1.png").write_bytes(b"no picture")
+    async with (it := app(library[0])).run_test(size=(200, 60), notifications=True) as pilot:
+        widget = await shown(pilot, until)
+        await until(pilot, lambda: "1 of 3" in text(it))
+        await pilot.press("p")
+        await until(pilot, lambda: "2 of 3" in text(it))
+        await until(pilot, lambda: tuple(widget.query_one(Picture).pixels[0, 0]) == (10, 240, 20))
+        await pilot.press("p")
+        await until(pilot, lambda: "3 of 3" in text(it) and widget.query_one(Static).display)
+        await pilot.press("p")
+        await until(pilot, lambda: "1 of 3" in text(it))
+        assert tuple(widget.query_one(Picture).pixels[0, 0]) == RED
+        await pilot.press("down", "p")
+        await until(pilot, lambda: "There is no other picture" in text(it))

@@ -41,8 +41,8 @@ async def test_a_scan_hashes_as_the_settings_say(models, home, until):
     library = Library(home)
     it = ModelhubApp(library, Settings(hash="fast"))
     async with it.run_test(size=SIZE) as pilot:
-        it.screen.scanner.start((models,))
-        await until(pilot, lambda: it.screen.assets.count == 4 and it.screen.scanner.event is None)
+        it.screen.start_scan((models,))
+        await until(pilot, lambda: it.screen.assets.count == 4 and not it.jobs.open)
     with library.open() as catalog:
         assert all(asset.sha256 for asset in catalog.assets(catalog.ids("")))
         assert catalog.count("") == 4
@@ -51,6 +51,6 @@ async def test_a_scan_hashes_as_the_settings_say(models, home, until):
 async def test_a_scan_says_why_the_first_file_could_not_be_read(models, home, app, until):
     (models / "broken.safetensors").write_bytes(b"\xff" * 40)
     async with (it := app(Library(home))).run_test(size=SIZE, notifications=True) as pilot:
-        it.screen.scanner.start((models,))
+        it.screen.start_scan((models,))
         await until(pilot, lambda: any("(problem:yes)" in note.message for note in it._notifications))
         assert "broken.safetensors is not" in next(iter(it._notifications)).message

@@ -18,7 +18,7 @@ from modelhub.jobs import Event
 from modelhub.tui.keymap import load_keys
 from modelhub.tui.library import term
 from modelhub.tui.narrow import narrow
-from modelhub.tui.widgets.columns import layout
+from modelhub.tui.widgets.columns import USUAL, chosen, layout
 from modelhub.tui.widgets.line_list import cell
 from modelhub.tui.widgets.pages import Pages
 from modelhub.tui.widgets.picture import Picture, fit, half_blocks, resize
@@ -96,7 +96,7 @@ async def test_a_picture_is_drawn_in_the_middle(size):
 
 @given(st.integers(24, 400))
 def test_columns_fill_their_width_and_the_name_keeps_room(width):
-    columns = layout(width)
+    columns = layout(width, chosen(USUAL), {"name": width, "tags": 12, "kind": 30})
     assert columns[0][0].name == "name"
     assert columns[0][1] >= 22
     assert sum(size for _, size in columns) + 2 * (len(columns) - 1) == width

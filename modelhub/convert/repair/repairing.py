@@ -34,6 +34,12 @@ from modelhub.text import brief, few, one_line, plural
 
 #: CLIP as the first leaked anime model names it: without `text_model.`.
 _OLD = re.compile(r"(cond_stage_model\.transformer\.)((?:embeddings|encoder|final_layer_norm)\..+)")
+_WITH_DONOR = "not mended: name a model that has them with --from REF"
+_UNMENDED = {
+    "missing": _WITH_DONOR,
+    "misshapen": _WITH_DONOR,
+    "not-finite": "not mended: name the original with --from REF, or set them to 0 with --nan zero",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,11 @@ class Problem:
     sentence: str
     names: tuple[str, ...]
     mended: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """What became of it, or what would mend it."""
+        return f"mended: {self.mended}" if self.mended else _UNMENDED.get(self.code, "cannot be mended")
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values, with the first names."""

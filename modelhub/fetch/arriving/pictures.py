@@ -12,10 +12,13 @@ from modelhub.errors import file_error
 from modelhub.fetch.net.bodies import whole
 from modelhub.fetch.net.trouble import failures, trouble_of
 from modelhub.fetch.offer import Picture
-from modelhub.formats.images import save_thumbnail
+from modelhub.formats.images import load_thumbnail, save_thumbnail
 from modelhub.jobs import QUIET, Job
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from modelhub.fetch.net.client import Net
 
 #: Pixels of the longer side of what is kept.
@@ -54,6 +57,22 @@ def kept_picture(home: Path, sha256: str, url: str, net: Net, job: Job = QUIET) 
             return save_thumbnail(file.name, goal, SIDE)
     except OSError as error:
         raise file_error(error, goal) from error
+
+
+def seen_picture(home: Path, url: str, net: Net, side: int, job: Job = QUIET) -> NDArray[np.uint8]:
+    """Fetch a picture to be looked at once, as pixels [H, W, 3] of at most `side` a side; nothing of it is kept.
+
+    Raises ProviderError, CorruptFileError for what is no picture, FileError.
+    """
+    folder = home / "cache" / "previews"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".part") as file:
+            file.write(_read(url, net, job))
+            file.flush()
+            return load_thumbnail(file.name, side)
+    except OSError as error:
+        raise file_error(error, folder) from error
 
 
 def _read(url: str, net: Net, job: Job) -> bytes:

@@ -44,7 +44,7 @@ class Net(Closing):
     ) -> None:
         self._sessions = Sessions()
         patience = patience or Patience()
-        self._asking = Asking(Signing(tokens, given or {}), self._sessions, patience)
+        self._asking = Asking(Signing(tokens, {} if given is None else given), self._sessions, patience)
         self._once = replace(patience, tries=1, knocks=1)
         self._others = civitai_others
 
@@ -56,6 +56,10 @@ class Net(Closing):
     def token(self, provider: str, job: Job = QUIET) -> str | None:
         """The token of a provider, for its own address alone. Raises UsageError for one that no header can hold."""
         return self._asking.signing.token(provider, job)
+
+    def forget_tokens(self) -> None:
+        """Look for tokens anew at the next question: the user may have given one."""
+        self._asking.signing.forget()
 
     def cleaned(self, text: str) -> str:
         """`text` without tokens, and with the addresses in it redacted: for words that libraries and servers wrote."""

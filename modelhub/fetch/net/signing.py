@@ -22,6 +22,7 @@ class Signing:
     def __init__(self, tokens: Callable[[str], str | None] | None, given: Mapping[str, str]) -> None:
         self._tokens, self._given = tokens, given
         self._known: dict[str, str | None] = {}
+        self._seen: set[str] = set()
         self._lock = threading.Lock()
 
     def token(self, provider: str, job: Job) -> str | None:
@@ -29,7 +30,13 @@ class Signing:
         with self._lock:
             if provider not in self._known:
                 self._known[provider] = self._look(provider, job)
+                self._seen |= {token for token in [self._known[provider]] if token}
             return self._known[provider]
+
+    def forget(self) -> None:
+        """Look for tokens anew: the user may have given one, or taken one back."""
+        with self._lock:
+            self._known.clear()
 
     def header(self, provider: str, url: str, job: Job) -> str | None:
         """The `Authorization` for `url`: only where that is at the very address of `provider`."""
@@ -40,7 +47,7 @@ class Signing:
 
     def cleaned(self, text: str) -> str:
         """`text` without the tokens."""
-        return cleaned(text, [token for token in list(self._known.values()) if token])
+        return cleaned(text, list(self._seen))
 
     def _look(self, provider: str, job: Job) -> str | None:
         token = self._given.get(provider)

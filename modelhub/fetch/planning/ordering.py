@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from modelhub.catalog.store import Catalog
+from modelhub.errors import UsageError
 from modelhub.fetch.arriving.pictures import chosen_picture
 from modelhub.fetch.names.safe import distinct, folded, safe_name, safe_path, with_suffix_of
 from modelhub.fetch.offer import Offer, RemoteFile
@@ -15,7 +17,10 @@ from modelhub.fetch.order import Order
 from modelhub.fetch.order_facts import facts_to_keep
 from modelhub.fetch.planning.places import Places
 from modelhub.formats.naming import INDEX
+from modelhub.formats.sidecars.table import WRITABLE
 from modelhub.jobs import QUIET, Job
+from modelhub.settings import Settings
+from modelhub.text import brief
 
 if TYPE_CHECKING:
     from modelhub.catalog.identity import Identity
@@ -42,6 +47,22 @@ class Options:
     sidecars: tuple[str, ...] = ()
     previews: str = "safe"
     keep_unsafe: bool = False
+
+    @classmethod
+    def usual(cls, settings: Settings) -> Self:
+        """What the settings say. Raises UsageError for a kind of sidecar that there is not."""
+        return cls(sidecars=sidecars_of(settings), previews=settings.download_previews)
+
+
+def sidecars_of(settings: Settings) -> tuple[str, ...]:
+    """The conventions that the settings have written beside downloads. Raises UsageError for what is none."""
+    named = [kind for kind in re.split(r"[,\s]+", settings.download_sidecars.strip()) if kind]
+    if wrong := [kind for kind in named if kind not in WRITABLE]:
+        raise UsageError(
+            f"settings.toml: download_sidecars names '{brief(wrong[0])}', which is no kind of sidecar.",
+            f"Kinds are: {', '.join(WRITABLE)}.",
+        )
+    return tuple(dict.fromkeys(named))
 
 
 class Ordering:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -43,6 +44,12 @@ def find_owned(catalog: Catalog, file: RemoteFile, order: Order, job: Job = QUIE
         return Owned(known.path, Hashes(**known.hashes), known.id)
     found = same_bytes(goal, file, job)
     return Owned(goal, found) if found else None
+
+
+def owned_of(catalog: Catalog, digests: Iterable[str]) -> dict[str, int]:
+    """Which contents are here, by their SHA256: each with an asset of it. Nothing is hashed for it."""
+    found = ((digest, _known(catalog, digest)) for digest in digests)
+    return {digest: asset.id for digest, asset in found if asset is not None}
 
 
 def same_bytes(path: Path, file: RemoteFile, job: Job = QUIET) -> Hashes | None:

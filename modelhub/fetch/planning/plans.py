@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,7 +123,12 @@ def plan(
     ordering = Ordering(catalog, options, net, job)
     if options.name is not None and sum(_count(*one) for one in chosen) > 1:
         raise UsageError("--as names one file, and several are chosen.", "Choose one with --file, or leave --as away.")
-    items = tuple(_Deciding(catalog, options, job).decide(_orders(chosen, ordering)))
+    return decided(catalog, _orders(chosen, ordering), job)
+
+
+def decided(catalog: Catalog, items: Iterable[Planned], job: Job = QUIET) -> Plan:
+    """What is to be done about items whose orders were not looked into yet. Raises FileError, CancelledError."""
+    items = tuple(_Deciding(catalog, job).decide(items))
     wanted = [(one.order.goal, one.to_come) for one in items if one.order and one.to_come]
     return Plan(items, tuple(disks(wanted)))
 
@@ -147,12 +152,13 @@ def _count(offer: Offer, choice: Choice) -> int:
 class _Deciding:
     """Looks at one order after the other, knowing those before it."""
 
-    def __init__(self, catalog: Catalog, options: Options, job: Job) -> None:
-        self._catalog, self._options, self._job = catalog, options, job
+    def __init__(self, catalog: Catalog, job: Job) -> None:
+        self._catalog, self._job = catalog, job
         self._waiting = downloads.open_goals(catalog)
         self._seen: dict[str, Path] = {}
+        self._goals: set[str] = set()
 
-    def decide(self, items: Iterator[Planned]) -> Iterator[Planned]:
+    def decide(self, items: Iterable[Planned]) -> Iterator[Planned]:
         for item in items:
             self._job.check()
             yield item if item.order is None else self._decided(item, item.order)
@@ -190,11 +196,20 @@ class _Deciding:
         if row is not None and not downloads.asks_the_same(row.plan, order.as_dict()):
             why = f"Download {row.id} of the queue ({row.state}) is to become {order.goal}."
             hint = f"Name it otherwise with `--as NAME`, or give that one up with `modelhub queue remove {row.id}`."
+        if self._is_promised(order.goal):
+            why, hint = f"Something before it is to become {order.goal}, too.", "Name it otherwise with `--as NAME`."
         if order.replace and not order.whole and order.goal.is_dir() and not order.goal.is_symlink():
             why, hint = f"{order.goal} is a folder, which no file replaces.", "Name it otherwise with `--as NAME`."
         if why is None:
             return None
         return replace(item, status="conflict", why=why, error=FileExistsAlreadyError(why, hint))
+
+    def _is_promised(self, goal: Path) -> bool:
+        """Whether something before it goes there; from now on this does."""
+        name = folded(str(goal))
+        before = name in self._goals
+        self._goals.add(name)
+        return before
 
     def _in_the_way(self, order: Order) -> str | None:
         there = None if order.replace else _there(order.goal)

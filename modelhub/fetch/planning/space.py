@@ -10,7 +10,7 @@ from pathlib import Path
 
 from modelhub.errors import NoSpaceError, file_error
 from modelhub.fetch.download.sink import RESERVE
-from modelhub.text import human_size
+from modelhub.text import human_size, one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,14 @@ class Disk:
     def fits(self) -> bool:
         """Whether there is room, and what the download itself leaves free on every disk."""
         return self.needed == 0 or self.needed + RESERVE <= self.free
+
+    @property
+    def words(self) -> str:
+        """What comes to it, and what then is left, in words."""
+        room = f"{human_size(self.free)} free, {human_size(max(self.free - self.needed, 0))} after it"
+        if not self.fits:
+            room = f"only {human_size(self.free)} free: not enough"
+        return f"{one_line(str(self.folder))}: {human_size(self.needed)} to come, {room}"
 
     def check(self) -> None:
         """Raise NoSpaceError if there is no room."""

@@ -6,8 +6,9 @@ A row belongs to whoever holds its lock. Pausing and removing are changes of the
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +23,16 @@ from modelhub.fetch.order import Order
 from modelhub.fetch.queue.pasted import full_addresses, with_addresses, without_secrets
 from modelhub.fetch.queue.row_locks import RowLock, ask_to_keep, is_to_keep, lock_row
 from modelhub.fetch.queue.running import Ended, View, discard, download
-from modelhub.jobs import QUIET, Advance, Job
+from modelhub.jobs import QUIET, Advance, Counter, Job
 
 if TYPE_CHECKING:
     from modelhub.fetch.net.client import Net
 
 #: Seconds between two looks at what other processes did to the rows, and between two notes of the progress.
 _LOOK = 1.0
+
+#: Told of each row that runs how many bytes of it are there, and how many of these were there before.
+Hear = Callable[[Mapping[int, tuple[int, int]]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +90,25 @@ def run(
     jobs: int = 2,
     *,
     orders: Iterable[Order] = (),
+    secrets: dict[str, str] | None = None,
     look: float = _LOOK,
+    hear: Hear | None = None,
 ) -> list[Outcome]:
     """Run the downloads that wait, or those of `ids`, `jobs` at once; what became of each, in the order of the queue.
 
-    `folder` is that of the catalog: each thread opens its own. What of `ids` another process runs is waited for.
-    `orders` are those that were added, with what the queue does not keep of their addresses. `look` is how often other
-    processes' changes are looked at, in seconds. Raises CancelledError when the job is stopped: what
-    has not ended waits then, with all that has come. One that fails stops no other.
+    `folder` is that of the catalog: each thread opens its own. What of `ids` another process runs is waited for;
+    without `ids`, what is added meanwhile is run, too. `orders` are those that were added, with what the queue does not
+    keep of their addresses; `secrets` is the same of orders that are yet to come, as `full_addresses` has it, and may
+    grow. `look` is how often other processes' changes are looked at, in seconds; as often `hear` is told how far the
+    rows are that run here. Raises CancelledError when the job is stopped: what has not ended waits then, with all that
+    has come. One that fails stops no other.
     """
     with Catalog.open(folder) as catalog:
         rows = downloads.listed(catalog, downloads.TO_RUN if ids is None else downloads.STATES, ids)
         total = _total([row for row in rows if row.state in downloads.TO_RUN])
         with job.phase("downloading", total, "bytes") as advance:
-            running = _Running(catalog, net, index, job, advance, ids, look, full_addresses(orders))
+            full = ChainMap(full_addresses(orders), {} if secrets is None else secrets)
+            running = _Running(catalog, net, index, job, advance, ids, look, full, hear)
             running.run(jobs)
         job.check()
         return running.outcomes(rows)
@@ -119,18 +128,22 @@ class _Running:
         net: Net,
         index: Index,
         job: Job,
-        advance: Advance,
+        counter: Counter,
         ids: Sequence[int] | None,
         look: float,
         full: Mapping[str, str],
+        hear: Hear | None,
     ) -> None:
         self._catalog, self._net, self._index, self._job = catalog, net, index, job
-        self._advance, self._ids, self._look, self._full = advance, ids, look, full
+        self._all, self._ids, self._look, self._full, self._hear = counter, ids, look, full, hear
         self._lock, self._taking, self._over = threading.Lock(), threading.Lock(), threading.Event()
         self._contents: dict[int, str | None] = {}
         self._views: dict[int, View] = {}
         self._names: dict[int, str] = {}
         self._done: dict[int, int] = {}
+        self._kept: dict[int, int] = {}
+        self._counted = set(downloads.open_ids(catalog, ids))
+        self._tried: set[int] = set()
         self._ended: dict[int, Outcome] = {}
 
     # -- the main thread -----------------------------------------------------------------------------------------------
@@ -140,7 +153,7 @@ class _Running:
         while True:
             with ThreadPoolExecutor(max(jobs, 1), "download") as pool:
                 try:
-                    self._watch([pool.submit(self._work) for _ in range(max(jobs, 1))])
+                    self._watch(pool, max(jobs, 1))
                 finally:
                     self._stop()
             if self._job.cancelled or self._ids is None or not self._left():
@@ -155,18 +168,30 @@ class _Running:
                 found[row.id] = self._elsewhere(row)
         return [found[number] for number in sorted(found)]
 
-    def _watch(self, workers: list[Future[None]]) -> None:
-        waiting = set(workers)
+    def _watch(self, pool: ThreadPoolExecutor, jobs: int) -> None:
+        waiting = {pool.submit(self._work) for _ in range(jobs)}
         while waiting:
             done, waiting = wait(waiting, self._look)
             self._keep_progress()
             for one in done:
                 one.result()
+            if self._has_more():
+                waiting |= {pool.submit(self._work) for _ in range(jobs - len(waiting))}
+
+    def _has_more(self) -> bool:
+        """Whether there is something to take that was not there when this was asked last."""
+        if self._ids is not None or self._job.cancelled:
+            return False
+        free = set(downloads.open_ids(self._catalog)) - set(self._contents)
+        before, self._tried = self._tried, free
+        return bool(free - before)
 
     def _keep_progress(self) -> None:
         """Note how far all have come, and stop those that somebody paused or removed."""
         with self._lock:
-            done, views = dict(self._done), dict(self._views)
+            done, kept, views = dict(self._done), dict(self._kept), dict(self._views)
+        if self._hear is not None:
+            self._hear({number: (done.get(number, 0), kept.get(number, 0)) for number in views})
         if not views:
             return
         downloads.progress(self._catalog, {number: done.get(number, 0) for number in views})
@@ -225,7 +250,9 @@ class _Running:
     def _run_one(self, catalog: Catalog, row: Download) -> None:
         view, order = View(self._job), with_addresses(Order.from_dict(row.plan), self._full)
         with self._lock:
-            self._views[row.id], self._done[row.id], self._names[row.id] = view, 0, order.goal.name
+            self._views[row.id], self._names[row.id] = view, order.goal.name
+            self._done[row.id] = self._kept[row.id] = 0
+        self._count_in(row)
         try:
             ended = download(catalog, order, self._net, self._index, view, self._counter(row.id))
         except CancelledError:
@@ -236,15 +263,29 @@ class _Running:
         else:
             self._ended[row.id] = _finished(catalog, row, ended)
         finally:
+            self._count_out(row)
             with self._lock:
                 del self._views[row.id], self._names[row.id]
+
+    def _count_in(self, row: Download) -> None:
+        """What nobody reckoned with, or was given up before, makes the bar for all longer."""
+        if row.id not in self._counted:
+            self._counted.add(row.id)
+            self._all.grow(row.size)
+
+    def _count_out(self, row: Download) -> None:
+        """What will not come now, though it was reckoned with, makes it shorter."""
+        self._counted.discard(row.id)
+        if row.size is not None:
+            self._all.grow(self._done[row.id] - row.size)
 
     def _counter(self, number: int) -> Advance:
         def count(n: int = 1, item: str = "", picture: object = None, *, kept: bool = False) -> None:
             with self._lock:
                 self._done[number] += n
+                self._kept[number] += n if kept else 0
                 names, more = list(self._names.values()), len(self._names) - 1
-            self._advance(n, f"{names[0]} and {more} more" if more > 0 else names[0] if names else item, kept=kept)
+            self._all(n, f"{names[0]} and {more} more" if more > 0 else names[0] if names else item, kept=kept)
 
         return count
 

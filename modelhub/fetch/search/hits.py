@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: What people call an order to what providers are asked for.
+SORTS = {"relevance": "relevance", "downloads": "downloads", "rating": "likes", "newest": "newest"}
+
 
 @dataclass(frozen=True, slots=True)
 class Search:

@@ -16,8 +16,13 @@ _GALLERY = re.compile(r"\.example\.(\d{1,6})\.(?:png|jpe?g|webp)")
 
 def preview_of(stem: str, files: Iterable[Path]) -> Path | None:
     """The preview among the sidecars of a model; the first picture of its gallery where there is no other."""
+    return next(iter(pictures_of(stem, files)), None)
+
+
+def pictures_of(stem: str, files: Iterable[Path]) -> list[Path]:
+    """All pictures among the sidecars of a model, the preview first, then the others and the gallery in its order."""
     ranked = [(rank, one) for one in files if (rank := _rank(one.name[len(stem) :].lower())) is not None]
-    return min(ranked, default=(0, None))[1]
+    return [one for _, one in sorted(ranked)]
 
 
 def is_picture(path: Path) -> bool:

@@ -81,7 +81,7 @@ def _multiplied(said: str) -> Weight | None:
     first, colon, rest = said.partition(":")
     if not colon or not re.fullmatch(_NUMBER, first.strip(), re.ASCII | re.IGNORECASE) or ":" in rest:
         return None
-    return _times(read_block_weights(rest.removeprefix("lbw=")), read_weight(first))
+    return times(read_block_weights(rest.removeprefix("lbw=")), read_weight(first).base or 0.0)
 
 
 def _are_rules(said: str) -> bool:
@@ -113,9 +113,8 @@ def read_block_weights(text: str, where: str = "The weight") -> Weight:
     return Weight(1.0, blocks=dict(zip(names, numbers, strict=True)))
 
 
-def _times(weight: Weight, factor: Weight) -> Weight:
+def times(weight: Weight, by: float) -> Weight:
     """All numbers of a weight multiplied; a preset becomes its numbers for the blocks of SD 1, which SDXL has, too."""
-    by = factor.base or 0.0
     blocks = dict(weight.blocks)
     if weight.preset is not None:
         curve = weight.preset

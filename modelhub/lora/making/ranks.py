@@ -102,6 +102,14 @@ class Ranks:
         size = self.conv if self.conv is not None and is_kernel else self.most
         return min(size, shape[0], prod(shape[1:]))
 
+    @classmethod
+    def asked(
+        cls, most: int | None, conv: int | None, rule: str = "", share: float = 0.0, default: int | None = None
+    ) -> Ranks | None:
+        """The ranks that are asked for, None where nothing is. With a rule alone the rank is whatever that needs."""
+        said = most if most is not None else default if default is not None else MOST if rule else None
+        return None if said is None else cls(said, conv, rule, share)
+
     def of(self, values: torch.Tensor, energy: float, shape: Sequence[int]) -> int:
         """The rank of a layer with these singular values [k], fp64 descending, of which the whole has this energy."""
         limit = min(self.limit(shape), len(values))

@@ -13,7 +13,9 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from modelhub.catalog.keymaps import adapter_table
-from modelhub.errors import IncompatibleError
+from modelhub.catalog.opener import Parent
+from modelhub.catalog.plain import read
+from modelhub.errors import IncompatibleError, UsageError
 from modelhub.formats.source import TensorSource
 from modelhub.lora.configured import Configured
 from modelhub.lora.layers import Layer, Layers
@@ -22,6 +24,7 @@ from modelhub.lora.making.metadata import changed_metadata
 from modelhub.lora.making.renamed import Entry, Renamed
 from modelhub.lora.names import Dialect, Named, named_layers
 from modelhub.lora.network import ALPHA, SCALAR, Network, Patch
+from modelhub.lora.reference import reference_for
 from modelhub.text import brief, few, plural
 
 if TYPE_CHECKING:
@@ -65,6 +68,20 @@ def rename(network: Network, layers: Layers, dialect: Dialect, *, skip: bool = F
     about = f"renamed to the names of {dialect} by modelhub"
     view = Renamed(network.source, entries, changed_metadata(network.metadata, about))
     return Renaming(view, len(network.patches) - planned.lost, dict(made), planned.left)
+
+
+def layers_for(network: Network, model: Parent | None, base: str | None = None) -> Layers:
+    """The layers that names are looked up in: of `model`, or of the architecture `base` as it was released.
+
+    Without either the modules tell what it is for. Raises UsageError for a LoRA in place of a model, and as
+    `reference_for`.
+    """
+    if model is None:
+        return reference_for(network.adapter, network.name, base)
+    reading = read(model)
+    if reading.identity.kind == "lora":
+        raise UsageError(f"{model.path} is a LoRA, no model.", "Name a checkpoint that it is for.")
+    return Layers(reading.source.header, reading.identity)
 
 
 def _refusal(planned: _Plan, name: str, dialect: str) -> IncompatibleError:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
+from textual.suggester import Suggester
 from textual.widgets import Button, Input, Static, TextArea
 
 from modelhub.errors import ModelhubError
 from modelhub.text import one_line, printable
+from modelhub.tui.suggestions import CompletingInput
 
 
 class ErrorDialog(ModalScreen[None]):
@@ -72,16 +75,22 @@ class AskDialog(ModalScreen[str | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Cancel", show=False, id="ask.cancel")]
 
-    def __init__(self, title: str, help: str, value: str = "", *, placeholder: str = "") -> None:
+    def __init__(
+        self, title: str, help: str, value: str = "", *, placeholder: str = "", suggester: Suggester | None = None
+    ) -> None:
         super().__init__()
         self._title, self._help, self._value, self._placeholder = title, help, value, placeholder
+        self._suggester = suggester
 
     def compose(self) -> ComposeResult:
         """The field between what it is and how to leave."""
+        value, placeholder, suggester = one_line(self._value), self._placeholder, self._suggester
         with Vertical(classes="dialog -wide") as box:
             box.border_title = self._title
             yield Static(self._help, markup=False, classes="help")
-            yield Input(one_line(self._value), placeholder=self._placeholder, compact=True, select_on_focus=False)
+            yield CompletingInput(
+                value, placeholder=placeholder, suggester=suggester, compact=True, select_on_focus=False
+            )
             yield Static("enter takes it · escape leaves", markup=False, classes="keys")
 
     def on_mount(self) -> None:
@@ -124,3 +133,30 @@ class NoteDialog(ModalScreen[str | None]):
     def action_take(self) -> None:
         """The text as it stands."""
         self.dismiss(self.query_one(TextArea).text.strip())
+
+
+class ReportDialog(ModalScreen[None]):
+    """A sentence, and lines that say more, to be read at leisure."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,enter,q", "dismiss(None)", "Close", show=False, id="report.close"),
+        Binding("j", "scroll(1)", "Down", show=False, id="report.down"),
+        Binding("k", "scroll(-1)", "Up", show=False, id="report.up"),
+    ]
+
+    def __init__(self, title: str, says: str, lines: Iterable[str]) -> None:
+        super().__init__()
+        self._title, self._says, self._lines = title, says, list(lines)
+
+    def compose(self) -> ComposeResult:
+        """The sentence above the lines."""
+        with Vertical(classes="dialog -wide -report") as box:
+            box.border_title = self._title
+            yield Static(printable(self._says), markup=False, classes="help")
+            with VerticalScroll():
+                yield Static(printable("\n".join(self._lines)), markup=False, id="lines")
+            yield Static("↑ ↓ scroll · escape leaves", markup=False, classes="keys")
+
+    def action_scroll(self, lines: int) -> None:
+        """Up or down."""
+        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -23,7 +23,7 @@ from modelhub.text import one_line
 from modelhub.tui import partners
 from modelhub.tui.actions import bindings
 from modelhub.tui.library import Library
-from modelhub.tui.widgets.facts import Section
+from modelhub.tui.widgets.fact import Section
 from modelhub.tui.widgets.fit_facts import fit_sections
 from modelhub.tui.widgets.fit_list import FitList, Pair
 from modelhub.tui.widgets.line_list import LineList
@@ -32,7 +32,7 @@ from modelhub.tui.widgets.status import StatusLine
 from modelhub.tui.work import Done, Failed, Progress, WorkerJob, background
 
 if TYPE_CHECKING:
-    from modelhub.settings import Settings
+    from modelhub.tui.app import ModelhubApp
 
 _NARROW = 100
 #: Seconds for which answers are gathered before they are shown together.
@@ -51,8 +51,8 @@ class FitBody(SectionBody):
         return fit_sections(self.pair.answer) if self.pair is not None else ()
 
 
-class FitsScreen(Screen[bool]):
-    """Which models `asset` fits, or which adapters fit it; gives whether a file was written from the merge lab."""
+class FitsScreen(Screen[None]):
+    """Which models `asset` fits, or which adapters fit it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("fits")]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (_NARROW, "-normal")]  # noqa: RUF012 (Textual's declaration)
@@ -69,10 +69,9 @@ class FitsScreen(Screen[bool]):
     class Finished(Message):
         """There are no more."""
 
-    def __init__(self, library: Library, settings: Settings, asset: Asset) -> None:
+    def __init__(self, library: Library, asset: Asset) -> None:
         super().__init__()
-        self.library, self.settings, self.asset = library, settings, asset
-        self._wrote = False
+        self.library, self.asset = library, asset
 
     def compose(self) -> ComposeResult:
         """The question, the list, the evidence."""
@@ -162,24 +161,25 @@ class FitsScreen(Screen[bool]):
         elif self.focused is not self.list:
             self.list.focus()
         else:
-            self.dismiss(self._wrote)
+            self.dismiss(None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What is no LoRA is not baked into a model."""
-        return action != "bake" or partners.bakes(self.asset)
+        return action not in ("bake", "stack") or partners.bakes(self.asset)
 
     def action_bake(self) -> None:
         """The merge lab with this pair."""
-        from modelhub.tui.screens.merge_lab import MergeLab
+        self._bring(cast("ModelhubApp", self.app).merge)
 
+    def action_stack(self) -> None:
+        """The LoRA place with this pair."""
+        self._bring(cast("ModelhubApp", self.app).stack)
+
+    def _bring(self, there: Callable[..., object]) -> None:
         found = self.list.current
         together = partners.for_the_lab(self.asset, found.asset) if found is not None else None
         if together is None:
             self.app.bell()
             return
-
-        def back(changed: bool | None) -> None:
-            self._wrote = self._wrote or bool(changed)
-
         model, lora = together
-        self.app.push_screen(MergeLab(self.library, self.settings, [model], [lora]), back)
+        self.app.call_later(there, [model], [lora])

@@ -1,105 +1,111 @@
-"""Help: every key from the table of actions, and the query language by example."""
+"""Help: the keys that hold where it was asked for, the query language; typing finds a line."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.reactive import reactive
 from textual.screen import ModalScreen
 from textual.widget import Widget
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
-from modelhub.tui.actions import SCOPES, Action, actions
+from modelhub.tui.help_texts import HelpSection, filtered, help_sections
+from modelhub.tui.key_names import key_name as key_name
 from modelhub.tui.widgets.ink import ink
 
-QUERIES = (
-    ("anime portrait", "both words, anywhere"),
-    ("kind:lora arch:sdxl", "LoRAs for SDXL"),
-    ("tag:anime -tag:nsfw", "tagged anime, and not nsfw"),
-    ("size:>2GB dtype:fp16", "larger than 2 GB, half precision"),
-    ("rating:>=4 OR tag:keep", "four stars or more, or tagged keep"),
-    ('"two words" (arch:sd1 OR arch:sd2)', "a phrase, and one of two architectures"),
-    ("missing:yes", "files that are gone"),
-    ("override:yes", "files whose kind or architecture you set"),
-    ("problem:yes", "files that could not be read"),
-)
-
-#: Keys of what stands in the merge lab, where the focus is.
-FIELDS = (
-    ("tab", "From field to field; shift-tab goes back."),
-    ("enter", "Choose a model for a slot, add a LoRA, open a list, press a button, take a typed number."),
-    ("delete", "Empty a slot, or take a LoRA out."),
-    ("left right", "Less or more on a slider; the next of the bars of block weights. With shift a little."),
-    ("up down", "More or less on a bar; with shift a little."),
-    ("home end", "The lowest or the highest."),
-    ("0-9 . -", "Type the number itself, also one beyond the ends."),
-    ("mouse", "Click or drag a slider; draw over the bars."),
-)
-
-_NAMES = {"slash": "/", "question_mark": "?", "escape": "esc", "pageup": "pgup", "pagedown": "pgdn"}
+_LEAST, _MOST = 12, 34
 
 
 class HelpBody(Widget):
-    """The text of the help."""
+    """The text of the help, and of that what was typed for."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"help--heading", "help--key", "help--text"}
+    typed: reactive[str] = reactive("", layout=True)
 
-    def __init__(self, *scopes: str) -> None:
+    def __init__(self, sections: Sequence[HelpSection]) -> None:
         super().__init__()
-        self._scopes = scopes
+        self.sections = sections
 
     def render(self) -> RenderableType:
-        """A table for each scope, and one of queries."""
+        """A table for each section."""
+        found = filtered(self.sections, self.typed)
+        if not found:
+            return Text("\nNothing of that is in the help.", ink(self, "help--text"))
         parts: list[RenderableType] = []
-        for scope in self._scopes:
-            parts += [self._heading(SCOPES[scope]), self._table((self._keys(a), a.help) for a in actions(scope))]
-            parts += [self._heading("Fields"), self._table(FIELDS)] if scope == "lab" else []
-        return Group(*parts, self._heading("Queries"), self._table(QUERIES))
+        for section in found:
+            parts += [Text(f"\n{section.title.upper()}", ink(self, "help--heading")), self._table(section)]
+        return Group(*parts)
 
-    def _heading(self, text: str) -> Text:
-        return Text(f"\n{text.upper()}", ink(self, "help--heading"))
-
-    def _table(self, rows: Iterable[tuple[str, str]]) -> Table:
-        rows = list(rows)
+    def _table(self, section: HelpSection) -> Table:
         table = Table.grid(padding=(0, 2), expand=True)
-        table.add_column(width=max(len(left) for left, _ in rows))
+        widest = max(len(line.left) for line in section.lines)
+        table.add_column(width=min(max(widest, _LEAST), _MOST))
         table.add_column(ratio=1)
-        for left, right in rows:
+        for left, right in section.lines:
             table.add_row(Text(left, ink(self, "help--key")), Text(right, ink(self, "help--text")))
         return table
 
-    def _keys(self, action: Action) -> str:
-        keys = getattr(self.app, "keys", {}).get(action.id, action.keys)
-        return " ".join(key_name(key) for key in keys.split(","))
-
-
-def key_name(key: str) -> str:
-    """What a key is called on a keyboard: `^p`, `/`, `pgup`."""
-    *modifiers, last = key.strip().split("+")
-    return "".join("^" if m == "ctrl" else f"{m}-" for m in modifiers) + _NAMES.get(last, last)
-
 
 class HelpScreen(ModalScreen[None]):
-    """The help over whatever screen it was asked from."""
+    """The help over whatever screen it was asked from, for its scope and the widget that has the focus."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,f1,q", "dismiss(None)", "Close", show=False, id="help.close"),
+        Binding("escape,f1", "leave", "Close", show=False, id="help.close"),
+        Binding("up", "scroll(-1)", "Up", show=False, id="help.up"),
+        Binding("down", "scroll(1)", "Down", show=False, id="help.down"),
+        Binding("pageup", "page(-1)", "Page up", show=False, priority=True, id="help.page_up"),
+        Binding("pagedown", "page(1)", "Page down", show=False, priority=True, id="help.page_down"),
     ]
+    AUTO_FOCUS = "Input"
 
-    def __init__(self, *scopes: str) -> None:
+    def __init__(self, scope: str, focused: Widget | None) -> None:
         super().__init__()
-        self._scopes = scopes
+        self._scope, self._asked_from = scope, focused
 
     def compose(self) -> ComposeResult:
-        """A scrolling box."""
+        """A field over a scrolling box."""
+        keys = getattr(self.app, "keys", {})
         with Vertical(classes="dialog -tall") as box:
             box.border_title = "Keys and queries"
-            with VerticalScroll():
-                yield HelpBody(*self._scopes)
-            yield Static("arrows scroll · escape closes", markup=False, classes="keys")
+            yield Input(placeholder="type to find a key or a word", compact=True, select_on_focus=False)
+            with VerticalScroll(can_focus=False):
+                yield HelpBody(help_sections(self._scope, self._asked_from, keys))
+            yield Static("type to find · arrows scroll · escape closes", markup=False, classes="keys")
+
+    @property
+    def _scroll(self) -> VerticalScroll:
+        return self.query_one(VerticalScroll)
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        self.query_one(HelpBody).typed = event.value
+        self._scroll.scroll_home(animate=False)
+
+    def action_scroll(self, lines: int) -> None:
+        """A line up or down."""
+        self._scroll.scroll_relative(y=lines, animate=False)
+
+    def action_page(self, pages: int) -> None:
+        """A page up or down."""
+        self._scroll.scroll_relative(y=pages * (self._scroll.size.height - 1), animate=False)
+
+    def action_leave(self) -> None:
+        """Empty the field, or close."""
+        field = self.query_one(Input)
+        if field.value:
+            field.value = ""
+        else:
+            self.dismiss(None)
+
+    def on_click(self, event: events.Click) -> None:
+        """A click beside the box closes it."""
+        if event.widget is self:
+            self.dismiss(None)

@@ -1,27 +1,32 @@
-"""The form of the merge lab: models, method, what the method is set to, components, and the picture to render."""
+"""The form of the merge lab: models, method, what the method is set to, the picture to render, and the result."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
-from textual.widgets import Button, Input, Label, Select, Static
+from textual.widgets import Button, Label, Select, Static
 
 from modelhub.catalog.asset import Asset
 from modelhub.catalog.blocks import block_names
 from modelhub.catalog.weighing.weights import Weight
 from modelhub.errors import UsageError
-from modelhub.merge.recipes.asking import block_parameter
+from modelhub.merge.recipes.asking import block_parameter, shown_value
 from modelhub.merge.registry import Method, Parameter, Value, methods
 from modelhub.preview.request import Request
-from modelhub.tui import kitchen
+from modelhub.tui.lab.recipes import LARGEST, preset_names
+from modelhub.tui.widgets.fold import Fold
 from modelhub.tui.widgets.lora_rows import LoraRows
+from modelhub.tui.widgets.offers import OfferSelect, field
 from modelhub.tui.widgets.parameter import ParameterField, parameter_field
+from modelhub.tui.widgets.recipe_editor import RecipeEditor
+from modelhub.tui.widgets.request_fields import RequestFields
+from modelhub.tui.widgets.result_fields import DEFAULT, MERGED, OTHER, ResultFields
 from modelhub.tui.widgets.slider import Slider
 from modelhub.tui.widgets.slot import Slot
 
@@ -29,69 +34,57 @@ if TYPE_CHECKING:
     from modelhub.merge.recipes.recipe import Recipe
     from modelhub.settings import Settings
 
-LETTERS = "ABCDEFGHIJ"[: kitchen.LARGEST]
-_CFG = 7.0
-_PROMPT = "a red circle on a blue background"
-#: What the component selects mean when they name no model.
-DEFAULT, MERGED, OTHER = "", "merge", "…"
+__all__ = ["DEFAULT", "LETTERS", "MERGED", "OTHER", "MergeForm"]
+
+LETTERS = "ABCDEFGHIJ"[:LARGEST]
 #: What stands in place of the formula while nothing is merged.
 _UNUSED = "not used: LoRAs alone are added"
 _BLOCKS = (("one weight for all", DEFAULT), ("each block…", OTHER))
+#: Rows of a terminal from which nothing of the form is folded at first.
+_ROOMY = 34
 
 
-class MergeForm(Horizontal):
+class MergeForm(Vertical):
     """Everything a merge and its preview are asked for with; it knows no catalog and no jobs."""
 
     class Reshaped(Message):
         """Another method, or other models: other slots, other pictures, other blocks."""
 
-    class OtherVae(Message):
-        """The VAE is to come from a model that is none of the merged ones."""
-
     def __init__(self, settings: Settings, method: str, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._settings, self._first = settings, method
-        self._vae: Asset | None = None
         self._set: Mapping[str, Value | Weight] = {}
 
     def compose(self) -> ComposeResult:
-        """Models on the left, settings on the right."""
-        with Vertical(id="models"):
-            with VerticalScroll(id="slots", can_focus=False):
+        """What may scroll above what may not."""
+        with VerticalScroll(id="fields", can_focus=False):
+            with Vertical(id="models"):
                 yield from (Slot(letter, id=f"slot-{letter}") for letter in LETTERS)
-            yield LoraRows(id="loras")
-            with Horizontal(classes="field"):
-                yield Label("method")
-                yield Select(list(_choices()), value=self._first, allow_blank=False, compact=True, id="method")
-            yield Static(id="formula", markup=False)
-            with Horizontal(classes="field"):
-                yield Label("vae")
-                yield Select([("A's", DEFAULT)], allow_blank=False, compact=True, id="vae")
-                yield Label("text", classes="next")
-                yield Select([("merged", MERGED)], allow_blank=False, compact=True, id="text")
-        with Vertical(id="settings"):
-            yield VerticalScroll(id="parameters", can_focus=False)
-            with Horizontal(classes="field", id="blocks-field"):
-                yield Label("blocks")
-                yield Select(list(_BLOCKS), allow_blank=False, compact=True, id="preset")
-            yield from self._compose_request()
-
-    def _compose_request(self) -> ComposeResult:
-        with Horizontal(classes="field"):
-            yield Label("prompt")
-            yield Input(
-                self._settings.preview_prompt, placeholder=_PROMPT, compact=True, select_on_focus=False, id="prompt"
-            )
-        with Horizontal(classes="field"):
-            yield from _number_field("steps", str(self._settings.preview_steps), "10")
-            yield from _number_field("size", "", "auto", next=True)
-        with Horizontal(classes="field"):
-            yield from _number_field("cfg", f"{_CFG:g}", f"{_CFG:g}")
-            yield from _number_field("seed", "1", "1", next=True)
+                yield LoraRows(id="loras")
+            with Vertical(id="settings"):
+                yield from self._compose_method()
+            yield RecipeEditor(id="text-recipe")
+            yield RequestFields(self._settings)
+            yield ResultFields()
         with Horizontal(classes="buttons"):
             yield Button("Preview", variant="primary", compact=True, id="preview")
             yield Button("Save…", compact=True, id="save")
             yield Button("Recipe…", compact=True, id="recipe")
+            yield Button("Open…", compact=True, id="open")
+
+    def _compose_method(self) -> ComposeResult:
+        with Horizontal(classes="field", id="method-field"):
+            yield Label("method")
+            yield Select(list(_choices()), value=self._first, allow_blank=False, compact=True, id="method")
+        yield Static(id="formula", markup=False)
+        yield Vertical(id="parameters")
+        yield field("blocks", OfferSelect(_BLOCKS, id="preset"), id="blocks-field")
+
+    def on_mount(self) -> None:
+        """A small terminal begins with what is needed every time."""
+        if self.app.size.height < _ROOMY:
+            for name in ("sampling", "result"):
+                self.query_one(f"#{name}-fold", Fold).folded = True
 
     # -- the models ------------------------------------------------------------------------------------------------
 
@@ -146,40 +139,9 @@ class MergeForm(Horizontal):
         bakes = self.bakes
         self.set_class(bakes, "-bakes")
         self.query_one("#formula", Static).update(_UNUSED if bakes else self.method.formula)
-        filled = [letter for letter in letters if self.slot(letter).asset is not None]
-        others = [] if bakes else [(f"{letter}'s", letter) for letter in filled if letter != "A"]
-        merged = [("merged", MERGED)]
-        vae = [(f"{self._vae.path.stem}'s", str(self._vae.path))] if self._vae else []
-        mixed = [] if bakes else merged
-        _offer(self.query_one("#vae", Select), [("A's", DEFAULT), *others, *mixed, *vae, ("other…", OTHER)])
-        _offer(self.query_one("#text", Select), [*merged, ("A's", "A"), *others])
+        filled = "".join(letter for letter in letters if self.slot(letter).asset is not None)
+        self.result.offer(filled, bakes=bakes)
         self.post_message(self.Reshaped())
-
-    @on(Select.Changed, "#vae")
-    def _vae_chosen(self, message: Select.Changed) -> None:
-        if message.value == OTHER:
-            self.query_one("#vae", Select).value = DEFAULT
-            self.post_message(self.OtherVae())
-
-    def take_vae(self, asset: Asset) -> None:
-        """Take the VAE of a model beside the merged ones."""
-        self._vae = asset
-        self.reshape()
-        self.query_one("#vae", Select).value = str(asset.path)
-
-    @property
-    def components(self) -> dict[str, object]:
-        """The components that are not merged as all the rest, in the words of `kitchen.merge_recipe`."""
-        vae, text = (str(self.query_one(f"#{name}", Select).value) for name in ("vae", "text"))
-        return {"vae": vae or None, "take": {} if text == MERGED else {"text_encoder": text}}
-
-    def take_components(self, recipe: Recipe, keys: Sequence[str]) -> None:
-        """Show where the components of a recipe over the models `keys` come from."""
-        letters = dict(zip(keys, LETTERS, strict=False))
-        vae = MERGED if recipe.vae == MERGED else letters.get(recipe.vae or "", DEFAULT)
-        text = next((letters[key] for key in recipe.take.values() if key in letters), MERGED)
-        self.query_one("#vae", Select).value = DEFAULT if vae == "A" else vae
-        self.query_one("#text", Select).value = text
 
     # -- the method ------------------------------------------------------------------------------------------------
 
@@ -204,7 +166,7 @@ class MergeForm(Horizontal):
         """Other sliders, other slots."""
         method = self.method
         self.query_one("#formula", Static).tooltip = method.help
-        fields = self.query_one("#parameters", VerticalScroll)
+        fields = self.query_one("#parameters", Vertical)
         await fields.remove_children()
         await fields.mount_all(parameter_field(p, self._set.get(p.name)) for p in method.parameters)
         self._set = {}
@@ -221,13 +183,18 @@ class MergeForm(Horizontal):
         found = {slider.label: slider.value for slider in self._sliders} | fields
         return {p.name: found[p.name] for p in self.method.parameters if p.name in found}
 
+    def texts(self) -> dict[str, str]:
+        """What the fields of the method say, as text, also where it cannot be read."""
+        sliders = {slider.label: shown_value(slider.value) for slider in self._sliders}
+        return sliders | {field.parameter.name: field.text for field in self.query(ParameterField)}
+
     def offer_presets(self, architecture: str) -> str:
         """Offer the block weights that there are for an architecture; returns what is chosen of them now."""
-        select = self.query_one("#preset", Select)
-        _offer(select, [*_BLOCKS, *((name, name) for name in kitchen.preset_names(architecture))])
+        select = self.query_one("#preset", OfferSelect)
+        select.offer([*_BLOCKS, *((name, name) for name in preset_names(architecture))])
         none = self.block_parameter is None or not block_names(architecture)
         self.query_one("#blocks-field").set_class(none, "-none")
-        return str(select.value)
+        return select.chosen
 
     def show_blocks(self, shown: bool) -> None:
         """Say that there are block weights, or none, without asking for other ones."""
@@ -239,7 +206,7 @@ class MergeForm(Horizontal):
     def _other_loras(self) -> None:
         self.reshape()
 
-    async def fill(self, method: str, models: Sequence[Asset], values: Mapping[str, Value | Weight]) -> None:
+    async def fill(self, method: str, models: Sequence[Asset | None], values: Mapping[str, Value | Weight]) -> None:
         """Show a recipe of one step."""
         for letter, asset in zip(LETTERS, [*models, *[None] * len(LETTERS)], strict=False):
             self.slot(letter).asset = asset
@@ -253,22 +220,41 @@ class MergeForm(Horizontal):
         """Show the LoRAs of a recipe."""
         await self.query_one(LoraRows).put(loras)
 
-    # -- the picture -----------------------------------------------------------------------------------------------
+    # -- the result and the picture ----------------------------------------------------------------------------------
 
-    def _text(self, name: str) -> str:
-        return self.query_one(f"#{name}", Input).value.strip()
+    @property
+    def result(self) -> ResultFields:
+        """What the result is."""
+        return self.query_one(ResultFields)
+
+    @property
+    def components(self) -> dict[str, Any]:
+        """What the fields of the result say, in the words of `merge_recipe`."""
+        return self.result.said()
+
+    def take_components(self, recipe: Recipe, keys: Sequence[str]) -> None:
+        """Show where the components of a recipe over the models `keys` come from, and how it is stored."""
+        self.result.take(recipe, dict(zip(keys, LETTERS, strict=False)))
+
+    def take_vae(self, asset: Asset) -> None:
+        """Take the VAE of a model beside the merged ones."""
+        self.result.add_vae(asset)
+        self.reshape()
+        self.query_one("#vae", Select).value = str(asset.path)
+
+    @property
+    def picture(self) -> RequestFields:
+        """What is asked of a picture."""
+        return self.query_one(RequestFields)
 
     def request(self) -> Request:
         """What is to be rendered. Raises UsageError for what is no number."""
-        size = self._text("size").lower().replace("×", "x")
-        width, height = (_number("size", part) for part in [*size.split("x"), size][:2]) if size else (None, None)
-        return Request(
-            self._text("prompt") or _PROMPT,
-            steps=_number("number of steps", self._text("steps") or str(self._settings.preview_steps)),
-            cfg=_decimal("CFG scale", self._text("cfg") or str(_CFG)),
-            seed=_number("seed", self._text("seed") or "1"),
-            width=width, height=height,
-        )  # fmt: skip
+        return self.picture.request()
+
+    def summarise(self) -> None:
+        """Folded parts say what is set in them."""
+        self.picture.summarise()
+        self.result.summarise()
 
 
 def _choices() -> Iterable[tuple[Text, str]]:
@@ -277,32 +263,3 @@ def _choices() -> Iterable[tuple[Text, str]]:
     for method in order:
         models = " ".join(name.upper() if len(name) == 1 else name for name in method.names)
         yield Text.assemble(method.title, (f"  {models}{' …' if method.many else ''}", "dim")), method.name
-
-
-def _offer(select: Select[str], offers: list[tuple[str, str]]) -> None:
-    """Other options, and the chosen one again if it is still among them."""
-    value = select.value
-    if getattr(select, "offered", None) == offers:
-        return
-    select.offered = offers  # type: ignore[attr-defined]
-    with select.prevent(Select.Changed):
-        select.set_options(offers)
-        select.value = value if value in [offer for _, offer in offers] else offers[0][1]
-
-
-def _number_field(name: str, value: str, hint: str, *, next: bool = False) -> ComposeResult:
-    yield Label(name, classes="next" if next else "")
-    yield Input(value, placeholder=hint, compact=True, id=name, classes="number")
-
-
-def _decimal(what: str, text: str) -> float:
-    try:
-        return float(text.replace(",", "."))
-    except ValueError:
-        raise UsageError(f"The {what} is '{text}'.", "A number such as 7 or 3.5 is needed.") from None
-
-
-def _number(what: str, text: str) -> int:
-    if not text.strip().isdecimal():
-        raise UsageError(f"The {what} is '{text}'.", "A whole number is needed; a size may also be 512x768.")
-    return int(text)

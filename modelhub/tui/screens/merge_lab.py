@@ -3,113 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.message import Message
-from textual.widgets import Button, Footer, Select, Static
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Button, Checkbox, Input, Select
 
 from modelhub.catalog.asset import Asset
 from modelhub.catalog.weighing.weights import Weight
-from modelhub.errors import CancelledError, ModelhubError
-from modelhub.jobs import Event
-from modelhub.merge.recipes.asking import Parameters, with_blocks, without_blocks
-from modelhub.merge.registry import Method, Value, find_method
-from modelhub.settings import user_path
+from modelhub.errors import UsageError
+from modelhub.merge.recipes.asking import Parameters, with_blocks
+from modelhub.merge.registry import Method, Value
 from modelhub.tui import kitchen
 from modelhub.tui.actions import bindings
-from modelhub.tui.kitchen import Opened, Part
-from modelhub.tui.library import Library, term
-from modelhub.tui.screens.dialogs import AskDialog
-from modelhub.tui.screens.merge_form import LETTERS, MergeForm
+from modelhub.tui.job_record import JobRecord
+from modelhub.tui.kitchen import Part
+from modelhub.tui.library import term
+from modelhub.tui.screens.merge_form import MergeForm
+from modelhub.tui.screens.merge_opening import OpeningScreen
 from modelhub.tui.screens.merge_pictures import MergePictures
-from modelhub.tui.screens.merge_saving import SavingScreen
 from modelhub.tui.screens.pick import PickDialog
+from modelhub.tui.widgets.bars import Bars
 from modelhub.tui.widgets.block_weights import EACH, BlockWeights
 from modelhub.tui.widgets.frame import Frame
 from modelhub.tui.widgets.lora_rows import AddLora, LoraRows, Strength
+from modelhub.tui.widgets.outlook_line import OutlookLine
+from modelhub.tui.widgets.result_fields import ResultFields
+from modelhub.tui.widgets.sheet import SheetView
 from modelhub.tui.widgets.slider import Slider
 from modelhub.tui.widgets.slot import Slot
-from modelhub.tui.widgets.status import StatusLine
-from modelhub.tui.work import Done, Failed, Progress, WorkerJob, background
 
 if TYPE_CHECKING:
     from modelhub.merge.recipes.recipe import Recipe
     from modelhub.preview.request import Request
-    from modelhub.settings import Settings
-    from modelhub.tui.widgets.picture import Pixels
 
 #: Number of marked models to the method that the lab begins with.
 _FIRST = {1: "weighted-sum", 2: "weighted-sum", 3: "add-difference"}
 
 
-class MergeLab(SavingScreen):
-    """Gives whether a file was written."""
+class MergeLab(OpeningScreen):
+    """Merges what is chosen in its form."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("lab")]
-    scope = "lab"
+    scope: ClassVar[str] = "lab"
 
-    @dataclass
-    class Rendered(Message):
-        """A picture is done, or cannot be: then `note` says why."""
-
-        part: Part
-        request: Request
-        pixels: Pixels | None
-        note: str = ""
-
-    @dataclass
-    class RecipeOpened(Message):
-        """A recipe file was read."""
-
-        opened: Opened
-
-    def __init__(
-        self, library: Library, settings: Settings, models: Sequence[Asset], loras: Sequence[Asset] = ()
-    ) -> None:
-        super().__init__(library)
-        self.settings = settings
-        self._given, self._loras = models, loras
-        self._opened: Opened | None = None
-        self._filled: tuple[Recipe, Opened] | None = None
-
-    def compose(self) -> ComposeResult:
-        """The form over the blocks and the pictures."""
-        yield MergeForm(self.settings, _FIRST.get(len(self._given), "average"), id="form")
-        yield Static(id="opened", markup=False)
+    def body(self) -> ComposeResult:
+        """The form beside the pictures, the blocks and the outlook below them."""
+        with Horizontal(id="bench"):
+            yield MergeForm(self.settings, "weighted-sum", id="form")
+            with Vertical(id="shown"):
+                yield MergePictures(id="frames")
+                yield SheetView(id="sheet")
         yield BlockWeights(id="blocks")
-        yield MergePictures(id="frames")
-        yield StatusLine(id="status")
-        yield Footer(show_command_palette=False)
+        yield OutlookLine()
 
     def on_mount(self) -> None:
-        """The models that were marked."""
-        for letter, asset in zip(LETTERS, self._given, strict=False):
-            self._slot(letter).asset = asset
-        for asset in self._loras:
-            self.query_one(LoraRows).add(asset)
+        """As it was left."""
+        self.recall()
+        self.query_one(Slot).focus()
+
+    async def take(self, models: Sequence[Asset], loras: Sequence[Asset] = ()) -> None:
+        """These models and LoRAs in place of what is in the form; the method is the first that takes as many."""
+        self._taken = True
+        self.show_text(None)
+        self.close_sheet()
+        await self.form.fill(_FIRST.get(len(models), "average"), models, {})
+        await self.form.fill_loras([(lora, 1.0) for lora in loras])
+        self.reshaped()
         self.query_one(Slot).focus()
 
     # -- the form --------------------------------------------------------------------------------------------------
-
-    @property
-    def form(self) -> MergeForm:
-        """What the merge is asked for with."""
-        return self.query_one(MergeForm)
-
-    @property
-    def pictures(self) -> MergePictures:
-        """The frames."""
-        return self.query_one(MergePictures)
-
-    @property
-    def blocks(self) -> BlockWeights:
-        """The block weights."""
-        return self.query_one(BlockWeights)
 
     @property
     def letters(self) -> str:
@@ -138,16 +104,12 @@ class MergeLab(SavingScreen):
     def _recipe(self) -> Recipe:
         return self.asked()[0]
 
-    def asked(self) -> tuple[Recipe, Path | None]:
-        """The recipe that was opened, as long as the form says the same, or what the form says."""
-        if self._opened is not None:
-            return self._opened.recipe, self._opened.path
-        said = self._said()
-        if self._filled is not None and self._filled[0] == said:
-            return self._filled[1].recipe, self._filled[1].path
-        return said, None
+    def wanted(self) -> tuple[list[Part], Request]:
+        """The merge and its parents. Raises UsageError, BadRecipeError."""
+        request, (recipe, file) = self._request(), self.asked()
+        return kitchen.parts(recipe, [] if self.is_text else self._models(), file), request
 
-    def _said(self) -> Recipe:
+    def said(self) -> Recipe:
         """What the form says. Raises UsageError, BadRecipeError."""
         models, method = self._models(), self._method
         return self._saying(models, method, self.form.parameters() if method else {}, self.blocks.weight)
@@ -161,32 +123,43 @@ class MergeLab(SavingScreen):
         self, models: Sequence[Asset], method: Method | None, values: Parameters, weight: Weight | None
     ) -> Recipe:
         """The recipe of one step, or of none, with the components and the LoRAs that the form says."""
-        components: dict[str, Any] = {**self.form.components, "loras": self.form.loras}
         if method is None:
-            return kitchen.merge_recipe(models, None, {}, **components)
+            return kitchen.merge_recipe(models, None, {}, **self.form.components, loras=self.form.loras)
         said = values if weight is None else with_blocks(method, values, weight)
-        return kitchen.merge_recipe(models, method.name, said, **components)
+        return kitchen.merge_recipe(models, method.name, said, **self.form.components, loras=self.form.loras)
 
     def goal(self) -> Path:
-        """Beside the recipe that was opened, else beside A."""
-        if self._opened is not None:
-            return self._opened.path.with_suffix(".safetensors")
+        """Beside the recipe that is edited, else beside A."""
+        if self.is_text:
+            return self._beside_text()
         models, loras = self._models(), self.form.loras
         if self._method is None:
             return kitchen.default_name(models, None, {}, loras)
         return kitchen.default_name(models, self.form.method.name, self.parameters, loras)
 
+    def _beside_text(self) -> Path:
+        """Beside the file of the recipe, else beside its first model."""
+        if self.editor.path is not None:
+            return self.editor.path.with_suffix(".safetensors")
+        first = next((Path(model.ref) for model in self.editor.recipe.models.values()), None)
+        folder = first.parent if first is not None and first.is_absolute() else Path.cwd()
+        return folder / "merge.safetensors"
+
+    # -- what changes ----------------------------------------------------------------------------------------------
+
     @on(MergeForm.Reshaped)
-    def _reshaped(self) -> None:
+    def reshaped(self) -> None:
         """Other frames, other blocks."""
-        filled = [asset for asset in self.form.assets if asset is not None]
-        only_those = len(filled) > 1 if self.form.method.many else self.form.bakes
-        self.pictures.show_models(filled if only_those else self.form.assets)
+        if not self.is_text:
+            filled = [asset for asset in self.form.assets if asset is not None]
+            only_those = len(filled) > 1 if self.form.method.many else self.form.bakes
+            self.pictures.show_models(filled if only_those else self.form.assets)
         first = self._slot("A").asset
         self.blocks.architecture = (first.architecture if first else None) or ""
         self.blocks.parameter = None if self.form.bakes else self.form.block_parameter
         self.blocks.base = self.form.base
         self.blocks.choice = self.form.offer_presets(self.blocks.architecture)
+        self.touched()
 
     @on(Select.Changed, "#preset")
     def _preset_chosen(self, message: Select.Changed) -> None:
@@ -197,10 +170,17 @@ class MergeLab(SavingScreen):
 
     @on(Slider.Changed)
     def _slid(self, message: Slider.Changed) -> None:
-        if isinstance(message.slider, Strength):
-            return
-        if self.form.block_parameter and message.slider.label == self.form.block_parameter.name:
+        parameter = self.form.block_parameter
+        if not isinstance(message.slider, Strength) and parameter and message.slider.label == parameter.name:
             self.blocks.base = message.value
+        self.touched()
+
+    @on(Input.Changed)
+    @on(Select.Changed)
+    @on(Checkbox.Changed)
+    @on(Bars.Changed)
+    def _changed(self) -> None:
+        self.touched()
 
     @on(Slot.Pick)
     def _pick(self, message: Slot.Pick) -> None:
@@ -212,6 +192,7 @@ class MergeLab(SavingScreen):
 
         def picked(asset: Asset | None) -> None:
             if asset is not None:
+                self._taken = True
                 slot.asset = asset
                 self.form.reshape()
 
@@ -234,7 +215,7 @@ class MergeLab(SavingScreen):
         nothing = "There is no LoRA of this architecture in the catalog."
         self.app.push_screen(PickDialog(self.library, "LoRA", f"kind:lora missing:no{fitting}", nothing), picked)
 
-    @on(MergeForm.OtherVae)
+    @on(ResultFields.OtherVae)
     def _pick_vae(self) -> None:
         def picked(asset: Asset | None) -> None:
             if asset is not None:
@@ -246,6 +227,9 @@ class MergeLab(SavingScreen):
 
     def action_swap(self) -> None:
         """A for B."""
+        if self.is_text:
+            self.explain(UsageError("The recipe is edited as text.", "Exchange the letters of its inputs there."))
+            return
         a, b = self._slot("A"), self._slot("B")
         a.asset, b.asset = b.asset, a.asset
         self.form.reshape()
@@ -255,112 +239,28 @@ class MergeLab(SavingScreen):
         message.stop()
         await self.run_action(message.button.id or "")
 
-    # -- a recipe file ---------------------------------------------------------------------------------------------
-
-    def action_open(self) -> None:
-        """Ask for a recipe file and show it."""
-
-        def named(text: str | None) -> None:
-            if text:
-                self._open(user_path(text).absolute())
-
-        first = self._slot("A").asset
-        folder = f"{first.path.parent}/" if first else ""
-        what = "A TOML file of modelhub, or a recipe of sd-mecha; `modelhub recipe` prints that of a merged file."
-        self.app.push_screen(AskDialog("Open a recipe", what, folder), named)
-
-    @background("open")
-    def _open(self, job: WorkerJob, path: Path) -> None:
-        job.post(self.RecipeOpened(kitchen.open_recipe(self.library, path)))
-
-    @on(RecipeOpened)
-    async def _recipe_opened(self, message: RecipeOpened) -> None:
-        """In the form if it has room for all that the recipe says, else as it is written."""
-        opened = message.opened
-        if not opened.fits_form:
-            self._show_opened(opened)
-            return
-        self._show_opened(None)
-        step = opened.recipe.steps[-1] if opened.recipe.steps else None
-        keys = list(step.inputs) if step else [opened.recipe.base or ""]
-        method, models = find_method(step.method) if step else None, [opened.assets[key] for key in keys]
-        said, weight = without_blocks(method, step.parameters) if method and step else ({}, None)
-        values = {p.name: said.get(p.name, p.default) for p in (method or self.form.method).parameters}
-        await self.form.fill((method or self.form.method).name, models, values)
-        await self.form.fill_loras(opened.loras)
-        self.form.take_components(opened.recipe, keys)
-        self.form.show_blocks(weight is not None)
-        self._reshaped()
-        self.blocks.take(weight)
-        self._filled = self._saying(models, method, values, weight), opened
-
-    def _show_opened(self, opened: Opened | None) -> None:
-        self._opened = opened
-        self.set_class(opened is not None, "-opened")
-        if opened is not None:
-            self.query_one("#opened", Static).update("\n".join(opened.lines))
-            self.pictures.show_models([None] * min(3, len(opened.recipe.models)))
-
-    # -- preview ---------------------------------------------------------------------------------------------------
-
-    def action_preview(self) -> None:
-        """Render what is not shown yet."""
-        try:
-            request, (recipe, file) = self._request(), self.asked()
-            wanted = kitchen.parts(recipe, [] if self._opened else self._models(), file)
-        except ModelhubError as error:
-            self.explain(error)
-            return
-        todo = self.pictures.expect(wanted, request)
-        if todo:
-            self.query_one(StatusLine).event = Event("preview", "preparing")
-            self._cook(todo, request)
-
-    @background("preview")
-    def _cook(self, job: WorkerJob, todo: Sequence[Part], request: Request) -> None:
-        for part in todo:
-            try:
-                picture = kitchen.render(self.library, part, request, self.settings.device, job.part(part.letter))
-                job.post(self.Rendered(part, request, picture.pixels, " ".join(picture.warnings)))
-            except CancelledError:
-                raise
-            except ModelhubError as error:
-                job.post(self.Rendered(part, request, None, f"{error.message} {error.hint}"))
-
-    @on(Progress)
-    def _progress(self, message: Progress) -> None:
-        event = message.event
-        if event.level != "progress":
-            return
-        self.query_one(StatusLine).event = event
-        if event.picture is not None:
-            self.pictures.on_the_way(message.group, event.picture)
-
-    @on(Rendered)
-    def _rendered(self, message: Rendered) -> None:
-        self.pictures.rendered(message.part, message.request, message.pixels, message.note)
-
-    @on(Done)
-    def _done(self, message: Done) -> None:
-        message.stop()
-        groups = {worker.group for worker in self.workers if worker.node is self and worker.is_running}
-        if not groups - (set() if message.cancelled else {message.group}):
-            self.query_one(StatusLine).event = None
-
-    @on(Failed)
-    def _failed(self) -> None:
-        self.pictures.give_up()
+    # -- the way back ------------------------------------------------------------------------------------------------
 
     def action_back(self) -> None:
-        """Stop what runs, else close the recipe, else leave."""
-        status = self.query_one(StatusLine)
-        if status.event is not None:
-            self.workers.cancel_node(self)
-            status.event = None
-            self.pictures.give_up("stopped")
-            self.notify("Stopped; nothing half-written is left behind.", markup=False, timeout=3)
-        elif self._opened is not None:
-            self._show_opened(None)
+        """Stop what renders, else what is written; else close what is open here; else go to the library."""
+        if self.stop_cooking() or self.stop_painting() or self._stop_writing():
+            return
+        if self.has_sheet:
+            self.close_sheet()
+        elif not self.pictures.unflip():
+            self._leave()
+
+    def _stop_writing(self) -> bool:
+        """Ask the last of this place's jobs to stop."""
+        running: list[JobRecord] = [record for record in self.jobs.open if record.place == self.scope]
+        for record in running[-1:]:
+            self.jobs.cancel(record)
+        return bool(running)
+
+    def _leave(self) -> None:
+        """From the text to the form, from the form to the library."""
+        if self.is_text:
+            self.show_text(None)
             self.form.reshape()
         else:
-            self.dismiss(self._wrote)
+            super().action_back()

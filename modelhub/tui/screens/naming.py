@@ -73,7 +73,10 @@ class NamingDialog(ModalScreen[dict[str, str] | None]):
         kinds.highlighted = kinds.get_option_index(kind or "auto")
 
     def action_take(self) -> None:
-        """Say what changed."""
+        """Say what changed, once the field has read the keys that were typed before."""
+        self.query_one(Input).call_later(self._take)
+
+    def _take(self) -> None:
         option = self.query_one(OptionList).highlighted_option
         kind = option.id or _MIXED if option else _MIXED
         architecture = self.query_one(Input).value.strip().lower()

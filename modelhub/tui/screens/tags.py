@@ -64,7 +64,10 @@ class TagDialog(ModalScreen[TagChange | None]):
         self.query_one(SelectionList).focus()
 
     def action_take(self) -> None:
-        """Say what changed."""
+        """Say what changed, once the field has read the keys that were typed before."""
+        self.query_one(Input).call_later(self._take)
+
+    def _take(self) -> None:
         typed = tuple(word.strip() for word in self.query_one(Input).value.split(",") if word.strip())
         ticked = frozenset(self.query_one(SelectionList).selected)
         add = (*typed, *(tag for tag in ticked if tag not in self._before))

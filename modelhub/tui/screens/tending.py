@@ -1,93 +1,25 @@
-"""What the user does to assets, marked or under the cursor: tags, stars, notes, kinds, trash, undo, the clipboard."""
+"""What the user does to assets, marked or under the cursor: tags, stars, notes, kinds, the clipboard, comparisons."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from textual import on
-from textual.message import Message
-from textual.screen import Screen
 
 from modelhub.catalog.asset import Asset
-from modelhub.organize import words
-from modelhub.organize.undo import undo
 from modelhub.text import one_line, plural
-from modelhub.tui.library import Library, Survey
 from modelhub.tui.screens.dialogs import NoteDialog
+from modelhub.tui.screens.filing import FilingScreen
 from modelhub.tui.screens.naming import NamingDialog
 from modelhub.tui.screens.tags import TagChange, TagDialog
-from modelhub.tui.tidy import to_trash, trash_question
-from modelhub.tui.widgets.asset_list import AssetList
-from modelhub.tui.work import WorkerJob, background
+from modelhub.tui.widgets.detail import Detail
 
-if TYPE_CHECKING:
-    from modelhub.catalog.store import Catalog
-
-#: More assets than this are fetched in a thread: they would hold the interface up.
-_AT_ONCE = 1000
+#: Assets that are shown side by side.
+_SIDE_BY_SIDE = 3
 
 
-class TendingScreen(Screen[None]):
-    """A screen with a list of assets; a subclass gives `assets`, `survey` and `refresh_all`."""
+class TendingScreen(FilingScreen):
+    """A place with a list of assets and a detail pane; a subclass gives what `TargetsScreen` says."""
 
-    @dataclass
-    class Changed(Message):
-        """Something was written about assets."""
-
-        says: str
-        seconds: float = 2
-
-    @dataclass
-    class Fetched(Message):
-        """The assets that an action is about."""
-
-        assets: list[Asset]
-        then: Callable[[list[Asset]], None]
-
-    def __init__(self, library: Library) -> None:
-        super().__init__()
-        self.library = library
-
-    @property
-    def assets(self) -> AssetList:
-        """The list."""
-        raise NotImplementedError
-
-    @property
-    def survey(self) -> Survey:
-        """What there is in the catalog."""
-        raise NotImplementedError
-
-    def refresh_all(self) -> None:
-        """Search, count and fetch again."""
-        raise NotImplementedError
-
-    # -- which assets ----------------------------------------------------------------------------------------------
-
-    def with_targets(self, then: Callable[[list[Asset]], None]) -> None:
-        """Call `then` with the assets that are marked or under the cursor; beeps when there are none."""
-        ids = self.assets.targets
-        if len(ids) > _AT_ONCE:
-            self.notify(f"Fetching {plural(len(ids), 'asset')}…", markup=False, timeout=2)
-            self._fetch(ids, then)
-        else:
-            self._fetched(self.Fetched(self.library.page(ids), then))
-
-    @background("targets")
-    def _fetch(self, job: WorkerJob, ids: list[int], then: Callable[[list[Asset]], None]) -> None:
-        with self.library.open() as catalog:
-            job.post(self.Fetched(catalog.assets(ids), then))
-
-    @on(Fetched)
-    def _fetched(self, message: Fetched) -> None:
-        if message.assets:
-            message.then(message.assets)
-        else:
-            self.app.bell()
-
-    # -- what is said of them --------------------------------------------------------------------------------------
+    # -- what is said of them ------------------------------------------------------------------------------------------
 
     def action_tag(self) -> None:
         """Edit tags."""
@@ -99,7 +31,9 @@ class TendingScreen(Screen[None]):
         def tagged(change: TagChange | None) -> None:
             if change is not None and (change.add or change.remove):
                 says = f"Tagged {plural(len(ids), 'asset')}."
-                self._write(says, lambda catalog: words.tag(catalog, ids, change.add, change.remove))
+                from modelhub.organize import words  # not before the first paint
+
+                self.write(says, lambda catalog: words.tag(catalog, ids, change.add, change.remove))
 
         self.app.push_screen(TagDialog(targets, self.survey.tags), tagged)
 
@@ -110,21 +44,25 @@ class TendingScreen(Screen[None]):
             self.app.bell()
             return
         says = f"{'★' * stars or 'No stars'} for {plural(len(ids), 'asset')}."
-        self._write(says, lambda catalog: words.rate(catalog, ids, stars))
+        from modelhub.organize import words  # not before the first paint
+
+        self.write(says, lambda catalog: words.rate(catalog, ids, stars))
 
     def action_note(self) -> None:
-        """Write a note."""
-        asset = self.assets.current
-        if asset is None:
-            self.app.bell()
-            return
-        number = asset.id
+        """Write a note; the same on all that are marked."""
+        self.with_targets(self._note)
+
+    def _note(self, targets: list[Asset]) -> None:
+        ids, before = [asset.id for asset in targets], list(dict.fromkeys(asset.notes for asset in targets))
+        who = targets[0].name if len(targets) == 1 else f"{plural(len(targets), 'asset')}: one note for all of them"
 
         def noted(text: str | None) -> None:
-            if text is not None:
-                self._write("Noted.", lambda catalog: words.note(catalog, number, text))
+            if text is not None and before != [text]:
+                from modelhub.organize import words  # not before the first paint
 
-        self.app.push_screen(NoteDialog(asset.name, asset.notes), noted)
+                self.write("Noted.", lambda catalog: words.notes(catalog, ids, text))
+
+        self.app.push_screen(NoteDialog(who, before[0] if len(before) == 1 else ""), noted)
 
     def action_set_kind(self) -> None:
         """Say what files are."""
@@ -137,60 +75,71 @@ class TendingScreen(Screen[None]):
             if said:
                 what = ", ".join(f"{name} {word or 'as the file says'}" for name, word in said.items())
                 says = f"{plural(len(ids), 'asset')}: {one_line(what)}."
-                self._write(says, lambda catalog: words.override(catalog, ids, said))
+                from modelhub.organize import words  # not before the first paint
+
+                self.write(says, lambda catalog: words.override(catalog, ids, said))
 
         known = {name for names in self.survey.architectures.values() for name in names if name}
         self.app.push_screen(NamingDialog(targets, known), named)
 
-    # -- files -----------------------------------------------------------------------------------------------------
-
-    def action_trash(self) -> None:
-        """Ask, then to the trash."""
-        self.with_targets(self._trash)
-
-    def _trash(self, targets: list[Asset]) -> None:
-        def asked(yes: bool | None) -> None:
-            if yes:
-                self.assets.marks = {}
-                self._tidy(lambda catalog, job: to_trash(catalog, targets, job))
-
-        self.app.push_screen(trash_question(targets), asked)
-
-    def action_undo(self) -> None:
-        """Take back the latest change."""
-        self._tidy(lambda catalog, job: undo(catalog, job=job))
-
-    # -- writing ---------------------------------------------------------------------------------------------------
-
-    @background("write", exclusive=False)
-    def _write(self, job: WorkerJob, says: str, change: Callable[[Catalog], object]) -> None:
-        with self.library.open() as catalog:
-            change(catalog)
-        job.post(self.Changed(says))
-
-    @background("write", exclusive=False)
-    def _tidy(self, job: WorkerJob, change: Callable[[Catalog, WorkerJob], str]) -> None:
-        with self.library.open() as catalog:
-            says = change(catalog, job)
-        job.post(self.Changed(says, seconds=6))
-
-    @on(Changed)
-    def _changed(self, message: Changed) -> None:
-        self.assets.reload()
-        self.refresh_all()
-        self.notify(message.says, markup=False, timeout=message.seconds)
-
-    # -- the clipboard ---------------------------------------------------------------------------------------------
+    # -- the clipboard -------------------------------------------------------------------------------------------------
 
     def action_copy_path(self) -> None:
-        """The path to the clipboard."""
-        self._copy("path", str(self.assets.current.path) if self.assets.current else "")
+        """The path to the clipboard; of several marked assets a line for each."""
+        self.with_targets(lambda targets: self._copy("path", [str(asset.path) for asset in targets]))
 
-    def action_copy_hash(self) -> None:
-        """The SHA256 to the clipboard."""
-        self._copy("SHA256", (self.assets.current.sha256 or "") if self.assets.current else "")
+    def _copy(self, what: str, lines: list[str]) -> None:
+        self.app.copy_to_clipboard("\n".join(lines))
+        many = f"{len(lines):,} {what}s" if len(lines) > 1 else f"the {what}"
+        self.notify(f"Copied {many}.", markup=False, timeout=2)
 
-    def _copy(self, what: str, text: str) -> None:
-        if text:
-            self.app.copy_to_clipboard(text)
-        self.notify(f"Copied the {what}." if text else f"There is no {what} to copy.", markup=False, timeout=2)
+    def action_copy(self) -> None:
+        """Choose what is copied."""
+        from modelhub.tui.screens.copying import CopyDialog
+
+        def chosen(what: tuple[str, str] | None) -> None:
+            if what is not None:
+                self.app.copy_to_clipboard(what[1])
+                self.notify(f"Copied the {what[0]}.", markup=False, timeout=2)
+
+        if (asset := self.assets.current) is None:
+            self.app.bell()
+        else:
+            self.app.push_screen(CopyDialog(asset), chosen)
+
+    # -- the pane ------------------------------------------------------------------------------------------------------
+
+    def action_next_picture(self) -> None:
+        """The next of several pictures."""
+        if not self.pane.show_next_picture():
+            self.notify("There is no other picture beside this model.", markup=False, timeout=2)
+
+    @on(Detail.Follow)
+    def _follow(self, message: Detail.Follow) -> None:
+        self.show_asset(message.number)
+
+    # -- other screens -------------------------------------------------------------------------------------------------
+
+    def action_compare(self) -> None:
+        """Marked assets side by side; of one that is marked, it and the one under the cursor."""
+        marked, current = list(self.assets.marks), self.assets.current
+        ids = marked if len(marked) != 1 or current is None else list(dict.fromkeys([*marked, current.id]))
+        if not 2 <= len(ids) <= _SIDE_BY_SIDE:
+            says = "Mark two or three assets with space, and compare them then."
+            self.notify(says, severity="warning", markup=False)
+            return
+        from modelhub.tui.screens.compare import CompareScreen
+
+        self.app.push_screen(CompareScreen(self.library, self.library.page(ids)))
+
+    def action_dupes(self) -> None:
+        """Duplicates among what the filter finds."""
+        from modelhub.tui.screens.duplicates import DupesScreen
+
+        self.app.push_screen(DupesScreen(self, self.finder.bar.text))
+
+    def action_trash_can(self) -> None:
+        """What is in the trash."""
+        from modelhub.tui.screens.trash_can import TrashScreen
+
+        self.app.push_screen(TrashScreen(self))

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelhub.catalog.architectures import architecture
 from modelhub.catalog.asset import PRECISIONS, Asset
 from modelhub.catalog.provided import TITLES
 from modelhub.errors import BadRecipeError, UnknownModelError
-from modelhub.merge.recipes.recipe import parse_recipe
-from modelhub.merge.recipes.telling import lora_line, model_names, output_lines, step_line
 from modelhub.text import human_count, human_size, one_line, plural, printable
 from modelhub.tui.widgets import values
+from modelhub.tui.widgets.fact import Fact as Fact
+from modelhub.tui.widgets.fact import Section as Section
+from modelhub.tui.widgets.kin_facts import kin_sections, parent_facts
+
+if TYPE_CHECKING:
+    from modelhub.tui.kin import Kin
 
 CONFIDENCE = {
     "header": ("proved by names and shapes", "good"),
@@ -31,48 +34,29 @@ _SIDECAR = {
     "version": "version", "base_model": "declared base", "creator": "creator", "licence": "licence", "tags": "tags",
     "negative_words": "negative", "weight": "weight",
 }  # fmt: skip
-#: Characters of a description that are shown.
-_DESCRIPTION = 800
+#: Characters of a description that are shown: as many as are kept of one.
+_DESCRIPTION = 4_000
 #: Models and steps of a recipe that are shown.
 _PARENTS = 12
 #: Facts that have a place of their own.
 _ELSEWHERE = ("training", "lineage", "declared_base")
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """A label and a text; `look` is how it is drawn, `cut` keeps it on one line."""
-
-    label: str
-    text: str
-    look: str = "value"
-    cut: bool = False
-    indent: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A title and facts; without labels they are lines of text."""
-
-    title: str
-    facts: tuple[Fact, ...]
-    labelled: bool = True
-
-
-def sections(asset: Asset) -> Iterator[Section]:
-    """The sections that have something to say, the most important first."""
+def sections(asset: Asset, kin: Kin | None = None) -> Iterator[Section]:
+    """The sections that have something to say, the most important first; `kin` are those that the catalog tells."""
     all_sections = (
         Section("", tuple(_head(asset)), labelled=False),
         Section("Identity", tuple(_identity(asset))),
         Section("Yours", tuple(_yours(asset))),
         Section(
             "Trigger words",
-            (Fact("", one_line(", ".join(asset.trigger_words))),) * bool(asset.trigger_words),
+            tuple(_triggers(asset.trigger_words)),
             labelled=False,
         ),
+        *(kin_sections(kin) if kin else ()),
         Section("Beside it", tuple(_sidecar(asset.sidecar))),
         Section(*_provided(asset)),
-        Section("Merged from", tuple(_merge(asset.recipe or ""))),
+        Section("Merged from", tuple(_merge(asset.recipe or "", kin))),
         Section("Components", tuple(_components(asset))),
         Section("Evidence", tuple(_evidence(asset)), labelled=False),
         Section(*_training(asset.facts.get("training"))),
@@ -84,10 +68,10 @@ def sections(asset: Asset) -> Iterator[Section]:
 
 
 def _head(asset: Asset) -> Iterator[Fact]:
-    yield Fact("", one_line(asset.name), "title")
-    yield Fact("", one_line(str(asset.path.parent)), "path")
+    yield Fact("", one_line(asset.name), "title", copy=asset.path.stem)
+    yield Fact("", one_line(str(asset.path.parent)), "path", copy=str(asset.path))
     for link in asset.links:
-        yield Fact("", f"also at {one_line(link)}", "path")
+        yield Fact("", f"also at {one_line(link)}", "path", copy=link)
     if asset.missing:
         yield Fact("", "✗ The file is gone; its row stays until a scan finds it again.", "bad")
     if asset.problem:
@@ -106,7 +90,7 @@ def _identity(asset: Asset) -> Iterator[Fact]:
     found = (
         ("variant", (asset.variant or "") + _against(asset, "variant")), ("title", asset.title),
         ("lineage", asset.facts.get("lineage")), ("prediction", asset.prediction), ("format", asset.format),
-        ("layout", asset.layout), ("dtypes", _dtypes(asset.dtypes)),
+        ("layout", asset.layout), ("dtypes", dtype_words(asset.dtypes)),
         ("parameters", human_count(asset.parameters) if asset.parameters else None), ("size", human_size(asset.size)),
         ("source", asset.source), ("id", f"#{asset.id}"),
     )  # fmt: skip
@@ -126,7 +110,7 @@ def _title(architecture_id: str) -> str:
         return ""
 
 
-def _dtypes(dtypes: dict[str, int]) -> str:
+def dtype_words(dtypes: dict[str, int]) -> str:
     """`fp16`, `fp16 98 %, fp32 2 %`, `fp16, traces of i64`: by number of elements."""
     whole = sum(dtypes.values()) or 1
     shares = {PRECISIONS.get(name, name.lower()): count / whole for name, count in dtypes.items()}
@@ -141,7 +125,13 @@ def _yours(asset: Asset) -> Iterator[Fact]:
     yield Fact("stars", "★" * asset.rating + "☆" * (5 - asset.rating), "star" if asset.rating else "muted")
     yield Fact("tags", " ".join(f"#{one_line(tag)}" for tag in asset.tags) or "none", "tag" if asset.tags else "muted")
     if asset.notes:
-        yield Fact("notes", printable(asset.notes))
+        yield Fact("notes", printable(asset.notes), copy=asset.notes)
+
+
+def _triggers(words: Sequence[str]) -> Iterator[Fact]:
+    """All of them in one fact, to be copied together."""
+    if words:
+        yield Fact("", one_line(", ".join(words)), copy=", ".join(words))
 
 
 def _components(asset: Asset) -> Iterator[Fact]:
@@ -202,17 +192,24 @@ def _pairs(table: dict[str, Any], *, leave: Iterable[str] = ()) -> Iterator[Fact
     return (Fact(name, text) for name, text in values.pairs(shown).items())
 
 
-def _merge(recipe: str) -> Iterator[Fact]:
-    """The models of a merge by their letters, and what was done with them."""
+def _merge(recipe: str, kin: Kin | None = None) -> Iterator[Fact]:
+    """The models of a merge by their letters, and what was done with them; of a foreign recipe only who they are."""
     if not recipe:
+        yield from parent_facts(kin.parents if kin else ())
         return
+    # not needed by most, and not before the first paint
+    from modelhub.merge.recipes.recipe import parse_recipe
+    from modelhub.merge.recipes.telling import lora_line, model_names, output_lines, step_line
+
     try:
         read = parse_recipe(recipe)
     except BadRecipeError as error:
         yield Fact("recipe", f"cannot be read: {printable(error.message)}", "warn")
         return
     names = model_names(read)
-    yield from (Fact(one_line(key), name) for key, name in list(names.items())[:_PARENTS])
+    goes = {parent.name: parent.number for parent in kin.parents} if kin else {}
+    for key, name in list(names.items())[:_PARENTS]:
+        yield Fact(one_line(key), name, "link" if goes.get(name) else "value", goes=goes.get(name, 0))
     if len(names) > _PARENTS:
         yield Fact("", f"and {plural(len(names) - _PARENTS, 'more model')}", "muted")
     for step in read.steps[:_PARENTS]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from modelhub.lora.checking.answer import SIGNS, WORDS, Answer, Verdict
-from modelhub.lora.checking.words import answer_rows
 from modelhub.text import one_line
-from modelhub.tui.widgets.facts import Fact, Section
+from modelhub.tui.widgets.fact import Fact, Section
 
 #: How a verdict is drawn; its sign and word stand beside it, so that no colour is needed to read it.
 LOOKS: Mapping[Verdict, str] = {
@@ -31,6 +30,8 @@ _ROWS = {
 
 def fit_sections(answer: Answer) -> Iterator[Section]:
     """The verdict in a sentence, and the evidence."""
+    from modelhub.lora.checking.words import answer_rows  # not before the first paint
+
     yield Section("", tuple(_head(answer)), labelled=False)
     rows = tuple(Fact(label, text, _ROWS.get(label, "value")) for label, text in answer_rows(answer) if text)
     if rows:

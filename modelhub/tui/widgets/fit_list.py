@@ -84,8 +84,11 @@ class FitList(LineList):
         return Strip([Segment(cell(f" {lines[y]}", self.size.width), style)]).adjust_cell_length(self.size.width, style)
 
     def row(self, number: int, width: int, style: Style) -> Sequence[Segment]:
+        """The pair of that row."""
+        return self.pair_row(self._pairs[number], width, style)
+
+    def pair_row(self, pair: Pair, width: int, style: Style) -> Sequence[Segment]:
         """Sign, word, name, architecture."""
-        pair = self._pairs[number]
         verdict = pair.answer.verdict
         look = style + ink(self, f"list--{LOOKS[verdict]}")
         word = _WORD if width >= _WORD + _NAME + 4 else 0

@@ -1,4 +1,4 @@
-"""A framed picture with a title, and a line under it for what went wrong or looks odd."""
+"""A framed picture with a title, a line under it for what went wrong or looks odd, and a word on what is under way."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from modelhub.tui.widgets.picture import Picture, Pixels
 
 
 class Frame(Vertical):
-    """`title` is what the picture shows, `note` a sentence in its place or under it."""
+    """`title` is what the picture shows, `note` a sentence in its place or under it, `status` a word in the border."""
 
     title: reactive[str] = reactive("")
     note: reactive[str] = reactive("")
+    status: reactive[str] = reactive("")
 
     def compose(self) -> ComposeResult:
         """Picture over note."""
@@ -27,11 +28,16 @@ class Frame(Vertical):
         """The border carries it."""
         self.border_title = Content(one_line(title))
 
+    def watch_status(self, status: str) -> None:
+        """The border carries it, too."""
+        self.border_subtitle = Content(one_line(status))
+
     def watch_note(self, note: str) -> None:
         """Shown only when there is something to say."""
         line = self.query_one(Static)
         line.display = bool(note)
         line.update(printable(note))
+        self.tooltip = Content(printable(note)) if note else None
         self._share()
 
     def show(self, pixels: Pixels | None) -> None:

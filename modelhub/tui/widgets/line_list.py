@@ -159,6 +159,14 @@ class LineList(ScrollView, can_focus=True):
         """One window down."""
         self.cursor += self.rows_seen - 1 or 1
 
+    def action_half_up(self) -> None:
+        """Half a window up."""
+        self.cursor -= self.rows_seen // 2 or 1
+
+    def action_half_down(self) -> None:
+        """Half a window down."""
+        self.cursor += self.rows_seen // 2 or 1
+
     def action_cursor_home(self) -> None:
         """To the first row."""
         self.cursor = 0

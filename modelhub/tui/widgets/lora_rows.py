@@ -45,8 +45,8 @@ class Strength(Slider):
 
     @property
     def head(self) -> str:
-        """The name has up to half of the line."""
-        return pad(self.label, max(_LEAST_NAME, self.size.width // 2 - 2))
+        """The name has up to two thirds of the line."""
+        return pad(self.label, max(_LEAST_NAME, self.size.width * 2 // 3 - 2))
 
     def action_remove(self) -> None:
         """Take the LoRA out."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Generic, Protocol, TypeVar
 
 
@@ -41,6 +41,10 @@ class Pages(Generic[T]):
         if not 0 <= row < len(self.ids):
             return None
         return self._page(row // self._size).get(self.ids[row])
+
+    def page_of(self, row: int) -> Collection[T]:
+        """All things of the page that `row` is on."""
+        return self._page(row // self._size).values() if 0 <= row < len(self.ids) else ()
 
     def _page(self, number: int) -> dict[int, T]:
         if number in self._pages:

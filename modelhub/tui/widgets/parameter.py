@@ -35,6 +35,13 @@ class ParameterField(Horizontal):
             yield Input(text, placeholder=shown_value(self.parameter.default), compact=True, select_on_focus=False)
 
     @property
+    def text(self) -> str:
+        """What it is set to, as `read_value` takes it, or whatever was typed; "" for the default."""
+        if self.children and self.parameter.kind not in ("flag", "choice"):
+            return self.query_one(Input).value.strip()
+        return "" if self.value == () else shown_value(self.value)
+
+    @property
     def value(self) -> Value | Weight:
         """What it is set to. Raises UsageError for what cannot be."""
         if not self.children:  # not composed yet

@@ -9,19 +9,20 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from modelhub.jobs import Event
-from modelhub.text import human_size, one_line, shorten
+from modelhub.text import human_seconds, human_size, one_line, shorten
 from modelhub.tui.widgets.ink import ink
 
 _BAR = 20
 
 
 class StatusLine(Widget):
-    """Shows an event of a job; without one it takes no room."""
+    """Shows an event of a job, and its speed of `rate` units a second; without an event it takes no room."""
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {"status--phase", "status--done", "status--rest", "status--item"}
 
     event: reactive[Event | None] = reactive(None)
+    rate: reactive[float | None] = reactive(None)
 
     def watch_event(self, event: Event | None) -> None:
         """Appear and vanish."""
@@ -38,7 +39,7 @@ class StatusLine(Widget):
             full = round(_BAR * min(1.0, event.done / event.total))
             text.append("━" * full, ink(self, "status--done"))
             text.append("━" * (_BAR - full), ink(self, "status--rest"))
-        text.append(f" {_amount(event)} ", ink(self, "status--phase"))
+        text.append(f" {_amount(event)} {_pace(event, self.rate)}", ink(self, "status--phase"))
         room = self.size.width - text.cell_len - len("  esc stops ")
         text.append(shorten(one_line(event.item), max(0, room)).ljust(max(0, room)), ink(self, "status--item"))
         return text.append("  esc stops ", ink(self, "status--item"))
@@ -50,3 +51,13 @@ def _amount(event: Event) -> str:
     done = show(event.done) if event.done or event.total else ""
     total = f"/{show(event.total)}" if event.total else ""
     return f"{done}{total} {'' if event.unit == 'bytes' else event.unit}".strip()
+
+
+def _pace(event: Event, rate: float | None) -> str:
+    """How fast it is, where bytes are counted, and how long it will take."""
+    if not rate or rate < 1e-6:
+        return ""
+    speed = f"{human_size(int(rate))}/s " if event.unit == "bytes" else ""
+    if not event.total or event.done >= event.total:
+        return speed
+    return f"{speed}{human_seconds((event.total - event.done) / rate)} left "

@@ -23,6 +23,9 @@ class TypedNumber(Widget):
         Binding("backspace", "rub", "Rub out", show=False, id="number.rub"),
     ]
 
+    #: What is taken as part of a number; a widget with keys of its own may leave some out.
+    signs: ClassVar[frozenset[str]] = _SIGNS
+
     typed: reactive[str] = reactive("")
 
     def take_number(self, number: float) -> None:
@@ -50,7 +53,7 @@ class TypedNumber(Widget):
 
     def on_key(self, event: events.Key) -> None:
         """Digits are typed."""
-        if event.character in _SIGNS:
+        if event.character in self.signs:
             event.stop()
             event.prevent_default()
             self.typed = (self.typed + (event.character or ""))[:_LONGEST]

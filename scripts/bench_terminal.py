@@ -1,0 +1,68 @@
+"""A terminal for benchmarks: a program behind a pseudo-terminal, keys typed to it, and the time until a text is painted."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import sys
+import termios
+import time
+from collections.abc import Callable
+
+#: Control sequences: what is left without them is the text that was painted.
+_CONTROL = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]P_^X][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")
+
+
+class Terminal:
+    """`command` on a screen of `columns` × `rows`; the clock starts with the process."""
+
+    def __init__(self, command: list[str], env: dict[str, str], columns: int = 120, rows: int = 40) -> None:
+        self.started = time.perf_counter()
+        self.pid, self._file = pty.fork()
+        if self.pid == 0:
+            size = struct.pack("HHHH", rows, columns, 0, 0)
+            fcntl.ioctl(sys.stdout.fileno(), termios.TIOCSWINSZ, size)
+            words = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+            os.execvpe(command[0], command, {**env, **words})
+        fcntl.ioctl(self._file, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def until(self, fits: Callable[[bytes], object], seconds: float = 120.0) -> float:
+        """The moment at which the text painted from now on `fits`, by the performance counter. Exits when it never does."""
+        seen, end = b"", time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            if select.select([self._file], [], [], 0.5)[0]:
+                now = time.perf_counter()
+                seen = (seen + self._read())[-200_000:]
+                if fits(_CONTROL.sub(b"", seen)):
+                    return now
+        sys.exit(f"what was waited for was never painted; the last output was {seen[-400:]!r}")
+
+    def drain(self) -> bytes:
+        """The text that was painted since the last look."""
+        seen = b""
+        while select.select([self._file], [], [], 0)[0]:
+            seen += self._read()
+        return _CONTROL.sub(b"", seen)
+
+    def type(self, keys: str) -> float:
+        """Type keys; the moment just before."""
+        now = time.perf_counter()
+        os.write(self._file, keys.encode())
+        return now
+
+    def close(self) -> None:
+        """End the program."""
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self._file)
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._file, 1 << 16)
+        except OSError:
+            sys.exit("the program ended")

@@ -1,0 +1,117 @@
+"""Benchmark of the TUI: how soon it is seen over 50,000 assets, and how soon a key is while scrolling, beside bare Textual."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sqlite3
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench_catalog import _fill
+from bench_terminal import Terminal
+from bench_tools import as_installed, layout, workplace, write_random
+
+HERE = Path(__file__).parent
+RIVALS = [sys.executable, str(HERE / "bench_tui_rivals.py")]
+OURS = [sys.executable, "-m", "modelhub"]
+_ROWS = 40
+#: Keys to measure, and what is typed for them.
+KEYS = {"down": "\x1b[B", "page down": "\x1b[6~"}
+_NAME = re.compile(rb"model-(\d{6})")
+
+
+def bench_tui(args: argparse.Namespace) -> None:
+    """First paint and key-to-paint over 50,000 assets, also while a merge is written, beside Textual's DataTable."""
+    with workplace(args.folder) as work:
+        home = work / "home"
+        _fill(home, args.assets)
+        _number(home)
+        env = as_installed(work)
+        env["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), env.get("PYTHONPATH", "")])
+        print(f"{args.assets:,} assets, 120x40, {os.cpu_count()} cores; {args.rounds} rounds in turn")
+        _first_paint(args.rounds, env, home)
+        _scrolling(args.rounds, env, home, _pair(work))
+
+
+def _number(home: Path) -> None:
+    """Short names in the order of their ids, which can be told apart in what is painted."""
+    with sqlite3.connect(home / "catalog.db") as db:
+        db.execute(
+            "UPDATE assets SET name = printf('model-%06d.safetensors', id), path = '/models/f' || (id % 300) || '/' || id"
+        )
+
+
+def _pair(work: Path) -> tuple[Path, Path]:
+    """Two checkpoints of SD 1.5 to merge."""
+    found = [work / f"parent{seed}.safetensors" for seed in range(2)]
+    for seed, path in enumerate(found):
+        write_random(path, layout("sd15"), seed)
+    return found[0], found[1]
+
+
+def _first_paint(rounds: int, env: dict[str, str], home: Path) -> None:
+    """From the start of the process to the first row."""
+    commands = {"bare": ([*RIVALS, "empty"], lambda seen: b"ready to be seen" in seen), "ours": (OURS, _NAME.search)}
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(rounds + 1):
+        for name, (command, fits) in commands.items():
+            with _running(command, env) as terminal:
+                times[name].append(terminal.until(fits) - terminal.started)
+    bare, ours = (statistics.median(times[name][1:]) for name in commands)
+    with _running([*RIVALS, "table", str(home)], env) as terminal:
+        table = terminal.until(_NAME.search) - terminal.started
+    print(f"first row painted: modelhub {ours:.2f} s; bare Textual with one line {bare:.2f} s: {ours / bare:.2f} x")
+    print(f"                   Textual's DataTable of the same rows {table:.2f} s: {ours / table:.3f} x")
+
+
+def _scrolling(rounds: int, env: dict[str, str], home: Path, pair: tuple[Path, Path]) -> None:
+    """From a key to the row that it leads to."""
+    commands = {
+        "DataTable": [*RIVALS, "table", str(home)],
+        "modelhub": OURS,
+        "modelhub, merging": [*RIVALS, "merging", str(home), *map(str, pair)],
+    }
+    print(f"{'key to paint':18}  {'key':10} {'median':>9} {'90 %':>9} {'worst':>9}")
+    for name, command in commands.items():
+        with _running(command, env) as terminal:
+            terminal.until(_NAME.search)
+            time.sleep(3.0)
+            terminal.drain()
+            for key, times in _keys(terminal, 20 * rounds).items():
+                median, most = statistics.median(times), sorted(times)[int(len(times) * 0.9)]
+                print(f"{name:18}  {key:10} {median * 1e3:6.1f} ms {most * 1e3:6.1f} ms {max(times) * 1e3:6.1f} ms")
+
+
+def _keys(terminal: Terminal, count: int) -> dict[str, list[float]]:
+    """The seconds until a row below all that were painted before is, for every key, every time it was typed."""
+    found: dict[str, list[float]] = {key: [] for key in KEYS}
+    last = 0
+
+    def beyond(seen: bytes) -> bool:
+        return max(map(int, _NAME.findall(seen)), default=0) > last
+
+    for _ in range(_ROWS):  # the cursor is at the foot, so that each key scrolls
+        terminal.type(KEYS["down"])
+    time.sleep(1.0)
+    for key, typed in KEYS.items():
+        for _ in range(count):
+            last = max([last, *map(int, _NAME.findall(terminal.drain()))])
+            began = terminal.type(typed)
+            found[key].append(terminal.until(beyond) - began)
+            time.sleep(0.1)
+    return found
+
+
+@contextmanager
+def _running(command: list[str], env: dict[str, str]) -> Iterator[Terminal]:
+    terminal = Terminal(command, env)
+    try:
+        yield terminal
+    finally:
+        terminal.close()
