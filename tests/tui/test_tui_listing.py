@@ -131,10 +131,12 @@ async def test_past_queries_come_back_by_up(few, app, until):
         await until(pilot, lambda: bar.problem)
         await pilot.press("escape")
         await until(pilot, lambda: assets.count == 12 and not bar.problem)
-        for query in ("kind:vae", "00007"):
+        for query, count in (("kind:vae", 2), ("00007", 1)):
             await pilot.press("slash")
             await typed(pilot, query)
+            await until(pilot, lambda count=count: assets.count == count)
             await pilot.press("escape", "enter") if bar.is_choosing else await pilot.press("enter")
+            await until(pilot, lambda: assets.has_focus)
             await pilot.press("escape")
             await until(pilot, lambda: bar.text == "")
         await pilot.press("slash", "up")

@@ -61,8 +61,8 @@ _NAMED = (
     Column("folder", "Folder", "path", 12, 40, lambda asset, _: str(asset.path.parent), "where it lies"),
 )
 _IDENTITY = (
-    Column("kind", "Kind", "kind", 8, 15, _kind, "checkpoint, lora, vae, …"),
-    Column("arch", "Arch", "architecture", 6, 14, lambda asset, _: asset.architecture or "-", "sd1, sdxl, flux1, …"),
+    Column("kind", "Kind", "kind", 10, 15, _kind, "checkpoint, lora, vae, …"),
+    Column("arch", "Arch", "architecture", 7, 14, lambda asset, _: asset.architecture or "-", "sd1, sdxl, flux1, …"),
     Column("variant", "Variant", "variant", 7, 12, lambda asset, _: asset.variant or "", "inpaint, pix2pix, fill, …"),
     Column("prediction", "Pred", "prediction", 7, 10, lambda asset, _: asset.prediction or "", "epsilon, v, flow"),
     Column("dtype", "Dtype", "dtype", 5, 8, lambda asset, _: asset.dtype or "-", "precision: fp16, bf16, …"),
