@@ -33,7 +33,7 @@ def _run(before: str, call: str = "program.main()", words: tuple[str, ...] = ("f
 
 def test_the_tui_is_not_held_up_by_looks_through_all_that_was_imported() -> None:
     """Looks through many objects at once hold every thread, and are seen as a freeze."""
-    shows = "lambda: print(gc.get_threshold()[0], gc.get_freeze_count() > 10_000) or 0"
+    shows = "lambda **_: print(gc.get_threshold()[0], gc.get_freeze_count() > 10_000) or 0"
     code, said = _run(f"import gc; import modelhub.tui.app as tui; tui.run = {shows}", words=())
     assert (code, said[0]) == (0, "10000 True")
 
