@@ -16,7 +16,15 @@ from modelhub.errors import CorruptFileError, FileError, NotFoundError
 from modelhub.formats.safetensors import SafetensorsFile
 from modelhub.formats.source import element_size, torch_dtype
 
-torch.set_num_threads(1)
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Small tensors on busy cores: threads would only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
 
 DTYPES = [
     torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2, torch.int64,

@@ -36,7 +36,14 @@ from modelhub.formats.stat import FileStat
 from modelhub.formats.writer import Written, write
 from modelhub.jobs import Event, Job
 
-torch.set_num_threads(1)
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Small tensors on busy cores: threads would only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 class Memory(TensorSource):

@@ -46,7 +46,7 @@ async def test_the_library_is_shown_moved_in_and_left(serve, tmp_path):
     server = serve("--web")
     async with Browser(tmp_path / "browser") as browser:
         await browser.open(server.address)
-        await browser.wait("modelhub", "tiny-shapes-base", "tiny-shapes-framed-lora", "4 of 4")
+        await browser.wait("modelhub", "tiny-shapes-base", "4 of 4")
         for _ in range(100):
             if share(await browser.screenshot(), ORANGE) > 0.01:
                 break

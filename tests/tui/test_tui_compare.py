@@ -116,4 +116,6 @@ async def test_a_file_that_is_gone_is_compared_as_far_as_it_is_known(pair, app, 
         await until(pilot, lambda: isinstance(it.screen, CompareScreen) and "not read" in text(it))
         assert "IDENTITY" in text(it)
         await pilot.press("end", "enter")
-        await until(pilot, lambda: isinstance(it.screen, ReportDialog) and "does not exist" in " ".join(text(it).split()))
+        await until(
+            pilot, lambda: isinstance(it.screen, ReportDialog) and "does not exist" in " ".join(text(it).split())
+        )

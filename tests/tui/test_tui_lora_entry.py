@@ -13,9 +13,10 @@ from modelhub.lora.baking.words import read_lora
 from modelhub.tui import lora_parts
 from modelhub.tui.lora_entry import Entry, counted, moved, plain, prompt_words, recalled, strengths
 from modelhub.tui.lora_parts import read_steps
-from modelhub.tui.lora_request import PROMPT, read_request
+from modelhub.tui.lora_request import read_request
 from modelhub.tui.lora_wishes import ON, free_name, goal, ranks
 from modelhub.tui.lora_words import lacking, trigger_words, with_words
+from modelhub.tui.typed_values import PROMPT
 
 
 @pytest.fixture

@@ -16,10 +16,9 @@ from modelhub.tui.lab.requests import plain_request, read_request
 from modelhub.tui.lab.state import read_state
 from modelhub.tui.library import Library
 from modelhub.tui.screens import merge_opening
-from modelhub.tui.screens.dialogs import AskDialog, ErrorDialog
+from modelhub.tui.screens.dialogs import AskDialog, ErrorDialog, ReportDialog
 from modelhub.tui.screens.merge_grid import GridDialog
 from modelhub.tui.screens.merge_history import HistoryDialog
-from modelhub.tui.screens.merge_report import ReportDialog
 from modelhub.tui.screens.merge_saving import SaveDialog
 from modelhub.tui.widgets.outlook_line import OutlookLine
 from modelhub.tui.widgets.slider import Slider

@@ -136,10 +136,10 @@ class NoteDialog(ModalScreen[str | None]):
 
 
 class ReportDialog(ModalScreen[None]):
-    """A sentence, and lines that say more, to be read at leisure."""
+    """A sentence, if there is one, and lines that say more, to be read at leisure."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,enter,q", "dismiss(None)", "Close", show=False, id="report.close"),
+        Binding("escape,enter,q,w", "dismiss(None)", "Close", show=False, id="report.close"),
         Binding("j", "scroll(1)", "Down", show=False, id="report.down"),
         Binding("k", "scroll(-1)", "Up", show=False, id="report.up"),
     ]
@@ -152,7 +152,8 @@ class ReportDialog(ModalScreen[None]):
         """The sentence above the lines."""
         with Vertical(classes="dialog -wide -report") as box:
             box.border_title = self._title
-            yield Static(printable(self._says), markup=False, classes="help")
+            if self._says:
+                yield Static(printable(self._says), markup=False, classes="help")
             with VerticalScroll():
                 yield Static(printable("\n".join(self._lines)), markup=False, id="lines")
             yield Static("↑ ↓ scroll · escape leaves", markup=False, classes="keys")

@@ -21,8 +21,8 @@ from modelhub.tui.job_record import JobRecord, State
 from modelhub.tui.kitchen import Outlook, Part
 from modelhub.tui.lab.requests import plain_request
 from modelhub.tui.library import Library
+from modelhub.tui.screens.dialogs import ReportDialog
 from modelhub.tui.screens.merge_form import MergeForm
-from modelhub.tui.screens.merge_report import ReportDialog
 from modelhub.tui.screens.merge_saving import SavingScreen
 from modelhub.tui.widgets.outlook_line import OutlookLine
 from modelhub.tui.work import WorkerJob, background
@@ -138,7 +138,9 @@ class CookingScreen(SavingScreen):
     @on(OutlookLine.Asked)
     def action_outlook(self) -> None:
         """All that there is to be said of the merge."""
-        self.app.push_screen(ReportDialog("What this merge would be", self.outlook.whole))
+        self.app.push_screen(
+            ReportDialog("What this merge would be", "", [self.outlook.whole or "Nothing is chosen yet."])
+        )
 
     # -- rendering -------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,6 @@ from rich.style import Style
 from textual import events
 from textual.message import Message
 from textual.reactive import reactive
-from textual.strip import Strip
 
 from modelhub.catalog.asset import Asset
 from modelhub.errors import ModelhubError
@@ -39,7 +38,6 @@ class AssetList(MarkingList):
 
     order: reactive[tuple[str, bool]] = reactive(("name", False))
     columns: reactive[tuple[Column, ...]] = reactive(chosen(USUAL))
-    empty: reactive[str] = reactive("")
 
     _showing = False
 
@@ -146,16 +144,6 @@ class AssetList(MarkingList):
         return self._laid[1]
 
     # -- drawing ---------------------------------------------------------------------------------------------------
-
-    def render_line(self, y: int) -> Strip:
-        """A line of the list, or of what is said in place of an empty one."""
-        lines = [] if self.count else self.empty.splitlines()
-        number = y - (self.size.height - len(lines)) // 2
-        if not 0 <= number < len(lines):
-            return super().render_line(y)
-        width = self.size.width
-        text = Segment(cell(lines[number].center(width), width), self.rich_style + ink(self, "list--muted"))
-        return Strip([text], width)
 
     def heading(self, y: int, width: int) -> list[Segment]:
         """The titles, with an arrow at the sorted one, and a sign where columns are left out for want of room."""

@@ -7,8 +7,6 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.reactive import reactive
-from textual.strip import Strip
 
 from modelhub.text import human_size
 from modelhub.tui.convert_words import DONE
@@ -33,8 +31,6 @@ class ConvertList(LineList):
     }
     header = 1
 
-    empty: reactive[str] = reactive("")
-
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.entries: list[Entry] = []
@@ -57,19 +53,6 @@ class ConvertList(LineList):
         self._refresh_row(number)
         if number == self.cursor:
             self.tell(self.Highlighted(self, number))
-
-    def watch_empty(self) -> None:
-        """Draw it."""
-        self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        """A line of the list, or of what is said in place of an empty one."""
-        lines = [] if self.count else self.empty.splitlines()
-        number = y - max(0, (self.size.height - len(lines)) // 2)
-        if not 0 <= number < len(lines):
-            return super().render_line(y)
-        width = self.size.width
-        return Strip([Segment(cell(lines[number].center(width), width), self.rich_style + ink(self, "list--muted"))])
 
     def _widths(self, width: int) -> tuple[int, int, int, int]:
         """Columns of name, format, sizes and outcome."""

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Generic, TypeVar
 from rich.segment import Segment
 from rich.style import Style
 from textual.reactive import reactive
-from textual.strip import Strip
 
 from modelhub.text import width as columns_of
 from modelhub.tui.widgets.ink import ink
@@ -43,7 +42,6 @@ class Table(LineList, Generic[R]):
     header = 1
 
     marks: reactive[dict[Hashable, None]] = reactive({})
-    empty: reactive[str] = reactive("")
 
     def __init__(self, *, id: str | None = None, empty: str = "") -> None:
         super().__init__(id=id)
@@ -105,10 +103,6 @@ class Table(LineList, Generic[R]):
         """Draw the marks."""
         self.refresh()
 
-    def watch_empty(self) -> None:
-        """Say something else."""
-        self.refresh()
-
     # -- drawing -------------------------------------------------------------------------------------------------------
 
     def layout_columns(self, width: int) -> list[tuple[int, Column, int]]:
@@ -122,16 +116,6 @@ class Table(LineList, Generic[R]):
             found.append((at, column, column.width or share + (rest > 0)))
             rest -= not column.width
         return found
-
-    def render_line(self, y: int) -> Strip:
-        """A line of the table, or of what is said in place of an empty one."""
-        lines = [] if self.count else self.empty.splitlines()
-        number = y - max(self.header, (self.size.height - len(lines)) // 2)
-        if not 0 <= number < len(lines):
-            return super().render_line(y)
-        width = self.size.width
-        text = Segment(cell(lines[number].center(width), width), self.rich_style + ink(self, "list--muted"))
-        return Strip([text], width)
 
     def heading(self, y: int, width: int) -> list[Segment]:
         """The titles, where there are rows."""

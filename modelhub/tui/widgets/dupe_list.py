@@ -14,8 +14,7 @@ from modelhub.catalog.asset import Asset
 from modelhub.organize.dupes import Group
 from modelhub.text import human_size, plural
 from modelhub.tui.widgets.ink import ink
-from modelhub.tui.widgets.line_list import cell
-from modelhub.tui.widgets.said_list import SaidList
+from modelhub.tui.widgets.line_list import LineList, cell
 
 _SIZE = 9
 
@@ -43,7 +42,7 @@ class Title:
 Row = Title | Twin
 
 
-class DupeList(SaidList):
+class DupeList(LineList):
     """`marks` are the ids of files that are to go; of every group one stays, `kept` has it by group."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {

@@ -7,8 +7,6 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.reactive import reactive
-from textual.strip import Strip
 
 from modelhub.text import human_seconds
 from modelhub.tui.job_rows import LOOKS, SIGNS, JobRow
@@ -29,8 +27,6 @@ class JobList(LineList):
     }
     header = 1
 
-    empty: reactive[str] = reactive("")
-
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.rows: list[JobRow] = []
@@ -49,19 +45,6 @@ class JobList(LineList):
         self.cursor = self.validate_cursor(self.cursor if current and at is None else at or 0)
         self.tell(self.Highlighted(self, self.cursor))
         self.refresh()
-
-    def watch_empty(self) -> None:
-        """Draw it."""
-        self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        """A line of the list, or of what is said in place of an empty one."""
-        lines = [] if self.count else self.empty.splitlines()
-        number = y - (self.size.height - len(lines)) // 2
-        if not 0 <= number < len(lines):
-            return super().render_line(y)
-        width = self.size.width
-        return Strip([Segment(cell(lines[number].center(width), width), self.rich_style + ink(self, "list--muted"))])
 
     def heading(self, y: int, width: int) -> Sequence[Segment]:
         """What the columns are."""

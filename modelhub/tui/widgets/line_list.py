@@ -19,6 +19,7 @@ from textual.strip import Strip
 
 from modelhub.text import one_line, shorten
 from modelhub.tui.actions import bindings
+from modelhub.tui.widgets.ink import ink
 
 
 def cell(text: str, columns: int, *, right: bool = False) -> str:
@@ -28,16 +29,20 @@ def cell(text: str, columns: int, *, right: bool = False) -> str:
 
 
 class LineList(ScrollView, can_focus=True):
-    """`count` rows under `header` fixed lines. A subclass gives `row` and, if it has a header, `heading`."""
+    """`count` rows under `header` fixed lines; `empty` is what is said where there are none.
+
+    A subclass gives `row` and, if it has a header, `heading`.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("list")]
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"list--cursor", "list--cursor-blurred", "list--hover"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"list--cursor", "list--cursor-blurred", "list--hover", "list--muted"}
     ALLOW_SELECT = False
     header = 0
 
     cursor: reactive[int] = reactive(0)
     count: reactive[int] = reactive(0)
     hover: reactive[int] = reactive(-1)
+    empty: reactive[str] = reactive("")
 
     @dataclass
     class RowMessage(Message):
@@ -78,8 +83,13 @@ class LineList(ScrollView, can_focus=True):
         return max(1, self.size.height - self.header)
 
     def render_line(self, y: int) -> Strip:
-        """Line `y` of the window."""
+        """Line `y` of the window, or of what is said in the middle of an empty one."""
         width = self.size.width
+        said = [] if self.count else self.empty.splitlines()
+        number = y - max(self.header, (self.size.height - len(said)) // 2)
+        if 0 <= number < len(said):
+            text = cell(said[number].center(width), width)
+            return Strip([Segment(text, self.rich_style + ink(self, "list--muted"))], width)
         if y < self.header:
             return Strip(self.heading(y, width)).adjust_cell_length(width, self.rich_style)
         number = self.scroll_offset.y + y - self.header
@@ -111,6 +121,10 @@ class LineList(ScrollView, can_focus=True):
         """The scroll bar follows the number of rows."""
         self.virtual_size = Size(1, count + self.header)
         self.cursor = self.validate_cursor(self.cursor)
+        self.refresh()
+
+    def watch_empty(self) -> None:
+        """Draw it."""
         self.refresh()
 
     def watch_hover(self, before: int, after: int) -> None:

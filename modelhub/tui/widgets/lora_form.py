@@ -12,7 +12,8 @@ from textual.message import Message
 from textual.widgets import Checkbox, Input, Label, Static
 
 from modelhub.text import one_line
-from modelhub.tui.lora_request import CFG, PROMPT, read_request
+from modelhub.tui.lora_request import CFG, read_request
+from modelhub.tui.typed_values import PROMPT
 
 if TYPE_CHECKING:
     from modelhub.preview.request import Request

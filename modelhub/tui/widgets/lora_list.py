@@ -78,7 +78,6 @@ class StackList(LineList, TypedNumber):
     entries: reactive[tuple[Entry, ...]] = reactive(())
     answers: reactive[Mapping[int, Answer]] = reactive({})
     side: reactive[Side] = reactive("unet")
-    empty: reactive[str] = reactive("")
     judging: reactive[bool] = reactive(False)
 
     @dataclass
@@ -134,10 +133,6 @@ class StackList(LineList, TypedNumber):
 
     def watch_typed(self) -> None:
         """Draw what is typed."""
-        self.refresh()
-
-    def watch_empty(self) -> None:
-        """Draw what is said of an empty stack."""
         self.refresh()
 
     def watch_judging(self) -> None:

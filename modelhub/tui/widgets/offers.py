@@ -9,8 +9,6 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Input, Label, Select
 
-from modelhub.errors import UsageError
-
 #: What is shown, and what it stands for.
 Offer = tuple[str, str]
 
@@ -68,18 +66,3 @@ def number_fields(*fields: tuple[str, str, str]) -> ComposeResult:
         for at, (name, value, hint) in enumerate(fields):
             yield Label(name, classes="next" if at else "")
             yield Input(value, placeholder=hint, compact=True, id=name, classes="number")
-
-
-def read_decimal(what: str, text: str) -> float:
-    """A number. Raises UsageError."""
-    try:
-        return float(text.replace(",", "."))
-    except ValueError:
-        raise UsageError(f"The {what} is '{text}'.", "A number such as 7 or 3.5 is needed.") from None
-
-
-def read_whole(what: str, text: str) -> int:
-    """A whole number. Raises UsageError."""
-    if not text.strip().isdecimal():
-        raise UsageError(f"The {what} is '{text}'.", "A whole number is needed; a size may also be 512x768.")
-    return int(text)

@@ -13,13 +13,13 @@ from modelhub.errors import UsageError
 from modelhub.preview.request import Hires, Request
 from modelhub.preview.sampling.names import AUTOMATIC, SAMPLER_NAMES, SCHEDULE_NAMES
 from modelhub.preview.upscaling.names import WITHOUT_FILE
+from modelhub.tui.typed_values import PROMPT, read_decimal, read_size, read_whole
 from modelhub.tui.widgets.fold import Fold
-from modelhub.tui.widgets.offers import OfferSelect, field, number_fields, read_decimal, read_whole
+from modelhub.tui.widgets.offers import OfferSelect, field, number_fields
 
 if TYPE_CHECKING:
     from modelhub.settings import Settings
 
-PROMPT = "a red circle on a blue background"
 #: Pictures of one model at most: seeds that follow each other.
 MOST_SEEDS = 4
 _CFG, _DENOISE = 7.0, 0.7
@@ -72,8 +72,7 @@ class RequestFields(Vertical):
 
     def request(self) -> Request:
         """What is to be rendered; a sampler or schedule of "" is that which suits. Raises UsageError."""
-        size = self._text("size").lower().replace("×", "x")
-        width, height = (read_whole("size", part) for part in [*size.split("x"), size][:2]) if size else (None, None)
+        width, height = read_size(self._text("size"))
         return Request(
             self._text("prompt") or PROMPT,
             negative=self._text("negative"),

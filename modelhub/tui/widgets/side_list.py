@@ -10,14 +10,13 @@ from rich.style import Style
 
 from modelhub.tui.side_by_side import SideRow, SideSection
 from modelhub.tui.widgets.ink import ink
-from modelhub.tui.widgets.line_list import cell
-from modelhub.tui.widgets.said_list import SaidList
+from modelhub.tui.widgets.line_list import LineList, cell
 
 #: Columns of the label, and of the sign before it.
 LABEL, _SIGN = 16, 2
 
 
-class SideList(SaidList):
+class SideList(LineList):
     """`names` stand above the columns."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {

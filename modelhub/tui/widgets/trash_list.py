@@ -12,13 +12,12 @@ from rich.style import Style
 from modelhub.organize.emptying import Trashed
 from modelhub.text import human_size, plural
 from modelhub.tui.widgets.ink import ink
-from modelhub.tui.widgets.line_list import cell
-from modelhub.tui.widgets.said_list import SaidList
+from modelhub.tui.widgets.line_list import LineList, cell
 
 _WHEN, _SIZE, _FILES = 16, 9, 5
 
 
-class TrashList(SaidList):
+class TrashList(LineList):
     """One line for each move to the trash."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"list--muted", "list--name", "list--problem", "list--heading"}
