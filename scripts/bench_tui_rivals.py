@@ -44,8 +44,8 @@ class Table(App[None]):
 def merging(home: Path, one: Path, other: Path) -> None:
     """The interface, with a job that merges two files again and again."""
     from modelhub.merge.recipes.recipe import simple_recipe
-    from modelhub.tui import kitchen
     from modelhub.tui.app import ModelhubApp
+    from modelhub.tui.lab import kitchen
     from modelhub.tui.library import Library
 
     library = Library(home)

@@ -17,12 +17,12 @@ from modelhub.errors import ModelhubError, UsageError
 from modelhub.settings import Settings, load_settings, save_settings
 from modelhub.text import plural
 from modelhub.tui.actions import bindings
-from modelhub.tui.graphics import GraphicApp, find_graphics, tell_colours
-from modelhub.tui.job_center import JobCenter, JobEnded, JobMoved
-from modelhub.tui.job_record import JobRecord, State
-from modelhub.tui.keymap import load_keys
+from modelhub.tui.jobs.center import JobCenter, JobEnded, JobMoved
+from modelhub.tui.jobs.record import JobRecord, State
+from modelhub.tui.keys.keymap import load_keys
 from modelhub.tui.library import Library
 from modelhub.tui.memory import Memory
+from modelhub.tui.pictures.graphics import GraphicApp, find_graphics, tell_colours
 from modelhub.tui.places import PLACES
 from modelhub.tui.screens.dialogs import ConfirmDialog, ErrorDialog
 from modelhub.tui.screens.place import Place
@@ -109,21 +109,21 @@ class ModelhubApp(GraphicApp[int], inherit_bindings=False):
 
     async def merge(self, models: Sequence[Asset], loras: Sequence[Asset] = ()) -> None:
         """To the merge lab, with these models and LoRAs in its form."""
-        from modelhub.tui.screens.merge_lab import MergeLab
+        from modelhub.tui.lab.screen import MergeLab
 
         await self.switch_mode("lab")
         await cast(MergeLab, self.place("lab")).take(models, loras)
 
     async def stack(self, models: Sequence[Asset], loras: Sequence[Asset]) -> None:
         """To the LoRA place, with the first of these models, and these LoRAs below those of its stack."""
-        from modelhub.tui.screens.lora_stack import LoraScreen
+        from modelhub.tui.loras.screen import LoraScreen
 
         await self.switch_mode("lora")
         cast(LoraScreen, self.place("lora")).take(models, loras)
 
     async def convert(self, assets: Sequence[Asset]) -> None:
         """To the place where files are converted, with these among its files."""
-        from modelhub.tui.screens.convert import ConvertScreen
+        from modelhub.tui.convert.screen import ConvertScreen
 
         await self.switch_mode("convert")
         cast(ConvertScreen, self.place("convert")).take(assets)
@@ -216,37 +216,37 @@ class ModelhubApp(GraphicApp[int], inherit_bindings=False):
 
     def action_help(self) -> None:
         """The keys of this screen."""
-        from modelhub.tui.screens.help import HelpScreen
+        from modelhub.tui.finding.help import HelpScreen
 
         self.push_screen(HelpScreen(getattr(self.screen, "scope", ""), self.screen.focused))
 
     def action_command_palette(self) -> None:
         """Anything by its name."""
-        from modelhub.tui.screens.palette import PaletteScreen
+        from modelhub.tui.finding.palette_screen import PaletteScreen
 
         self.push_screen(PaletteScreen())
 
     def action_change_theme(self) -> None:
         """Themes alone, each worn while the cursor is on it."""
-        from modelhub.tui.screens.palette import PaletteScreen
+        from modelhub.tui.finding.palette_screen import PaletteScreen
 
         self.push_screen(PaletteScreen(themes=True))
 
     def action_jump(self) -> None:
         """Letters on everything that can be reached."""
-        from modelhub.tui.screens.jump import JumpScreen
+        from modelhub.tui.finding.jump_screen import JumpScreen
 
         self.push_screen(JumpScreen(self.screen))
 
     def action_commands(self) -> None:
         """Any command of the command line."""
-        from modelhub.tui.screens.running import open_commands
+        from modelhub.tui.commands.screen import open_commands
 
         open_commands(self)
 
     async def on_paste(self, event: events.Paste) -> None:
         """What is pasted beside all fields is meant for the downloads, if it reads as an address."""
-        from modelhub.tui.downloading_paste import take_pasted
+        from modelhub.tui.download.pasting import take_pasted
 
         await take_pasted(self, event.text)
 

@@ -11,24 +11,24 @@ if TYPE_CHECKING:
 
 
 class PlaceName(NamedTuple):
-    """A place: its id, which is the scope of its actions, its title in the bar, and where its screen is."""
+    """A place: its id, which is the scope of its actions, its title in the bar, and the room with its screen."""
 
     id: str
     title: str
-    module: str
+    room: str
     screen: str
 
     def make(self, library: Library) -> Place:
         """Its screen; only now its module is imported, so that the first place is there at once."""
-        made: Place = getattr(import_module(f"modelhub.tui.screens.{self.module}"), self.screen)(library)
+        made: Place = getattr(import_module(f"modelhub.tui.{self.room}.screen"), self.screen)(library)
         return made
 
 
 PLACES = (
     PlaceName("browse", "Library", "browse", "BrowseScreen"),
     PlaceName("download", "Download", "download", "DownloadScreen"),
-    PlaceName("lab", "Merge", "merge_lab", "MergeLab"),
-    PlaceName("lora", "LoRA", "lora_stack", "LoraScreen"),
+    PlaceName("lab", "Merge", "lab", "MergeLab"),
+    PlaceName("lora", "LoRA", "loras", "LoraScreen"),
     PlaceName("convert", "Convert", "convert", "ConvertScreen"),
     PlaceName("jobs", "Jobs", "jobs", "JobsScreen"),
     PlaceName("settings", "Settings", "settings", "SettingsScreen"),

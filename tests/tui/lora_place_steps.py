@@ -6,7 +6,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from modelhub.tui.screens.lora_stack import LoraScreen
+from modelhub.tui.loras.screen import LoraScreen
 
 BASE, FRAMED, WIDE = "tiny-shapes-base.safetensors", "tiny-shapes-framed-lora.safetensors", "too-wide[b].safetensors"
 

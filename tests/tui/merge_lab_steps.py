@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from modelhub.tui.screens.merge_lab import MergeLab
-from modelhub.tui.widgets.asset_list import AssetList
+from modelhub.tui.assets.asset_list import AssetList
+from modelhub.tui.lab.screen import MergeLab
 from modelhub.tui.widgets.slider import Slider
 from modelhub.tui.widgets.status import StatusLine
 

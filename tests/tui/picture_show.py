@@ -14,8 +14,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from modelhub.settings import Settings
-from modelhub.tui.graphics import GraphicApp, find_graphics, tell_colours
-from modelhub.tui.widgets.picture import Picture
+from modelhub.tui.pictures.graphics import GraphicApp, find_graphics, tell_colours
+from modelhub.tui.pictures.picture import Picture
 
 
 def picture(turn: int):

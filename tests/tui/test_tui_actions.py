@@ -15,14 +15,14 @@ from modelhub.catalog.store import Catalog
 from modelhub.errors import ModelhubError, UsageError
 from modelhub.scan.report import ScanReport
 from modelhub.settings import Settings
-from modelhub.tui import scanning
 from modelhub.tui.actions import ACTIONS, SCOPES, bindings
 from modelhub.tui.app import ModelhubApp, run
+from modelhub.tui.assets.asset_list import AssetList
+from modelhub.tui.browse import scanning
+from modelhub.tui.browse.tags import TagDialog
+from modelhub.tui.finding.help import HelpScreen
 from modelhub.tui.library import Library
 from modelhub.tui.screens.dialogs import AskDialog, ConfirmDialog, ErrorDialog, NoteDialog
-from modelhub.tui.screens.help import HelpScreen
-from modelhub.tui.screens.tags import TagDialog
-from modelhub.tui.widgets.asset_list import AssetList
 
 SIZE = (120, 40)
 HOSTILE = ("[red]x[/]", "esc\x1b[31mred\x07", "two\nlines", "bidi\u202egnp", "日本語 wide", "e\u0301 combining")

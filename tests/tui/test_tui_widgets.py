@@ -15,13 +15,13 @@ from textual.app import App
 from modelhub.catalog.search import compile_query
 from modelhub.errors import UsageError
 from modelhub.jobs import Event
-from modelhub.tui.keymap import load_keys
+from modelhub.tui.assets.columns import USUAL, chosen, layout
+from modelhub.tui.assets.pages import Pages
+from modelhub.tui.browse.narrow import narrow
+from modelhub.tui.keys.keymap import load_keys
 from modelhub.tui.library import term
-from modelhub.tui.narrow import narrow
-from modelhub.tui.widgets.columns import USUAL, chosen, layout
+from modelhub.tui.pictures.picture import Picture, fit, half_blocks, resize
 from modelhub.tui.widgets.line_list import cell
-from modelhub.tui.widgets.pages import Pages
-from modelhub.tui.widgets.picture import Picture, fit, half_blocks, resize
 from modelhub.tui.widgets.slider import Slider
 from modelhub.tui.widgets.status import StatusLine
 from modelhub.tui.work import Progress

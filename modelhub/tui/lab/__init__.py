@@ -1,1 +1,1 @@
-"""What the merge lab does below its screens: recipes, looks at headers, pictures, grids, and its history."""
+"""The merge lab: recipes, looks at headers, pictures of merges that were never written, grids and history."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from modelhub.preview.grids.drawing import Place
     from modelhub.preview.grids.painting import Painted
     from modelhub.preview.grids.ready import Checked
-    from modelhub.tui.widgets.picture import Pixels
+    from modelhub.tui.pictures.picture import Pixels
 
 #: What block weights know besides blocks.
 _COMPONENTS = ("unet", "te", "te1", "te2", "t5", "vae")

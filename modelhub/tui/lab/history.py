@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from modelhub.errors import ModelhubError, file_error
 
 if TYPE_CHECKING:
-    from modelhub.tui.widgets.picture import Pixels
+    from modelhub.tui.pictures.picture import Pixels
 
 _FOLDER = "lab-history"
 #: Entries that are kept, the newest; and pixels of the longer side of their pictures.

@@ -11,7 +11,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from modelhub.preview.pictures.picture import Picture
-    from modelhub.tui.widgets.picture import Pixels
+    from modelhub.tui.pictures.picture import Pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ def tiled(pictures: Sequence[Pixels]) -> Pixels:
 
 def thumbnail(pixels: Pixels, side: int) -> Pixels:
     """A picture no larger than `side`; one that is small enough as it is."""
-    from modelhub.tui.widgets.picture import resize
+    from modelhub.tui.pictures.picture import resize
 
     height, width = pixels.shape[:2]
     scale = min(1.0, side / max(height, width))

@@ -1,1 +1,1 @@
-"""The screens and dialogs of the terminal interface."""
+"""What every screen is made of: a place, a dialog, a sheet."""

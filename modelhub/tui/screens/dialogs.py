@@ -15,7 +15,7 @@ from textual.widgets import Button, Input, Static, TextArea
 
 from modelhub.errors import ModelhubError
 from modelhub.text import one_line, printable
-from modelhub.tui.suggestions import CompletingInput
+from modelhub.tui.commands.suggestions import CompletingInput
 
 
 class ErrorDialog(ModalScreen[None]):

@@ -8,15 +8,15 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widgets import Footer
 
+from modelhub.tui.jobs.job_line import JobLine
 from modelhub.tui.library import Library
-from modelhub.tui.widgets.job_line import JobLine
 from modelhub.tui.widgets.nav_bar import NavBar
 
 if TYPE_CHECKING:
     from modelhub.errors import ModelhubError
     from modelhub.settings import Settings
     from modelhub.tui.app import ModelhubApp
-    from modelhub.tui.job_center import JobCenter
+    from modelhub.tui.jobs.center import JobCenter
 
 NARROW, WIDE = 100, 160
 

@@ -10,8 +10,8 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from modelhub.text import one_line
+from modelhub.tui.jobs.job_line import JobLine
 from modelhub.tui.screens.place import NARROW
-from modelhub.tui.widgets.job_line import JobLine
 
 if TYPE_CHECKING:
     from modelhub.tui.app import ModelhubApp

@@ -1,1 +1,1 @@
-"""The widgets of the terminal interface: data goes down by reactive attributes, up by messages."""
+"""Widgets of more than one room: data goes down by reactive attributes, up by messages."""

@@ -1,0 +1,1 @@
+"""The library: its tree, the list, and what is done to the assets of the list."""

@@ -1,0 +1,1 @@
+"""The commands of the command line as forms, run in processes of their own."""

@@ -1,0 +1,399 @@
+"""Commands: any command of the command line, its options as fields, run as a process of its own."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.widgets import Button, ContentSwitcher, Input, Static
+
+from modelhub.catalog.asset import Asset
+from modelhub.tui.actions import bindings
+from modelhub.tui.assets.pick import PickDialog
+from modelhub.tui.commands.care import agreed, asks_for_secret, care, prefilled
+from modelhub.tui.commands.command_list import CommandInput, CommandList
+from modelhub.tui.commands.form import CommandForm, all_forms, form_of, line_of, problems, words_of
+from modelhub.tui.commands.form_rows import FieldRow, FormBody
+from modelhub.tui.commands.history import History
+from modelhub.tui.commands.output_list import OutputList
+from modelhub.tui.commands.rows import command_rows, line_rows
+from modelhub.tui.commands.run import Ended, Output, run_command
+from modelhub.tui.jobs.record import JobRecord, State
+from modelhub.tui.library import Library
+from modelhub.tui.screens.dialogs import ConfirmDialog
+from modelhub.tui.screens.place import Place
+from modelhub.tui.widgets.line_list import LineList
+from modelhub.tui.work import WorkerJob, background
+
+if TYPE_CHECKING:
+    from modelhub.tui.app import ModelhubApp
+
+MODE = "running"
+#: Seconds between two looks at what was printed.
+_LOOK = 0.1
+#: Columns of the page that no line has: borders and the scroll bar.
+_BORDERS = 3
+#: Marked assets that are filled in at most.
+_MOST_MARKED = 200
+_WANTED = {
+    "loras": ("kind:lora", "Choose a LoRA"),
+    "models": ("(kind:checkpoint OR kind:diffusion-model)", "Choose a model"),
+}
+
+
+def open_commands(app: ModelhubApp, name: str = "") -> None:
+    """To the commands; `name` opens the form of one."""
+    if app.here == MODE:
+        cast(CommandsScreen, app.screen_stack[0]).open(name, "")
+        return
+    if MODE not in app._modes:
+        app.add_mode(MODE, partial(CommandsScreen, app.library))
+    before = app.here
+    app.switch_mode(MODE)
+    app.call_later(lambda: cast(CommandsScreen, app.place(MODE)).open(name, before))
+
+
+class CommandsScreen(Place):
+    """Commands at the left, the form of one at the right, and the line it stands for below."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(MODE)]
+    AUTO_FOCUS = "#command-filter"
+    scope: ClassVar[str] = MODE
+
+    @dataclass
+    class Known(Message):
+        """The commands that there are."""
+
+        forms: Sequence[CommandForm]
+
+    def __init__(self, library: Library) -> None:
+        super().__init__(library)
+        self.forms: Sequence[CommandForm] = ()
+        self._before, self._wanted = "browse", ""
+        self._record: JobRecord | None = None
+        self._old = False
+
+    def body(self) -> ComposeResult:
+        """Two columns."""
+        with Horizontal(id="commands"):
+            with Vertical(id="command-side"):
+                yield CommandInput(placeholder="type a command", compact=True, id="command-filter")
+                yield CommandList(id="command-list")
+            with Vertical(id="command-main"):
+                with ContentSwitcher(initial="command-form", id="command-pages"):
+                    with Vertical(id="command-form"):
+                        yield Static(
+                            "Choose a command at the left: type to find it, enter opens its form.\n\n"
+                            "A whole command line can be typed or pasted, too.",
+                            markup=False,
+                            id="command-nothing",
+                        )
+                    yield OutputList(id="command-output")
+                yield Static(markup=False, id="command-line")
+                with Horizontal(classes="buttons", id="command-buttons"):
+                    yield Button("Run", variant="primary", compact=True, id="run")
+                    yield Button("Dry run", compact=True, id="dry")
+                    yield Button("Output", compact=True, id="see")
+                    yield Button("Copy line", compact=True, id="copy")
+
+    def on_mount(self) -> None:
+        """Read the commands, in a thread; what was run before is remembered."""
+        self.history = History(self.hub.memory)
+        self._timer = self.set_interval(_LOOK, self.output.look, pause=True)
+        self._show_line()
+        self._read_forms()
+
+    @background("forms")
+    def _read_forms(self, job: WorkerJob) -> None:
+        if self.hub.parser is not None:
+            job.post(self.Known(all_forms(self.hub.parser)))
+
+    @on(Known)
+    def _known(self, message: Known) -> None:
+        self.forms = message.forms
+        self._list()
+        if self._wanted:
+            self.open(self._wanted, "")
+
+    # -- parts -----------------------------------------------------------------------------------------------------
+
+    @property
+    def filter(self) -> Input:
+        """Where a command is typed."""
+        return self.query_one("#command-filter", Input)
+
+    @property
+    def list(self) -> CommandList:
+        """The commands."""
+        return self.query_one(CommandList)
+
+    @property
+    def form(self) -> FormBody | None:
+        """The form of the command that was chosen."""
+        return next(iter(self.query(FormBody)), None)
+
+    @property
+    def output(self) -> OutputList:
+        """What was printed."""
+        return self.query_one(OutputList)
+
+    @property
+    def pages(self) -> ContentSwitcher:
+        """The form or the output."""
+        return self.query_one("#command-pages", ContentSwitcher)
+
+    # -- choosing --------------------------------------------------------------------------------------------------
+
+    def open(self, name: str, before: str) -> None:
+        """Show the form of a command, or the list; `before` is the place to go back to."""
+        self._before = before or self._before
+        self._wanted = "" if self.forms else name
+        form = next((one for one in self.forms if one.name == name), None)
+        if form is not None:
+            self._fill(form, prefilled(form, self._marked()))
+        elif not name:
+            self.remove_class("-chosen")
+            self.filter.focus()
+
+    def _marked(self) -> Sequence[Asset]:
+        """What is marked in the library, or under the cursor there."""
+        browse = self.hub.place("browse")
+        ids = getattr(getattr(browse, "assets", None), "targets", [])
+        return self.library.page(ids) if len(ids) <= _MOST_MARKED else ()
+
+    def _list(self) -> None:
+        typed = self.filter.value
+        self.list.show(line_rows(self.history.lines, typed) if self._old else command_rows(self.forms, typed))
+
+    @on(Input.Changed, "#command-filter")
+    def _typed(self) -> None:
+        self._list()
+
+    @on(Input.Submitted, "#command-filter")
+    def _entered(self, event: Input.Submitted) -> None:
+        """A whole line opens its form, filled; else the command under the cursor is opened."""
+        if self._old or not self._take_line(event.value):
+            self._choose()
+
+    @on(LineList.Chosen, "#command-list")
+    def _choose(self) -> None:
+        row = self.list.current
+        if row is None:
+            self.app.bell()
+        elif self._old:
+            self._take_line(row.label)
+        else:
+            self.open(row.label, "")
+
+    def _take_line(self, line: str) -> bool:
+        """Open the form of a command line; whether it was one."""
+        try:
+            found = form_of(self.forms, shlex.split(line))
+        except ValueError:
+            return False
+        if found is None or not found[1]:
+            return False
+        self._fill(*found)
+        return True
+
+    def _fill(self, form: CommandForm, values: dict[str, Any]) -> None:
+        self.pages.current = "command-form"
+        self.add_class("-chosen")
+        self.query_one("#command-nothing").display = False
+        for old in self.query(FormBody):
+            old.remove()
+        body = FormBody(form, values, self.library)
+        place = self.query_one("#command-form")
+        place.border_title = form.name
+        place.mount(body)
+        self.query_one("#dry", Button).display = form.has("--dry-run")
+
+    @on(FormBody.Ready)
+    def _begin(self) -> None:
+        """Into the first field that is empty and needed, else the first."""
+        form = self.form
+        if form is None:
+            return
+        lacking = problems(form.form, form.values)
+        row = next((one for one in form.query(FieldRow) if one.field.key in lacking), next(iter(form.query(FieldRow))))
+        for control in row.query("Input, Select, Checkbox"):
+            control.focus()
+        self._show_line()
+
+    # -- the line --------------------------------------------------------------------------------------------------
+
+    @on(FormBody.Changed)
+    def _changed(self) -> None:
+        self._show_line()
+
+    def _show_line(self) -> None:
+        form = self.form
+        self.query_one("#command-buttons").display = form is not None
+        line = self.query_one("#command-line", Static)
+        line.display = form is not None
+        if form is not None:
+            found = problems(form.form, form.values)
+            form.tell(found)
+            line.set_class(bool(found), "-bad")
+            line.update(f"$ {self._line(form)}")
+
+    def _line(self, form: FormBody) -> str:
+        try:
+            return line_of(words_of(form.form, form.values))
+        except ValueError:
+            return "a quote is open"
+
+    @on(FieldRow.Pick)
+    def _pick(self, event: FieldRow.Pick) -> None:
+        base, title = _WANTED.get(event.row.field.about, ("", "Choose an asset"))
+
+        def picked(asset: Asset | None) -> None:
+            if asset is not None:
+                event.row.put(str(asset.path) if event.row.field.about == "files" else f"#{asset.id}")
+
+        empty = "Nothing of that kind is catalogued."
+        self.app.push_screen(PickDialog(self.library, title, base, empty), picked)
+
+    # -- running ---------------------------------------------------------------------------------------------------
+
+    def action_run(self) -> None:
+        """Ask where that is wise, then run."""
+        self._try({})
+
+    def action_dry_run(self) -> None:
+        """The same, with --dry-run."""
+        form = self.form
+        if form is not None and form.form.has("--dry-run"):
+            self._try({"--dry-run": True})
+        else:
+            self.notify("This command changes nothing: just run it.", markup=False, timeout=3)
+
+    def _try(self, more: dict[str, str | bool]) -> None:
+        form = self.form
+        if form is None:
+            self.notify("Choose a command first.", markup=False, timeout=3)
+            return
+        values = {**form.values, **more}
+        found = problems(form.form, values)
+        form.tell(found, all_of_them=True)
+        if found:
+            key, why = next(iter(found.items()))
+            self.notify(f"{key}: {why}", severity="warning", markup=False)
+        elif self._record is not None and self._record.is_open:
+            self.notify("One command at a time: escape stops the one that runs.", severity="warning", markup=False)
+        elif asks_for_secret(form.form, values):
+            self._to_tokens()
+        elif question := care(form.form, values):
+            self._ask(form.form, values, question)
+        else:
+            self._run(words_of(form.form, values))
+
+    def _to_tokens(self) -> None:
+        self.notify("Tokens are kept in the settings, where they are not shown.", markup=False)
+        self.hub.go("settings")
+        self.app.call_later(lambda: cast(Any, self.hub.place("settings")).show_section("tokens"))
+
+    def _ask(self, form: CommandForm, values: dict[str, str | bool], question: str) -> None:
+        def asked(yes: bool | None) -> None:
+            if yes:
+                self._run(words_of(form, agreed(form, values)))
+
+        line = line_of(words_of(form, values))
+        more = f"\n\n{line}" + ("\n\nDry run (^t) says what it would do." if form.has("--dry-run") else "")
+        self.app.push_screen(ConfirmDialog(f"Run {form.name}", f"{question}{more}", "Run it"), asked)
+
+    def _run(self, words: Sequence[str]) -> None:
+        output, line, folder = Output(), line_of(words), self.library.folder
+        columns = max(20, self.pages.size.width - _BORDERS)
+        output.add("end", f"$ {line}")
+        self.history.add(line)
+        self.pages.current = "command-output"
+        self.output.follow(output)
+        self.output.focus()
+        self._timer.resume()
+        self._record = self.jobs.start(
+            f"modelhub {words[0]}",
+            lambda job: run_command(words, folder, columns, output, job),
+            place="commands",
+            then=lambda ended: self._done(output, ended),
+            over=lambda record: self._over(output, record),
+        )
+
+    def _done(self, output: Output, ended: Ended) -> None:
+        output.add("end", f"— done, exit code 0, {ended.seconds:.1f} s —")
+
+    def _over(self, output: Output, record: JobRecord) -> None:
+        if record.state is State.STOPPED:
+            output.add("end", "— stopped, exit code 130 —")
+        elif record.error is not None:
+            output.add("end", f"— it failed. {record.error.hint} —")
+        self.library.changed()
+        if self.is_mounted:
+            self._timer.pause()
+            self.output.look()
+
+    # -- keys ------------------------------------------------------------------------------------------------------
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        names = {"run": "run", "dry": "dry_run", "see": "output", "copy": "copy"}
+        if event.button.id in names:
+            getattr(self, f"action_{names[event.button.id]}")()
+
+    def action_output(self) -> None:
+        """The output, or the form again."""
+        shown = self.pages.current == "command-output"
+        self.pages.current = "command-form" if shown else "command-output"
+        self.add_class("-chosen")
+        if shown:
+            self._begin()
+        else:
+            self.output.focus()
+
+    def action_history(self) -> None:
+        """Lines that were run before, or the commands again."""
+        self._old = not self._old and bool(self.history.lines)
+        if not self.history.lines:
+            self.notify("No command was run yet.", markup=False, timeout=3)
+        self.remove_class("-chosen")
+        self.filter.value = ""
+        self.filter.placeholder = "type to find a line" if self._old else "type a command"
+        self._list()
+        self.filter.focus()
+
+    def action_copy(self) -> None:
+        """The line, or what was printed."""
+        form, shown = self.form, self.pages.current == "command-output"
+        text = self.output.text if shown else self._line(form) if form is not None else ""
+        if text:
+            self.app.copy_to_clipboard(text)
+        what = "output" if shown else "command line"
+        self.notify(f"Copied the {what}." if text else f"There is no {what} to copy.", markup=False, timeout=2)
+
+    def action_filter(self) -> None:
+        """Type a command."""
+        self.remove_class("-chosen")
+        self.filter.focus()
+
+    def action_back(self) -> None:
+        """Out of whatever is the innermost thing."""
+        if self._record is not None and self._record.is_open and self.pages.current == "command-output":
+            self.jobs.cancel(self._record)
+        elif self.pages.current == "command-output" and self.form is not None:
+            self.action_output()
+        elif self._old:
+            self.action_history()
+        elif self.focused not in (self.filter, self.list):
+            self.action_filter()
+        elif self.filter.value:
+            self.filter.value = ""
+        else:
+            self.hub.go(self._before)

@@ -1,0 +1,1 @@
+"""Two assets side by side."""

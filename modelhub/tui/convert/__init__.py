@@ -1,0 +1,1 @@
+"""The convert place: report before, result after, and the tensors of a file."""

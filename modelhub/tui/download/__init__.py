@@ -1,0 +1,1 @@
+"""The download place: paste, search, files, plan, queue and updates."""

@@ -1,0 +1,1 @@
+"""Ways to what one looks for: palette, jump mode and help."""

@@ -1,0 +1,1 @@
+"""The jobs of the interface: the center that runs them, their rows, and the place that shows them."""

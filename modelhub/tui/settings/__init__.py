@@ -1,0 +1,1 @@
+"""The settings place: fields, folders, tokens and themes."""
