@@ -17,6 +17,9 @@ from collections.abc import Callable
 #: Control sequences: what is left without them is the text that was painted.
 _CONTROL = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]P_^X][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")
 
+#: What every terminal is asked and answers at once: what it is. This one has no graphics.
+_WHO, _A_PLAIN_ONE = b"\x1b[c", b"\x1b[?62;22c"
+
 
 class Terminal:
     """`command` on a screen of `columns` × `rows`; the clock starts with the process."""
@@ -63,6 +66,9 @@ class Terminal:
 
     def _read(self) -> bytes:
         try:
-            return os.read(self._file, 1 << 16)
+            seen = os.read(self._file, 1 << 16)
         except OSError:
             sys.exit("the program ended")
+        if _WHO in seen:
+            os.write(self._file, _A_PLAIN_ONE)
+        return seen

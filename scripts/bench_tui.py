@@ -43,7 +43,8 @@ def _number(home: Path) -> None:
     """Short names in the order of their ids, which can be told apart in what is painted."""
     with sqlite3.connect(home / "catalog.db") as db:
         db.execute(
-            "UPDATE assets SET name = printf('model-%06d.safetensors', id), path = '/models/f' || (id % 300) || '/' || id"
+            """UPDATE assets SET name = printf('model-%06d.safetensors', id),
+            path = printf('/models/f%d/model-%06d.safetensors', id % 300, id)"""
         )
 
 

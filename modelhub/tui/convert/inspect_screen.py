@@ -13,7 +13,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer, Input, Label, Static
+from textual.widgets import Input, Label, Static
 
 from modelhub.convert.inspect import Inspection, inspect
 from modelhub.errors import ModelhubError
@@ -22,6 +22,7 @@ from modelhub.tui.actions import bindings
 from modelhub.tui.convert.inspect_facts import InspectFacts
 from modelhub.tui.convert.tensor_list import TensorList
 from modelhub.tui.screens.place import NARROW, WIDE
+from modelhub.tui.widgets.key_bar import KeyBar
 from modelhub.tui.work import WorkerJob, background
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class InspectScreen(Screen[None]):
                     yield Input(placeholder="part of a name, or *.attn2.*", compact=True, select_on_focus=False)
                     yield Label("", markup=False, id="inspect-count")
                 yield TensorList(id="tensors")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Look."""

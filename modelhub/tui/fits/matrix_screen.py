@@ -14,7 +14,7 @@ from textual.containers import Container, VerticalScroll
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from modelhub.catalog.asset import Asset
 from modelhub.jobs import Event
@@ -26,6 +26,7 @@ from modelhub.tui.fits.fit_list import Pair
 from modelhub.tui.fits.fit_matrix import MatrixList, Row
 from modelhub.tui.fits.screen import FitBody
 from modelhub.tui.library import Library
+from modelhub.tui.widgets.key_bar import KeyBar
 from modelhub.tui.widgets.line_list import LineList
 from modelhub.tui.widgets.status import StatusLine
 from modelhub.tui.work import Done, Failed, Progress, WorkerJob, background
@@ -83,7 +84,7 @@ class MatrixScreen(Screen[None]):
             with VerticalScroll(id="evidence", can_focus=True):
                 yield FitBody()
         yield StatusLine(id="status")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Look at once."""

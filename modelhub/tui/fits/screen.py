@@ -14,7 +14,7 @@ from textual.containers import Container, VerticalScroll
 from textual.message import Message
 from textual.reactive import reactive
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from modelhub.catalog.asset import Asset
 from modelhub.jobs import Event
@@ -27,6 +27,7 @@ from modelhub.tui.fits import partners
 from modelhub.tui.fits.fit_facts import fit_sections
 from modelhub.tui.fits.fit_list import FitList, Pair
 from modelhub.tui.library import Library
+from modelhub.tui.widgets.key_bar import KeyBar
 from modelhub.tui.widgets.line_list import LineList
 from modelhub.tui.widgets.status import StatusLine
 from modelhub.tui.work import Done, Failed, Progress, WorkerJob, background
@@ -81,7 +82,7 @@ class FitsScreen(Screen[None]):
             with VerticalScroll(id="evidence", can_focus=True):
                 yield FitBody()
         yield StatusLine(id="status")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Look at once."""

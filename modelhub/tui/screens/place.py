@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from modelhub.tui.jobs.job_line import JobLine
 from modelhub.tui.library import Library
+from modelhub.tui.widgets.key_bar import KeyBar
 from modelhub.tui.widgets.nav_bar import NavBar
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Place(Screen[None]):
         yield NavBar(self.scope)
         yield from self.body()
         yield JobLine()
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     @property
     def hub(self) -> ModelhubApp:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from modelhub.text import one_line
 from modelhub.tui.jobs.job_line import JobLine
 from modelhub.tui.screens.place import NARROW
+from modelhub.tui.widgets.key_bar import KeyBar
 
 if TYPE_CHECKING:
     from modelhub.tui.app import ModelhubApp
@@ -32,7 +33,7 @@ class Sheet(Screen[None]):
         yield Static(markup=False, id="sheet-title")
         yield from self.body()
         yield JobLine()
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def tell(self, title: str, more: str = "") -> None:
         """The title, and something behind it."""
