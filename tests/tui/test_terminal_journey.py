@@ -94,5 +94,16 @@ def test_the_whole_way(terminal: Terminal, home: Path, models: Path, world: Worl
     terminal.keys("C-g")
     terminal.keys("Escape")
     terminal.paste(f"{world.civitai.url}/models/{MODEL}?modelVersionId={VERSION}")
-    screen = terminal.wait("Ink Lines", "ink.safetensors")
-    assert "Traceback" not in screen
+    terminal.wait("Ink Lines", "ink.safetensors")
+    terminal.keys("Enter")
+    goal = models / "loras" / "ink.safetensors"
+    terminal.wait("models/loras", "enter downloads")
+    terminal.keys("Enter")
+    until(terminal, goal.exists)
+    until(terminal, lambda: assets(home, "kind:lora ink trigger:inklines"))
+    assert goal.read_bytes() == samples.lora(seed=3)
+    terminal.keys("B")
+    terminal.wait("3 of 6", "2 marked")
+
+    terminal.keys("q")
+    terminal.wait("exit code 0")
