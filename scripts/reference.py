@@ -1,4 +1,4 @@
-"""Write the reference of README.md anew from the code: commands, options, query fields, merge methods, block weights.
+"""Write the reference of README.md anew from the code: commands, options, query fields, merge methods, block weights, keys.
 
 `scripts/reference.py` rewrites the part between the two markers; `--check` only says whether it is current.
 """
@@ -20,6 +20,8 @@ from modelhub.cli.console import all_commands
 from modelhub.cli.merge_options import option, option_words
 from modelhub.merge.registry import methods
 from modelhub.text import sparkline
+from modelhub.tui.actions import SCOPES, actions
+from modelhub.tui.keys.key_names import key_name, split_keys
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- reference: made by scripts/reference.py -->", "<!-- end of reference -->"
@@ -57,7 +59,7 @@ def reference() -> str:
         "Sorts: " + ", ".join(f"`{sort}`" for sort in SORTS),
         "",
     ]
-    return "\n".join([*lines, *merge_methods(), "", *block_presets()])
+    return "\n".join([*lines, *merge_methods(), "", *block_presets(), "", *keys()])
 
 
 def _description(text: str) -> list[str]:
@@ -84,6 +86,15 @@ def block_presets() -> Iterator[str]:
     yield from ("", "| preset | | for SD 1 |", "|---|---|---|")
     for preset in presets().values():
         yield f"| `{preset.name}` | {_cell(preset.about)} | {sparkline(preset.values('sd1').values())} |"
+
+
+def keys() -> Iterator[str]:
+    """The keys of the TUI, place by place, with the names by which keys.toml changes them."""
+    yield from ("### Keys of the TUI", "", "| where | key | | in `keys.toml` |", "|---|---|---|---|")
+    for scope, title in SCOPES.items():
+        for action in actions(scope):
+            spoken = " ".join(f"`{key_name(key)}`" for key in split_keys(action.keys))
+            yield f"| {title} | {_cell(spoken)} | {_cell(action.help)} | `{action.id}` |"
 
 
 def _words(action: argparse.Action) -> str:

@@ -1,6 +1,7 @@
-"""Make the pictures of README.md anew, from the demo library and the program itself: browse, fits, merge-lab, merges, grid.
+"""Make the pictures of README.md anew: the demo's merges, a grid, and the TUI on the demo library, as it is walked through.
 
-`python scripts/screenshots.py` takes about a minute; with `grid`, only that picture is made.
+`python scripts/screenshots.py` takes about two minutes; with `grid`, only that picture is made. What is downloaded comes from
+the sites that the tests play on loopback.
 """
 
 from __future__ import annotations
@@ -13,10 +14,19 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from time import monotonic
+from typing import cast
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 os.environ.setdefault("COLORTERM", "truecolor")
+
+from textual import events
+from textual.pilot import Pilot
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from world.place import World
+from world.serving_people import stock
 
 from modelhub.catalog.store import Catalog
 from modelhub.cli.console import main as command_line
@@ -30,44 +40,85 @@ from modelhub.tui.library import Library
 
 DOCS = Path(__file__).parents[1] / "docs"
 SIZE = (124, 36)
+#: Seconds until something that does not come is given up.
+PATIENCE = 120.0
 #: As README.md shows it.
 GRID = """--parents --x alpha=0.25,0.5,0.75 --y seed=1-3 -p 'a large blue star on a background' --cfg 3.5 --steps 12
 --sampler 'Euler a' --report --force"""
 
 
-def save(app: ModelhubApp, name: str) -> None:
-    """Save the screen; the font is whatever monospaced one the reader has, nothing is fetched."""
-    svg = re.sub(r"@font-face\s*\{.*?\}", "", app.export_screenshot(title="modelhub"), flags=re.DOTALL)
-    (DOCS / f"{name}.svg").write_text(svg, encoding="utf-8")
+class Walk:
+    """A walk through the program as a user takes it, with pictures on the way."""
+
+    def __init__(self, pilot: Pilot[int]) -> None:
+        self.pilot = pilot
+        self.app = cast(ModelhubApp, pilot.app)
+
+    @property
+    def text(self) -> str:
+        """What stands on the screen."""
+        return "\n".join(strip.text for strip in self.app.screen._compositor.render_strips())
+
+    async def until(self, *words: str) -> None:
+        """Until all of the words stand on the screen, nothing runs, and nothing is looked for."""
+        end = monotonic() + PATIENCE
+        while self.app.jobs.open or "looking" in self.text or not all(word in self.text for word in words):
+            if monotonic() > end:
+                sys.exit(f"{words} did not come; there is:\n{self.text}")
+            await self.pilot.pause(0.1)
+        await self.pilot.pause(0.5)
+
+    async def find(self, query: str, *words: str) -> None:
+        """Filter the library."""
+        self.app.go("browse")
+        await self.pilot.pause(0.5)
+        await self.pilot.press("slash", "ctrl+u", *query, "enter")
+        await self.until(*words)
+
+    async def keys(self, *keys: str) -> None:
+        """Press keys."""
+        await self.pilot.press(*keys)
+
+    def save(self, name: str) -> None:
+        """Save the screen; the font is whatever monospaced one the reader has, nothing is fetched."""
+        svg = re.sub(r"@font-face\s*\{.*?\}", "", self.app.export_screenshot(title="modelhub"), flags=re.DOTALL)
+        (DOCS / f"{name}.svg").write_text(svg, encoding="utf-8")
 
 
-async def visit(home: Path) -> None:
-    """Walk through the program as a user would, and take the pictures."""
+async def visit(home: Path, address: str) -> None:
+    """Take the pictures; `address` is that of a model which can be downloaded."""
     app = ModelhubApp(Library(home))
     async with app.run_test(size=SIZE) as pilot:
+        walk = Walk(pilot)
+        await walk.find("arch:sd1", " of ", "IDENTITY")
+        await walk.keys("down")
+        await walk.until("striped-pastel.safetensors", "▀")
+        walk.save("browse")
+
+        await walk.find("tiny-shapes-base", "1 of ")
+        await walk.keys("f")
+        await walk.until("incompatible")
+        await walk.keys("end")
+        await walk.until("incompatible")
+        walk.save("fits")
+
+        await walk.keys("escape")
+        await walk.find("kind:checkpoint tag:style", "2 of ")
+        await walk.keys("ctrl+a", "m")
+        await walk.until("Weighted sum", "pastel")
+        await walk.keys("f5")
         await pilot.pause(1)
-        await pilot.press("slash", *"arch:sd1", "enter")
-        await pilot.pause(1)
-        save(app, "browse")
-        await pilot.press("slash", *([*["backspace"] * 8]), *"tiny-shapes-base", "enter")
-        await pilot.pause(1)
-        await pilot.press("f")
-        await pilot.pause(2)
-        await pilot.press("end")
-        await pilot.pause(0.5)
-        save(app, "fits")
-        await pilot.press("escape")
-        await pilot.press("slash", *([*["backspace"] * 16]), *"kind:checkpoint tag:style", "enter")
-        await pilot.pause(1)
-        await pilot.press("space", "down", "space", "m")
-        await pilot.pause(1)
-        await pilot.press("f5")
-        for _ in range(120):
-            await pilot.pause(0.5)
-            if not app.workers or all(worker.is_finished for worker in app.workers):
-                break
-        await pilot.pause(0.5)
-        save(app, "merge-lab")
+        await walk.until("▀")
+        walk.save("merge-lab")
+
+        await walk.find("kind:upscaler format:pickle", "2 of ")
+        await walk.keys("ctrl+a", "P")
+        await walk.until("WHAT BECOMES OF THE TENSORS")
+        walk.save("convert")
+
+        app.post_message(events.Paste(address))
+        await walk.until("Enter")
+        walk.save("download")
 
 
 def add_stranger(folder: Path) -> None:
@@ -124,7 +175,10 @@ def main() -> None:
                 asset = catalog.find(f"kind:checkpoint name:tiny-shapes-{name}")[0]
                 catalog.tag([asset.id], add=tags)
                 catalog.rate(asset.id, stars)
-        asyncio.run(visit(demo / ".modelhub"))
+        world = stock(World())
+        os.environ.update(world.environment())
+        asyncio.run(visit(demo / ".modelhub", f"{world.civitai.url}/models/400"))
+        world.end()
     finally:
         shutil.rmtree(demo, ignore_errors=True)
 

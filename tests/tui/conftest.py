@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from textual import events
 from textual.app import App
 from textual.pilot import Pilot
 
@@ -138,3 +139,14 @@ def until() -> Callable[..., object]:
 def text() -> Callable[[App], str]:
     """`text(app)`: what stands on the screen."""
     return shown
+
+
+@pytest.fixture
+def at_once() -> Callable[..., None]:
+    """`at_once(app, *keys)`: keys that come together, as a slow line or a fast hand sends them."""
+
+    def send(app: App, *keys: str) -> None:
+        for key in keys:
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+
+    return send

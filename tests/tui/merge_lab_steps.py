@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from modelhub.errors import ModelhubError
+from modelhub.jobs import QUIET
 from modelhub.tui.assets.asset_list import AssetList
 from modelhub.tui.lab.screen import MergeLab
+from modelhub.tui.lab.stove import Stove
 from modelhub.tui.widgets.slider import Slider
 from modelhub.tui.widgets.status import StatusLine
 
@@ -21,3 +24,11 @@ async def lab(pilot, until, *names):
 
 def idle(screen):
     return screen.query_one(StatusLine).event is None
+
+
+def render(library, part, request, stove=None):
+    """The shot of one part, by a renderer of its own where no stove is given."""
+    [(_, found)] = (stove or Stove()).cook(library, [part], request, "cpu", QUIET)
+    if isinstance(found, ModelhubError):
+        raise found
+    return found

@@ -12,7 +12,7 @@ from textual.widgets import Input, SelectionList, TextArea
 from modelhub.catalog.asset import FileStat
 from modelhub.catalog.identity import Evidence, Identity
 from modelhub.catalog.store import Catalog
-from modelhub.errors import ModelhubError, UsageError
+from modelhub.errors import FileError, ModelhubError, UsageError
 from modelhub.scan.report import ScanReport
 from modelhub.settings import Settings
 from modelhub.tui.actions import ACTIONS, SCOPES, bindings
@@ -190,6 +190,34 @@ async def test_an_empty_catalog_says_what_to_do_and_does_it(home, models, app, u
         (models / "tiny-shapes-base.safetensors").rename(models / "renamed.safetensors")
         await pilot.press("R")
         await until(pilot, lambda: "renamed" in text(it))
+
+
+@pytest.mark.parametrize("keys", [["t"], ["space", "space", "equals_sign"]], ids=["tag", "compare"])
+async def test_a_catalog_that_cannot_be_read_is_explained(few, app, until, monkeypatch, keys):
+    async with (it := app(few)).run_test(size=SIZE) as pilot:
+        await started(pilot, until, 12)
+        await until(pilot, lambda: it.screen.pane.asset)
+
+        def broken(ids):
+            raise FileError("The catalog cannot be read.", "Try again.")
+
+        await pilot.press(*keys[:-1])
+        monkeypatch.setattr(few, "page", broken)
+        await pilot.press(keys[-1])
+        await until(pilot, lambda: isinstance(it.screen, ErrorDialog))
+        assert "cannot be read" in it.screen.error.message
+
+
+async def test_the_name_of_a_folder_is_completed(home, models, app, until):
+    async with (it := app(Library(home))).run_test(size=SIZE) as pilot:
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(it.screen, AskDialog))
+        field = it.screen.query_one(Input)
+        field.value = str(models)[:-2]
+        field.action_end()
+        await until(pilot, lambda: field._suggestion)
+        await pilot.press("tab")
+        assert field.value == f"{models}/"
 
 
 async def test_a_folder_that_is_none_is_explained(home, app, until):

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from rich.cells import cell_len
+from rich.segment import Segment
 from textual.app import App
+from textual.widgets.selection_list import Selection
 
 from modelhub.catalog.search import compile_query
 from modelhub.errors import UsageError
@@ -21,9 +23,10 @@ from modelhub.tui.browse.narrow import narrow
 from modelhub.tui.keys.keymap import load_keys
 from modelhub.tui.library import term
 from modelhub.tui.pictures.picture import Picture, fit, half_blocks, resize
-from modelhub.tui.widgets.line_list import cell
+from modelhub.tui.widgets.line_list import LineList, cell
 from modelhub.tui.widgets.slider import Slider
 from modelhub.tui.widgets.status import StatusLine
+from modelhub.tui.widgets.ticks import TickBox, TickList
 from modelhub.tui.work import Progress
 
 pixels = hnp.arrays(np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20), st.just(3)))
@@ -253,3 +256,51 @@ def test_keys_that_cannot_be_are_explained(tmp_path, line):
     (tmp_path / "keys.toml").write_text(line)
     with pytest.raises(UsageError, match=r"keys\.toml"):
         load_keys(tmp_path)
+
+
+async def test_a_tick_is_seen_without_colours(text):
+    class Show(App[None]):
+        def compose(self):
+            yield TickBox("live", True)
+            yield TickBox("loud")
+            yield TickList(*(Selection(word, word, word == "b") for word in "abc"))
+
+    async with (it := Show()).run_test() as pilot:
+        lines = [line for line in text(it).splitlines() if "▐" in line]
+        assert ["✓" in line for line in lines] == [True, False, False, True, False]
+        assert "X" not in text(it)
+        it.query_one(TickList).focus()
+        await pilot.press("home", "space")
+        assert ["✓" in line for line in text(it).splitlines() if "▐" in line] == [True, False, True, True, False]
+
+
+@pytest.mark.parametrize("frame", ["", "border: solid white; padding: 1 2;"])
+async def test_a_step_moves_the_cursor_that_is_seen_in_a_frame_and_after_scrolling(frame):
+    class Rows(LineList):
+        header = 1
+
+        def heading(self, y, width):
+            return [Segment("heading", self.rich_style)]
+
+        def row(self, number, width, style):
+            return [Segment(f"row {number} ", style)]
+
+    class Show(App[None]):
+        CSS = f"Rows {{ height: 12; {frame} }} Rows > .list--cursor {{ text-style: underline; }}"
+
+        def compose(self):
+            yield Rows()
+
+        def lit(self):
+            lines = self.screen._compositor.render_strips()
+            return [
+                segment.text.split()[1] for line in lines for segment in line
+                if "row" in segment.text and segment.style.underline
+            ]  # fmt: skip
+
+    async with (it := Show()).run_test() as pilot:
+        it.query_one(Rows).count = 40
+        await pilot.pause()
+        for number in (*range(1, 15), *range(13, -1, -1)):
+            await pilot.press("down" if number > it.query_one(Rows).cursor else "up")
+            assert it.lit() == [str(number)]

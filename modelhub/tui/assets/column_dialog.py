@@ -89,7 +89,7 @@ class ColumnDialog(ModalScreen[Arrangement | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Cancel", show=False, id="columns.cancel"),
-        Binding("enter", "take", "Take", show=False, priority=True, id="columns.take"),
+        Binding("enter", "take", "Take", show=False, id="columns.take"),
         Binding("space", "tick", "Tick", show=False, id="columns.tick"),
         Binding("shift+up,K,minus", "carry(-1)", "Move up", show=False, id="columns.up"),
         Binding("shift+down,J,plus", "carry(1)", "Move down", show=False, id="columns.down"),
@@ -103,11 +103,12 @@ class ColumnDialog(ModalScreen[Arrangement | None]):
 
     def compose(self) -> ComposeResult:
         """The rows over what the keys do."""
-        keys = "space shows or hides · shift-↑ shift-↓ (or K J) move · s sorts by it · r as at first"
+        keys = "space shows or hides · shift-↑ shift-↓ (or K J) move"
         with Vertical(classes="dialog -wide") as box:
             box.border_title = "Columns"
             yield ColumnRows(id="columns")
-            yield Static(f"{keys}\nenter takes it · escape leaves", markup=False, classes="keys")
+            more = "s sorts by it · r as at first · enter takes it · escape leaves"
+            yield Static(f"{keys}\n{more}", markup=False, classes="keys")
 
     def on_mount(self) -> None:
         """The columns as they are."""

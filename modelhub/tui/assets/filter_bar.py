@@ -53,8 +53,11 @@ class FilterBar(Widget):
 
         query: str
 
+    @dataclass
     class Left(Message):
-        """The user is done with the bar."""
+        """The user is done with the bar; `entered`: by enter, which means what stands in it."""
+
+        entered: bool = False
 
     def __init__(
         self, query: str = "", *, placeholder: str = "", history: Sequence[str] = (), id: str | None = None
@@ -167,7 +170,7 @@ class FilterBar(Widget):
         self.close()
         self._say()
         self._remember()
-        self.post_message(self.Left())
+        self.post_message(self.Left(entered=True))
 
     def _say(self) -> None:
         if self._pause is not None:

@@ -88,6 +88,9 @@ class Finder(Vertical):
 
         total: int
 
+    class Entered(Message):
+        """Enter was pressed in the bar, and the list shows what the bar says, as far as it can be read."""
+
     def __init__(
         self, library: Library, *, base: str = "", empty: str = "", start: Start | None = None, id: str | None = None
     ) -> None:
@@ -98,6 +101,8 @@ class Finder(Vertical):
         self.assets = AssetList(library.page, id="assets")
         self._here, self._completes = self._start.here, start is not None
         self._total = 0
+        self._answered: tuple[str, str, bool] | None = None
+        self._is_entered = False
         self._bytes: int | None = None
         self._marked: tuple[Sequence[int], int] | None = None
         self._pause: Timer | None = None
@@ -161,6 +166,7 @@ class Finder(Vertical):
         self.assets.empty = NOTHING if message.total else self._empty
         self.post_message(self.Shown(message.total))
         self._weigh(message.ids)
+        self._answer()
 
     @on(Refused)
     def _complain(self, message: Refused) -> None:
@@ -169,16 +175,28 @@ class Finder(Vertical):
             self.bar.complain(*mistake(message.error.message))
             if not self.assets.count:
                 self.assets.empty = UNREADABLE
+            self._answer()
+
+    def _answer(self) -> None:
+        """What the bar says was looked for; who pressed enter before that waits for it."""
+        self._answered = self._asked()
+        if self._is_entered:
+            self._is_entered = False
+            self.post_message(self.Entered())
 
     @on(FilterBar.Changed)
     def _changed(self, message: FilterBar.Changed) -> None:
         message.stop()
+        self._is_entered = False
         self.search(keep=False)
 
     @on(FilterBar.Left)
     def _left(self, message: FilterBar.Left) -> None:
         message.stop()
         self.assets.focus()
+        self._is_entered = message.entered
+        if message.entered and self._answered == self._asked():
+            self._answer()
 
     # -- the line below the bar ------------------------------------------------------------------------------------
 

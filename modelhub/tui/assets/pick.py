@@ -23,7 +23,7 @@ class PickDialog(ModalScreen[Asset | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Cancel", show=False, priority=True, id="pick.cancel"),
-        Binding("enter", "take", "Choose", show=False, priority=True, id="pick.take"),
+        Binding("enter", "take", "Choose", show=False, id="pick.take"),
         Binding("slash", "filter", "Filter", show=False, id="pick.filter"),
     ]
 
@@ -45,6 +45,15 @@ class PickDialog(ModalScreen[Asset | None]):
     def action_filter(self) -> None:
         """Back to the bar."""
         self.query_one(FilterBar).input.focus()
+
+    @on(Finder.Entered)
+    def _entered(self) -> None:
+        """What was typed found it; where it found nothing, more can be typed."""
+        if self.query_one(FilterBar).problem or not self.query_one(Finder).assets.count:
+            self.action_filter()
+            self.app.bell()
+        else:
+            self.action_take()
 
     @on(LineList.Chosen)
     def action_take(self) -> None:

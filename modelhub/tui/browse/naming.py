@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -23,6 +24,14 @@ from modelhub.text import one_line, plural
 _FOUND, _MIXED = "", "-"
 
 
+class Kinds(OptionList):
+    """Enter takes the whole dialog, a click only chooses."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "screen.take", "Take", show=False, id="naming.take"),
+    ]
+
+
 class NamingDialog(ModalScreen[dict[str, str] | None]):
     """A kind from the list and an architecture as text; gives what changed ("" takes a word back), or None.
 
@@ -31,7 +40,7 @@ class NamingDialog(ModalScreen[dict[str, str] | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Cancel", show=False, id="naming.cancel"),
-        Binding("enter", "take", "Take", show=False, priority=True, id="naming.take"),
+        Binding("enter", "take", "Take", show=False, id="naming.take"),
     ]
 
     def __init__(self, assets: Sequence[Asset], known: Iterable[str] = ()) -> None:
@@ -47,7 +56,7 @@ class NamingDialog(ModalScreen[dict[str, str] | None]):
             box.border_title = "What it is"
             whose = one_line(self._assets[0].name) if len(self._assets) == 1 else plural(len(self._assets), "asset")
             yield Static(whose, markup=False, classes="help")
-            yield OptionList(*self._kinds(), compact=True)
+            yield Kinds(*self._kinds(), compact=True)
             yield Static("architecture", markup=False)
             yield Input(
                 "" if architecture == _MIXED else architecture,
@@ -72,11 +81,9 @@ class NamingDialog(ModalScreen[dict[str, str] | None]):
         kinds = self.query_one(OptionList)
         kinds.highlighted = kinds.get_option_index(kind or "auto")
 
+    @on(Input.Submitted)
     def action_take(self) -> None:
-        """Say what changed, once the field has read the keys that were typed before."""
-        self.query_one(Input).call_later(self._take)
-
-    def _take(self) -> None:
+        """Say what changed."""
         option = self.query_one(OptionList).highlighted_option
         kind = option.id or _MIXED if option else _MIXED
         architecture = self.query_one(Input).value.strip().lower()

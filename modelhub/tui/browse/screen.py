@@ -24,6 +24,7 @@ from modelhub.tui.actions import bindings
 from modelhub.tui.assets.finder import Finder
 from modelhub.tui.browse.listing import ListingScreen
 from modelhub.tui.browse.scanning import scan_folders, scan_words
+from modelhub.tui.commands.suggestions import PathSuggester
 from modelhub.tui.detail.pane import Detail
 from modelhub.tui.jobs.record import JobRecord
 from modelhub.tui.library import Survey, survey
@@ -238,13 +239,14 @@ class BrowseScreen(ListingScreen):
 
     def action_add_folder(self) -> None:
         """Ask for a folder and scan it."""
-        what = "The folder that holds models; it is remembered for rescans."
+        what = "The folder that holds models; it is remembered, and scanned now. Tab completes its name."
 
         def asked(text: str | None) -> None:
             if text:
                 self.start_scan((user_path(text),))
 
-        self.app.push_screen(AskDialog("Add a folder", what, placeholder="~/models"), asked)
+        suggester = PathSuggester(folders=True)
+        self.app.push_screen(AskDialog("Add a folder", what, placeholder="~/models", suggester=suggester), asked)
 
     def start_scan(self, folders: Sequence[Path]) -> None:
         """Scan folders beside other work; none for those that are remembered."""

@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input, SelectionList, Static
+from textual.widgets import Input, Static
 from textual.widgets.selection_list import Selection
 
 from modelhub.catalog.asset import Asset
 from modelhub.text import one_line, plural
+from modelhub.tui.widgets.ticks import TickList
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class TagDialog(ModalScreen[TagChange | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Cancel", show=False, id="tags.cancel"),
-        Binding("enter", "take", "Take", show=False, priority=True, id="tags.take"),
+        Binding("enter", "take", "Take", show=False, id="tags.take"),
         Binding("down", "to_list", "To the tags", show=False, id="tags.list"),
     ]
 
@@ -47,7 +49,7 @@ class TagDialog(ModalScreen[TagChange | None]):
             whose = one_line(self._assets[0].name) if len(self._assets) == 1 else plural(len(self._assets), "asset")
             yield Static(whose, markup=False, classes="help")
             yield Input(placeholder="new tags, separated by commas", compact=True)
-            yield SelectionList(*(self._choice(tag) for tag in self._tags), compact=True)
+            yield TickList(*(self._choice(tag) for tag in self._tags), compact=True)
             yield Static("space ticks · enter takes · escape leaves", markup=False, classes="keys")
 
     def _choice(self, tag: str) -> Selection[str]:
@@ -57,18 +59,16 @@ class TagDialog(ModalScreen[TagChange | None]):
 
     def on_mount(self) -> None:
         """Without tags there is nothing to tick."""
-        self.query_one(SelectionList).display = bool(self._tags)
+        self.query_one(TickList).display = bool(self._tags)
 
     def action_to_list(self) -> None:
         """From the line to the ticks."""
-        self.query_one(SelectionList).focus()
+        self.query_one(TickList).focus()
 
+    @on(Input.Submitted)
     def action_take(self) -> None:
-        """Say what changed, once the field has read the keys that were typed before."""
-        self.query_one(Input).call_later(self._take)
-
-    def _take(self) -> None:
+        """Say what changed."""
         typed = tuple(word.strip() for word in self.query_one(Input).value.split(",") if word.strip())
-        ticked = frozenset(self.query_one(SelectionList).selected)
+        ticked = frozenset(self.query_one(TickList).selected)
         add = (*typed, *(tag for tag in ticked if tag not in self._before))
         self.dismiss(TagChange(add, tuple(self._before - ticked - frozenset(typed))))

@@ -10,6 +10,7 @@ from textual import on
 from textual.message import Message
 
 from modelhub.catalog.asset import Asset
+from modelhub.errors import ModelhubError
 from modelhub.jobs import Job
 from modelhub.text import plural
 from modelhub.tui.assets.asset_list import AssetList
@@ -75,7 +76,15 @@ class TargetsScreen(Place):
             self.notify(f"Fetching {plural(len(ids), 'asset')}…", markup=False, timeout=2)
             self._fetch(ids, then)
         else:
-            self._fetched(self.Fetched(self.library.page(ids), then))
+            self._fetched(self.Fetched(self.page(ids), then))
+
+    def page(self, ids: Sequence[int]) -> list[Asset]:
+        """A few assets at once; none, and a dialog that says why, where the catalog cannot be read."""
+        try:
+            return self.library.page(ids)
+        except ModelhubError as error:
+            self.explain(error)
+            return []
 
     @background("targets")
     def _fetch(self, job: WorkerJob, ids: Sequence[int], then: Callable[[list[Asset]], None]) -> None:

@@ -130,7 +130,8 @@ class TendingScreen(FilingScreen):
             return
         from modelhub.tui.compare.screen import CompareScreen
 
-        self.app.push_screen(CompareScreen(self.library, self.library.page(ids)))
+        if assets := self.page(ids):
+            self.app.push_screen(CompareScreen(self.library, assets))
 
     def action_dupes(self) -> None:
         """Duplicates among what the filter finds."""

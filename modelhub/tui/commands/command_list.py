@@ -25,8 +25,11 @@ class CommandRow(NamedTuple):
 
 
 class CommandList(LineList):
-    """Rows to choose from."""
+    """Rows to choose from, by enter here as well as in the field."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "choose", "Open it", show=False, id="commands.choose"),
+    ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {"list--label", "list--muted"}
 
     def __init__(self, id: str | None = None) -> None:
@@ -44,6 +47,10 @@ class CommandList(LineList):
     def current(self) -> CommandRow | None:
         """The row under the cursor."""
         return self.rows[self.cursor] if self.cursor < len(self.rows) else None
+
+    def action_choose(self) -> None:
+        """Open the one under the cursor."""
+        self.tell(self.Chosen(self, self.cursor))
 
     def row(self, number: int, width: int, style: Style) -> list[Segment]:
         """A command and its help, or a line over the whole width."""

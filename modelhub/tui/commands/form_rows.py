@@ -15,6 +15,7 @@ from modelhub.text import one_line, printable
 from modelhub.tui.commands.form import CommandForm, Control, FormField, FormGroup, Values
 from modelhub.tui.commands.suggestions import AssetSuggester, CompletingInput, PathSuggester
 from modelhub.tui.library import Library
+from modelhub.tui.widgets.ticks import TickBox
 
 #: Groups with more fields than this are folded, until they are asked for or hold something.
 _FEW = 9
@@ -54,7 +55,7 @@ class FieldRow(Vertical):
     def _control(self) -> Widget:
         field, value = self.field, self._value
         if field.control is Control.FLAG:
-            return Checkbox("", bool(value), compact=True)
+            return TickBox("", bool(value), compact=True)
         if field.control is Control.CHOICE:
             prompt = field.default or ("choose" if field.required else "not said")
             known = str(value) if value in field.choices else Select.NULL

@@ -56,13 +56,18 @@ class OutputList(LineList):
         self.refresh()
 
     def _folded(self, lines: Iterable[OutputLine]) -> list[OutputLine]:
-        return [OutputLine(line.kind, part) for line in lines for part in (chop_cells(line.text, self.columns) or [""])]
+        columns, found = self.columns, []
+        for line in lines:
+            if line.text.isascii() and len(line.text) <= columns:  # as most are: a look at every character takes long
+                found.append(line)
+            else:
+                found += [OutputLine(line.kind, part) for part in chop_cells(line.text, columns)]
+        return found
 
     def on_resize(self) -> None:
         """Lines break elsewhere."""
         self._lines = self._folded(self._printed)
         self.count = len(self._lines)
-        super().on_resize()
 
     def row(self, number: int, width: int, style: Style) -> list[Segment]:
         """One line."""

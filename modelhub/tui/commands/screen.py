@@ -25,7 +25,7 @@ from modelhub.tui.commands.form_rows import FieldRow, FormBody
 from modelhub.tui.commands.history import History
 from modelhub.tui.commands.output_list import OutputList
 from modelhub.tui.commands.rows import command_rows, line_rows
-from modelhub.tui.commands.run import Ended, Output, run_command
+from modelhub.tui.commands.run import Output, run_command
 from modelhub.tui.jobs.record import JobRecord, State
 from modelhub.tui.library import Library
 from modelhub.tui.screens.dialogs import ConfirmDialog
@@ -79,6 +79,7 @@ class CommandsScreen(Place):
         self.forms: Sequence[CommandForm] = ()
         self._before, self._wanted = "browse", ""
         self._record: JobRecord | None = None
+        self._body: FormBody | None = None
         self._old = False
 
     def body(self) -> ComposeResult:
@@ -138,7 +139,7 @@ class CommandsScreen(Place):
     @property
     def form(self) -> FormBody | None:
         """The form of the command that was chosen."""
-        return next(iter(self.query(FormBody)), None)
+        return self._body
 
     @property
     def output(self) -> OutputList:
@@ -194,12 +195,13 @@ class CommandsScreen(Place):
             self.open(row.label, "")
 
     def _take_line(self, line: str) -> bool:
-        """Open the form of a command line; whether it was one."""
+        """Open the form of a command line; whether it was one: the name of a command alone is a search."""
         try:
-            found = form_of(self.forms, shlex.split(line))
+            words = shlex.split(line)
         except ValueError:
             return False
-        if found is None or not found[1]:
+        found = form_of(self.forms, words)
+        if found is None or not (found[1] or words[0] == "modelhub"):
             return False
         self._fill(*found)
         return True
@@ -208,9 +210,9 @@ class CommandsScreen(Place):
         self.pages.current = "command-form"
         self.add_class("-chosen")
         self.query_one("#command-nothing").display = False
-        for old in self.query(FormBody):
-            old.remove()
-        body = FormBody(form, values, self.library)
+        if self._body is not None:
+            self._body.remove()
+        body = self._body = FormBody(form, values, self.library)
         place = self.query_one("#command-form")
         place.border_title = form.name
         place.mount(body)
@@ -220,10 +222,11 @@ class CommandsScreen(Place):
     def _begin(self) -> None:
         """Into the first field that is empty and needed, else the first."""
         form = self.form
-        if form is None:
+        rows = [*form.query(FieldRow)] if form is not None else []
+        if form is None or not rows:  # another command was chosen meanwhile
             return
         lacking = problems(form.form, form.values)
-        row = next((one for one in form.query(FieldRow) if one.field.key in lacking), next(iter(form.query(FieldRow))))
+        row = next((one for one in rows if one.field.key in lacking), rows[0])
         for control in row.query("Input, Select, Checkbox"):
             control.focus()
         self._show_line()
@@ -322,13 +325,10 @@ class CommandsScreen(Place):
         self._record = self.jobs.start(
             f"modelhub {words[0]}",
             lambda job: run_command(words, folder, columns, output, job),
-            place="commands",
-            then=lambda ended: self._done(output, ended),
+            place=self.scope,
+            then=lambda ended: output.add("end", f"— done, exit code 0, {ended.seconds:.1f} s —"),
             over=lambda record: self._over(output, record),
         )
-
-    def _done(self, output: Output, ended: Ended) -> None:
-        output.add("end", f"— done, exit code 0, {ended.seconds:.1f} s —")
 
     def _over(self, output: Output, record: JobRecord) -> None:
         if record.state is State.STOPPED:

@@ -19,15 +19,16 @@ _NAMED, _LONGEST = 300, 2_000
 
 
 class SideRow(NamedTuple):
-    """A label, and a value for each asset, "" where one has none."""
+    """A label, and a value for each asset, "" where one has none; `is_known`: where that means that there is none."""
 
     label: str
     values: tuple[str, ...]
+    is_known: bool = True
 
     @property
     def differs(self) -> bool:
-        """Whether the values are not all the same."""
-        return len(set(self.values)) > 1
+        """Whether the values are not all the same; a hash that was never made is no difference."""
+        return len(set(self.values) if self.is_known else set(self.values) - {""}) > 1
 
 
 class SideSection(NamedTuple):
@@ -45,7 +46,7 @@ def catalog_sections(assets: Sequence[Asset]) -> list[SideSection]:
         _section("Components", [_components(asset) for asset in assets]),
         _section("Adapter", [values.adapter(asset.adapter or {}) for asset in assets]),
         _section("Training", [_training(asset) for asset in assets]),
-        _section("Hashes", [{name: text or "" for name, text in asset.hashes.items()} for asset in assets]),
+        _hashes(assets),
     ]
 
 
@@ -53,6 +54,11 @@ def _section(title: str, tables: Sequence[Mapping[str, str]]) -> SideSection:
     names = dict.fromkeys(name for table in tables for name in table)
     rows = (SideRow(name, tuple(table.get(name, "") for table in tables)) for name in names)
     return SideSection(title, tuple(row for row in rows if any(row.values)))
+
+
+def _hashes(assets: Sequence[Asset]) -> SideSection:
+    found = _section("Hashes", [{name: text or "" for name, text in asset.hashes.items()} for asset in assets])
+    return SideSection(found.title, tuple(row._replace(is_known=False) for row in found.rows))
 
 
 def _identity(asset: Asset) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -34,6 +35,8 @@ class ConvertList(LineList):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.entries: list[Entry] = []
+        #: Where each file stands in the list.
+        self.places: dict[Path, int] = {}
 
     @property
     def current(self) -> Entry | None:
@@ -43,6 +46,7 @@ class ConvertList(LineList):
     def show(self, entries: list[Entry]) -> None:
         """Other entries; the cursor stays on its line."""
         self.entries = entries
+        self.places = {entry.path: at for at, entry in enumerate(entries)}
         self.count = len(entries)
         self.tell(self.Highlighted(self, self.cursor))
         self.refresh()

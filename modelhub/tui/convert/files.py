@@ -60,14 +60,16 @@ class ConvertFiles(Place):
         self._join([Source(asset.path, asset) for asset in assets])
 
     def _join(self, sources: Sequence[Source], *, quiet: bool = False) -> None:
-        there = {entry.path: at for at, entry in enumerate(self.files.entries)}
+        there = self.files.places
         fresh = [Entry(source) for source in {one.path: one for one in sources}.values() if source.path not in there]
         fresh = fresh[: max(0, converting.MOST - len(there))]
         first = there.get(sources[0].path, len(there)) if sources else 0
         self.files.show([*self.files.entries, *fresh])
         if not quiet:
             self.files.cursor = first
-            says = f"{plural(len(fresh), 'file')} added." if fresh else "It is in the list already."
+            full = any(one.path not in self.files.places for one in sources)
+            says = f"{plural(len(fresh), 'file')} added." if fresh else "" if full else "It is in the list already."
+            says = f"{says} The list is full: X takes off what is over.".strip() if full else says
             self.notify(says, markup=False, timeout=2)
         self.look_soon()
 

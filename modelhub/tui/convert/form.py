@@ -19,6 +19,7 @@ from modelhub.convert.one import Wish
 from modelhub.errors import UsageError
 from modelhub.settings import user_path
 from modelhub.text import brief
+from modelhub.tui.widgets.ticks import TickBox
 
 #: What a field is called where its name is not what people say.
 _LABELS = {
@@ -72,7 +73,7 @@ class ConvertForm(VerticalScroll, can_focus=False):
         name = f"{task}-{field.name}"
         label = _LABELS.get(field.name, field.name)
         if field.kind == "flag":
-            return Checkbox(label, bool(field.default), compact=True, id=name, classes=f"convert-cell of-{task}")
+            return TickBox(label, bool(field.default), compact=True, id=name, classes=f"convert-cell of-{task}")
         named = Label(label, classes="convert-label")
         return Horizontal(named, _made(field, name), classes=f"convert-cell of-{task}")
 
@@ -197,4 +198,4 @@ def _made(field: Field, name: str) -> Widget:
 
 
 def _box(name: str, label: str) -> Checkbox:
-    return Checkbox(label, compact=True, id=name, classes="convert-cell")
+    return TickBox(label, compact=True, id=name, classes="convert-cell")

@@ -101,7 +101,7 @@ class InspectScreen(Screen[None]):
             facts.refresh(layout=True)
         else:
             facts.seen = message.seen
-            self._filter("")
+            self._filter(self.query_one(Input).value)
 
     # -- tensors -------------------------------------------------------------------------------------------------------
 

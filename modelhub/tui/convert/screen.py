@@ -25,7 +25,7 @@ from modelhub.tui.convert.files import ConvertFiles
 from modelhub.tui.convert.form import ConvertForm
 from modelhub.tui.convert.report import ConvertReport
 from modelhub.tui.convert.words import question, result_words, sum_words
-from modelhub.tui.jobs.record import JobRecord
+from modelhub.tui.jobs.record import JobRecord, State
 from modelhub.tui.library import Library
 from modelhub.tui.screens.dialogs import ConfirmDialog
 from modelhub.tui.widgets.line_list import LineList
@@ -48,6 +48,8 @@ What would become of each file is reported
 before anything is written."""
 #: Seconds of quiet before the files are looked at with other options.
 _PAUSE = 0.3
+#: Seconds within which what is found of several files is summed up together.
+_SUM = 0.1
 
 
 class ReportPane(VerticalScroll, can_focus=True):
@@ -90,6 +92,7 @@ class ConvertScreen(ConvertFiles):
         self._problem = ""
         self._wish: Wish | None = None
         self._pause: Timer | None = None
+        self._summing: Timer | None = None
         self._run: JobRecord | None = None
         self._trashed: list[int] = []
 
@@ -137,7 +140,8 @@ class ConvertScreen(ConvertFiles):
         self.look_soon()
 
     def look_soon(self) -> None:
-        """Look at the files, once the user pauses."""
+        """Look at the files, once the user pauses; what is known of them holds no more until then."""
+        self._looks = bool(self.entries)
         if self._pause is not None:
             self._pause.stop()
         self._pause = self.set_timer(_PAUSE, self.look_again)
@@ -186,13 +190,17 @@ class ConvertScreen(ConvertFiles):
             self._sum()
 
     def _put(self, entry: Entry) -> None:
-        number = next((at for at, one in enumerate(self.entries) if one.path == entry.path), None)
+        number = self.files.places.get(entry.path)
         if number is not None:
             self.files.put(number, entry)
-            self._sum()
+            if self._summing is None:  # thousands of files are not counted anew for each of them
+                self._summing = self.set_timer(_SUM, self._sum)
 
     def _sum(self) -> None:
         """The line of sums, or what is wrong."""
+        if self._summing is not None:
+            self._summing.stop()
+            self._summing = None
         line = self.query_one("#convert-sum", Static)
         line.set_class(bool(self._problem), "-bad")
         items = [entry.item for entry in self.entries]
@@ -267,9 +275,9 @@ class ConvertScreen(ConvertFiles):
     @on(Became)
     def _became(self, message: Became) -> None:
         item = message.item
-        entry = next((one for one in self.entries if one.path == item.source), None)
-        if entry is not None:
-            self._put(replace(entry, item=item, runs=False))
+        number = self.files.places.get(item.source)
+        if number is not None:
+            self._put(replace(self.entries[number], item=item, runs=False))
 
     def _keep_trashed(self, done: Sequence[Item]) -> None:
         self._trashed = [*dict.fromkeys(item.trashed for item in done if item.trashed is not None)]
@@ -279,6 +287,8 @@ class ConvertScreen(ConvertFiles):
         for number, entry in enumerate(self.entries):
             if entry.runs:
                 self.files.put(number, replace(entry, runs=False))
+        if self._looks:  # other options were chosen meanwhile
+            self.look_soon()
         self._sum()
 
     # -- undo ----------------------------------------------------------------------------------------------------------
@@ -295,11 +305,14 @@ class ConvertScreen(ConvertFiles):
             place=self.scope,
             lane="writing",
             says=lambda said: said,
-            over=lambda _: self._back_again(set(entries)),
+            over=lambda record: self._back_again(entries, record),
         )
 
-    def _back_again(self, entries: set[int]) -> None:
-        """The originals are where they were."""
+    def _back_again(self, entries: list[int], record: JobRecord) -> None:
+        """The originals are where they were; if not, they can be asked for once more."""
+        if record.state is not State.DONE:
+            self._trashed = self._trashed or entries
+            return
         for number, entry in enumerate(self.entries):
             if entry.item is not None and entry.item.trashed in entries:
                 self.files.put(number, replace(entry, item=replace(entry.item, trashed=None)))
@@ -342,6 +355,8 @@ class ConvertScreen(ConvertFiles):
         elif self._run is not None and self._run.is_open:
             self.jobs.cancel(self._run)
         elif self._looks:
+            if self._pause is not None:
+                self._pause.stop()
             self.workers.cancel_group(self, "look")
             self._looks, self._problem = False, "Stopped looking; R looks again."
             self._sum()

@@ -38,8 +38,10 @@ class CopyDialog(ModalScreen[Copy | None]):
         with Vertical(classes="dialog -wide -copy") as box:
             box.border_title = "Copy"
             yield Static(one_line(self._asset.name), markup=False, classes="help")
-            yield OptionList(*(Option(self._line(one)) for one in self._copies), compact=True)
-            yield Static("enter copies · escape leaves · H makes the hashes that lack", markup=False, classes="keys")
+            yield OptionList(*(Option(self._line(one)) for one in self._copies), compact=True, classes="one-line")
+            lacks = not all(self._asset.hashes.values())
+            more = " · in the library, H makes the hashes that lack" if lacks else ""
+            yield Static(f"enter copies · escape leaves{more}", markup=False, classes="keys")
 
     def _line(self, one: Copy) -> Content:
         return Content.assemble((pad(one.label, _LABEL), "$foreground 60%"), brief(" ".join(one.text.split()), _TEXT))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from textual import on
 from textual.app import ComposeResult
+from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.timer import Timer
@@ -48,7 +49,9 @@ class DetailBody(SectionBody):
 class Detail(FactPane):
     """The pane around it."""
 
-    asset: reactive[Asset | None] = reactive(None)
+    asset: reactive[Asset | None] = reactive(None, repaint=False)
+    # a longer text is laid out once: Textual would do all of it again for the scroll bar, whose column is kept free
+    virtual_size = reactive(Size(), repaint=False)
 
     @dataclass
     class Follow(Message):
@@ -88,11 +91,10 @@ class Detail(FactPane):
         """Show another asset from its top, or new facts of the same where the reader is."""
         body = self.body
         is_other = before is None or after is None or before.id != after.id
-        with self.app.batch_update():
-            if is_other:
-                body.cursor = -1
-                body.kin = None
-            body.asset = after
+        if is_other:
+            body.cursor = -1
+            body.set_reactive(DetailBody.kin, None)
+        body.asset = after
         preview = self.query_one(Preview)
         preview.model = after.path if after else None
         preview.path = str(after.preview or "") if after else ""

@@ -67,12 +67,21 @@ class Preview(Vertical):
         """Nothing is shown until the new picture is read."""
         self.workers.cancel_group(self, "picture")
         self._others, self._at = (), 0
-        self._show(None, "")
         if self._pause is not None:
             self._pause.stop()
-        self._pause = (
-            self.set_timer(_PAUSE, lambda: self._load(path, path, self.model)) if path and side_in(self.app) else None
-        )
+        comes = bool(path and side_in(self.app))
+        self._clear(keep=comes)
+        self._pause = self.set_timer(_PAUSE, lambda: self._load(path, path, self.model)) if comes else None
+
+    def _clear(self, *, keep: bool) -> None:
+        """No picture; one that another will follow leaves its room to it, so that the text below does not jump."""
+        if not keep or self._pixels is None:
+            self._show(None, "")
+            return
+        from modelhub.tui.pictures.picture import Picture
+
+        self.query_one(Picture).pixels = None
+        self.query(".caption").set(display=False)
 
     def show_next(self) -> bool:
         """The next of several pictures; False where there is no other."""

@@ -63,9 +63,10 @@ class SectionBody(Widget):
         return self._laid[1]
 
     def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
-        """Draw again; with another layout the lines are made anew."""
+        """Draw again; with another layout the lines are made anew. As many lines as before move nothing else."""
         if layout or recompose:
             self._laid = None
+            layout = not (self.size.width and len(self.laid().lines) == self.size.height)
         return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
 
     def notify_style_update(self) -> None:

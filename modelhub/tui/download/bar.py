@@ -16,6 +16,8 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from modelhub.text import shorten
+from modelhub.text import width as columns_of
 from modelhub.tui.download.asking import pasted_sources
 from modelhub.tui.widgets.ink import ink
 
@@ -118,10 +120,9 @@ class Steps(Widget):
             here = page == self.here
             text.append(title, self.get_component_rich_style("steps--here") if here else ink(self, "steps--step"))
             text.append(count, self.get_component_rich_style("steps--here") if here else ink(self, "steps--count"))
-        room = self.size.width - text.cell_len - len(self.busy) - 1
-        if self.busy and room >= 1:
-            text.append(" " * room)
-            text.append(self.busy, ink(self, "steps--busy"))
+        busy = shorten(self.busy, max(0, self.size.width - text.cell_len - 2))
+        text.append(" " * (self.size.width - text.cell_len - columns_of(busy) - 1))
+        text.append(busy, ink(self, "steps--busy"))
         return text
 
     def on_click(self, event: events.Click) -> None:

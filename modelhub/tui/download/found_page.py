@@ -111,6 +111,7 @@ class FoundPage(Page):
 
         asked: tuple[str, bool, int, int]
         report: FindReport | None
+        sort: str
         error: ModelhubError | None
 
     def __init__(self, library: Library) -> None:
@@ -140,11 +141,13 @@ class FoundPage(Page):
 
     @background("search")
     def _search(self, job: WorkerJob, asked: tuple[str, bool, int, int]) -> None:
-        report, error = attempt(lambda: self._report(job, *asked))
+        found, error = attempt(lambda: self._report(job, *asked))
         if not job.cancelled:
-            job.post(self.Found(asked, report, error))
+            report, sort = found or (None, "")
+            job.post(self.Found(asked, report, sort, error))
 
-    def _report(self, job: WorkerJob, words: str, adult: bool, order: int, limit: int) -> FindReport:
+    def _report(self, job: WorkerJob, words: str, adult: bool, order: int, limit: int) -> tuple[FindReport, str]:
+        """What was found, and how it is sorted: by what the words say, else by the order that was chosen."""
         from modelhub.fetch.net import Net
         from modelhub.fetch.search.finding import find
         from modelhub.fetch.search.wanting import read_search
@@ -153,7 +156,7 @@ class FoundPage(Page):
         if wanted.sort == "relevance":
             wanted = replace(wanted, sort=_SORTS[order])
         with self.library.open() as catalog, Net() as net:
-            return find(catalog, wanted, net, job, providers=providers)
+            return find(catalog, wanted, net, job, providers=providers), wanted.sort
 
     @on(Found)
     def _show(self, message: Found) -> None:
@@ -164,14 +167,14 @@ class FoundPage(Page):
         if message.error is not None:
             self.explain(message.error)
         elif message.report is not None:
-            self._show_report(message.report)
+            self._show_report(message.report, message.sort)
 
-    def _show_report(self, report: FindReport) -> None:
+    def _show_report(self, report: FindReport, sort: str) -> None:
         self.table.empty = NOTHING
         self.table.show(report.hits, top=self._limit == _LIMIT)
         self.place.counted("found", len(report.hits))
         failed = [f"{TITLES[name]} did not answer: {error.message}" for name, error in report.failed.items()]
-        parts = [f"{one_line(self.words)}: {plural(len(report.hits), 'model')}", f"by {_TITLES[_SORTS[self.order]]}"]
+        parts = [f"{one_line(self.words)}: {plural(len(report.hits), 'model')}", f"by {_TITLES.get(sort, sort)}"]
         parts += ["with NSFW" if self.adult else "without NSFW (n)", *failed]
         self.query_one(".summary", Static).update(" " + " · ".join(parts))
         for error in report.failed.values():

@@ -14,6 +14,7 @@ from modelhub.errors import ModelhubError
 from modelhub.fetch.file_words import file_words, role_word
 from modelhub.fetch.offer import Offer, RemoteFile, Version
 from modelhub.text import human_size, one_line, plural, printable
+from modelhub.text import width as columns_of
 from modelhub.tui.detail.fact import Fact, Section
 from modelhub.tui.detail.section_body import SectionBody
 from modelhub.tui.download.choice import Choosing, Line
@@ -51,8 +52,9 @@ class OfferList(Table[Line]):
         spans = list(self._source(line) if line.version is None else self._version(line))
         found, left = [], width
         for text, look in spans:
-            fitted = cell(text, min(left, len(one_line(text)) + 2)) if left > 0 else ""
-            left -= len(fitted)
+            columns = min(left, columns_of(one_line(text)) + 2)
+            fitted = cell(text, columns)
+            left -= columns
             found.append(Segment(fitted, style + ink(self, f"list--{look}")))
         return found
 

@@ -135,7 +135,7 @@ class OfferPage(Page):
             self.files.cursor = next(marked, 0)
             self._summarise()
             self.place.counted("offer", len(choosing.asked))
-            self.place.open_page("offer")
+            self.place.answered("offer")
 
     def stop(self) -> None:
         """No longer wait for an answer."""

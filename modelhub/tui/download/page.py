@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Page(Vertical):
-    """A subclass has a table, and says by `chosen` what a double click does. `busy` is what it is waiting for."""
+    """A subclass has a table, and says by `chosen` what a double click does."""
 
     scope: ClassVar[str] = ""
 
@@ -54,10 +54,14 @@ class Page(Vertical):
         """A row was chosen by the mouse."""
 
     def explain(self, error: ModelhubError) -> None:
-        """Show an error with its next step, in the keys of this place."""
+        """Show an error with its next step, in the keys of this place; who is elsewhere by now gets a notice."""
         from modelhub.tui.download.words import explained
 
-        self.hub.explain(explained(error))
+        said = explained(error)
+        if self.hub.here == self.place.scope:
+            self.hub.explain(said)
+        else:
+            self.hub.notify(f"{said.message} {said.hint}".strip(), severity="error", markup=False)
 
     def say(self, text: str, *, warn: bool = False) -> None:
         """A notice."""

@@ -20,6 +20,7 @@ from modelhub.fetch.planning.plans import Plan, Planned
 from modelhub.settings import user_path
 from modelhub.text import plural
 from modelhub.tui.actions import bindings
+from modelhub.tui.commands.suggestions import PathSuggester
 from modelhub.tui.download.page import Page
 from modelhub.tui.download.plan_list import PlanFacts, PlanList, plan_summary
 from modelhub.tui.library import Library
@@ -59,6 +60,8 @@ class PlanPage(Page):
     def __init__(self, library: Library) -> None:
         super().__init__(library)
         self.plan = Plan(())
+        #: The orders as they were asked for last: a change goes on from one that is still being looked into.
+        self._orders: list[Order | None] = []
 
     def compose(self) -> ComposeResult:
         """What it brings, each item, the one under the cursor with the disks."""
@@ -70,6 +73,7 @@ class PlanPage(Page):
     def show(self, plan: Plan) -> None:
         """Another plan, or the same changed."""
         self.plan = plan
+        self._orders = [item.order for item in plan.items]
         self.table.show(list(enumerate(plan.items)))
         self.query_one(PlanFacts).plan = plan
         self.query_one(".facts").display = bool(plan.items)
@@ -85,17 +89,18 @@ class PlanPage(Page):
     # -- changing ------------------------------------------------------------------------------------------------------
 
     @property
-    def _orders(self) -> list[tuple[int, Order]]:
+    def _targets(self) -> list[tuple[int, Order]]:
         """What an action is about, of what has orders: place and order."""
         rows: list[tuple[int, Planned]] = self.table.targets
-        return [(at, item.order) for at, item in rows if item.order is not None]
+        return [(at, order) for at, _ in rows if (order := self._orders[at]) is not None]
 
     def _change(self, change: Change) -> None:
         """Change the orders that an action is about, and look into all once more."""
-        wanted = {at: change(order) for at, order in self._orders}
+        wanted = {at: change(order) for at, order in self._targets}
         if wanted:
+            self._orders = [wanted.get(at, order) for at, order in enumerate(self._orders)]
             self.place.wait_for("planning…")
-            self._decide(self.plan, [wanted.get(at, item.order) for at, item in enumerate(self.plan.items)])
+            self._decide(self.plan, self._orders)
 
     @background("change")
     def _decide(self, job: WorkerJob, plan: Plan, orders: Sequence[Order | None]) -> None:
@@ -109,6 +114,7 @@ class PlanPage(Page):
         message.stop()
         self.place.wait_for("")
         if message.error is not None:
+            self._orders = [item.order for item in self.plan.items]
             self.explain(message.error)
         elif message.plan is not None:
             self.show(message.plan)
@@ -131,7 +137,7 @@ class PlanPage(Page):
 
     def action_folder(self) -> None:
         """Another folder."""
-        orders = self._orders
+        orders = self._targets
         if not orders:
             return
 
@@ -140,16 +146,17 @@ class PlanPage(Page):
                 self._change(lambda order: moved(order, user_path(folder)))
 
         what = f"The folder for {plural(len(orders), 'download')}; it is made if it is not there."
-        self.app.push_screen(AskDialog("Folder", what, str(orders[0][1].goal.parent)), asked)
+        here, suggester = str(orders[0][1].goal.parent), PathSuggester(folders=True)
+        self.app.push_screen(AskDialog("Folder", what, here, suggester=suggester), asked)
 
     def action_replace(self) -> None:
         """Fetch although it is there, or not."""
-        on = not all(order.replace for _, order in self._orders)
+        on = not all(order.replace for _, order in self._targets)
         self._change(lambda order: replace(order, replace=on))
 
     def action_keep_unsafe(self) -> None:
         """File pickles that would run code, or not."""
-        orders = self._orders
+        orders = self._targets
         if orders and all(order.keep_unsafe for _, order in orders):
             self._change(lambda order: replace(order, keep_unsafe=False))
             return
@@ -168,9 +175,16 @@ class PlanPage(Page):
     def action_drop(self) -> None:
         """Leave out what is marked, or under the cursor."""
         gone = {at for at, _ in self.table.targets}
+        kept = [order for at, order in enumerate(self._orders) if at not in gone]
         self.table.marks = {}
         self.show(Plan(tuple(one for at, one in enumerate(self.plan.items) if at not in gone), self.plan.disks))
-        self._decide(self.plan, [item.order for item in self.plan.items])
+        self._orders = kept
+        self._decide(self.plan, kept)
+
+    def stop(self) -> None:
+        """No longer wait for a change to be looked into: the plan is as it was."""
+        self.workers.cancel_group(self, "change")
+        self._orders = [item.order for item in self.plan.items]
 
     # -- doing ---------------------------------------------------------------------------------------------------------
 
@@ -187,7 +201,9 @@ class PlanPage(Page):
         self.action_name()
 
     def _queue_up(self, *, goes_on: bool) -> None:
-        if self.plan.orders:
+        if self._orders != [item.order for item in self.plan.items]:
+            self.say("What was changed is still being looked into: once more in a moment.", warn=True)
+        elif self.plan.orders:
             self.place.wait_for("queueing…")
             self._add(self.plan, goes_on)
         else:

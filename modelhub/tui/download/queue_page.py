@@ -25,7 +25,7 @@ from modelhub.tui.download.removing import RemoveDialog
 from modelhub.tui.download.rows import Paces, QueueRow, summary
 from modelhub.tui.library import Library
 from modelhub.tui.widgets.line_list import LineList
-from modelhub.tui.work import Done, WorkerJob, background
+from modelhub.tui.work import Done, Failed, WorkerJob, background
 
 EMPTY = """\
 Nothing is queued.
@@ -85,6 +85,11 @@ class QueuePage(Page):
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
+    @property
+    def is_moving(self) -> bool:
+        """Whether something runs, here or in another process, or is about to."""
+        return self.runner.is_running or any(row.state == "running" for row in self.queue.rows)
+
     def look(self) -> None:
         """See what the rows are at now."""
         if not self._looking:
@@ -102,11 +107,21 @@ class QueuePage(Page):
         if message.group == "glance":
             self._looking = False
 
+    @on(Failed)
+    def _unreadable(self, message: Failed) -> None:
+        """A look that fails says so in the line above the list, not in a dialog twice a second."""
+        if message.group == "glance":
+            message.stop()
+            self.query_one(".summary", Static).update(f" {message.error.message} {message.error.hint}".rstrip())
+
     @on(Glanced)
     def _show(self, message: Glanced) -> None:
         message.stop()
+        if not self.query(QueueFacts):  # it is being closed
+            return
         rows = self._paces.rows(message.glances, self.runner.sofar)
-        self.queue.show(rows)
+        if rows != self.queue.rows:
+            self.queue.show(rows)
         at = next((at for at, row in enumerate(rows) if row.glance.id == self._point), None)
         if at is not None:
             self.queue.cursor, self._point = at, None
@@ -125,7 +140,10 @@ class QueuePage(Page):
 
     @on(LineList.Highlighted)
     def _explain_row(self) -> None:
-        row, facts = self.queue.current, self.query_one(QueueFacts)
+        facts = next(iter(self.query(QueueFacts)), None)
+        if facts is None:  # it is being closed
+            return
+        row = self.queue.current
         facts.row = row
         facts.notes = tuple(self.runner.notes.get(row.glance.id, ())) if row is not None else ()
         self.query_one(".facts").display = row is not None

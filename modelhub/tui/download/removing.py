@@ -23,8 +23,8 @@ class RemoveDialog(ModalScreen[bool | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,n,q", "dismiss(None)", "Cancel", show=False, id="remove.cancel"),
-        Binding("enter,y", "dismiss(False)", "Remove", show=False, priority=True, id="remove.take"),
-        Binding("k", "dismiss(True)", "Keep the part", show=False, priority=True, id="remove.keep"),
+        Binding("enter,y", "dismiss(False)", "Remove", show=False, id="remove.take"),
+        Binding("k", "dismiss(True)", "Keep the part", show=False, id="remove.keep"),
     ]
 
     def __init__(self, rows: Sequence[QueueRow]) -> None:

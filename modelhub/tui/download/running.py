@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from modelhub.jobs import Job
 from modelhub.settings import Settings
-from modelhub.text import one_line, plural
+from modelhub.text import one_line
 from modelhub.tui.download.words import with_keys
 from modelhub.tui.jobs.record import JobRecord
 from modelhub.tui.library import Library
@@ -53,13 +53,18 @@ class QueueRunner:
         """Run what waits; where that is done already, it will see what was added. `over` is called at the end."""
         if self.is_running:
             self.wants_more = True
-            if self._net is not None:
-                self._net.forget_tokens()
+            self.forget_tokens()
             return
         self.wants_more = False
         self._record = self._jobs.start(
             "Downloads", self._run, place=self._place, lane="download", says=_words, over=lambda _: over()
         )
+
+    def forget_tokens(self) -> None:
+        """Look for tokens anew: the user may have given one."""
+        net = self._net
+        if net is not None:
+            net.forget_tokens()
 
     def stop(self) -> None:
         """Stop; what has come is kept, and waits."""
@@ -107,8 +112,3 @@ def _words(outcomes: Sequence[Outcome]) -> str:
         told = f"{one_line(outcomes[0].title)}: {told}"
     said = f" {failed.message} {with_keys(failed.hint)}".rstrip() if failed is not None else ""
     return f"{told}.{said}" if told else ""
-
-
-def waiting_words(count: int) -> str:
-    """`2 downloads wait`."""
-    return f"{plural(count, 'download')} {'waits' if count == 1 else 'wait'}"

@@ -32,6 +32,8 @@ _PAGES = {"queue": "Queue", "found": "Search", "offer": "Files", "plan": "Plan",
 _BEFORE = {"found": "queue", "offer": "queue", "plan": "offer", "updates": "queue"}
 #: Seconds between two looks at the queue.
 _LOOK = 0.5
+#: While nothing runs, one of so many looks is taken.
+_QUIET = 4
 
 
 class DownloadScreen(Place):
@@ -46,7 +48,7 @@ class DownloadScreen(Place):
 
     def __init__(self, library: Library) -> None:
         super().__init__(library)
-        self._came_from = "queue"
+        self._came_from, self._quiet = "queue", 0
 
     def body(self) -> ComposeResult:
         """The field, the strip of pages, the page at hand."""
@@ -109,8 +111,16 @@ class DownloadScreen(Place):
             self._came_from = self.page
         self.page = page
         here = self.query_one(f"#{page}", Page)
-        here.table.focus()
         here.opened()
+        here.table.focus()
+
+    def answered(self, page: str) -> None:
+        """To a page whose answer came; who types meanwhile goes on typing, and presses none of its keys."""
+        field = self.bar.input
+        typing = field.has_focus and field.value
+        self.open_page(page)
+        if typing:
+            field.focus()
 
     def watch_page(self, page: str) -> None:
         """Show it."""
@@ -182,11 +192,11 @@ class DownloadScreen(Place):
             self.offer.explain(message.error)
         elif message.plan is not None:
             self.query_one(PlanPage).show(message.plan)
-            self.open_page("plan")
+            self.answered("plan")
 
     def queued(self, ids: Sequence[int], *, goes_on: bool) -> None:
         """A plan is in the queue: go there, and run it."""
-        self.open_page("queue")
+        self.answered("queue")
         for number in ids[:1]:
             self.queue.point_at(number)
         if goes_on:
@@ -196,7 +206,10 @@ class DownloadScreen(Place):
     # -- the queue -----------------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        if self.is_current:
+        """Often while something comes; else now and then, for other processes may run the queue, too."""
+        self._quiet += 1
+        if self.is_current and (self.queue.is_moving or self._quiet >= _QUIET):
+            self._quiet = 0
             self.queue.look()
 
     @on(events.ScreenResume)
@@ -216,6 +229,7 @@ class DownloadScreen(Place):
         if self.waiting:
             self.offer.stop()
             self.found.stop()
+            self.query_one(PlanPage).stop()
             self.wait_for("")
         elif self.page == "updates" and updates.is_busy:
             updates.stop()

@@ -77,10 +77,10 @@ class Table(LineList, Generic[R]):
         """Other rows; the cursor stays on what it is on, if that is still there, unless it is to be on `top`."""
         here = None if top or self.current is None else self.key(self.current)
         self.rows = rows
-        keys = [self.key(row) for row in rows]
-        self.marks = {key: None for key in self.marks if key in keys}
+        places = {self.key(row): at for at, row in enumerate(rows)}
+        self.marks = {key: None for key in self.marks if key in places}
         self.count = len(rows)
-        self.cursor = keys.index(here) if here in keys else 0 if top else self.validate_cursor(self.cursor)
+        self.cursor = places.get(here, 0 if top else self.validate_cursor(self.cursor))
         self.tell(self.Highlighted(self, self.cursor))
         self.refresh()
 

@@ -129,7 +129,12 @@ class UpdatesPage(Page):
         if self.is_busy:
             return
         self._record = self.hub.jobs.start(
-            "Updates", lambda job: self._report(job, refresh), place="download", lane="lookup", then=self._show
+            "Updates",
+            lambda job: self._report(job, refresh),
+            place="download",
+            lane="lookup",
+            then=self._show,
+            again=True,
         )
 
     def _report(self, job: Job, refresh: bool) -> UpdatesReport:
@@ -169,6 +174,7 @@ class UpdatesPage(Page):
             lane="lookup",
             says=lambda report: " ".join(_synced(report)),
             over=lambda _: self._compare(refresh=False) if self.is_mounted else None,
+            again=True,
         )
 
     def _sync(self, job: Job, hashing: bool) -> SyncReport:

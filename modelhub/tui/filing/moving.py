@@ -33,7 +33,7 @@ class MoveDialog(PlanDialog):
     title_of: ClassVar[str] = "Move"
     keys: ClassVar[str] = "↓ to the folders · tab takes the first · enter moves · escape leaves"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "complete", "Complete", show=False, priority=True, id="plan.complete"),
+        Binding("tab", "complete", "Complete", show=False, id="plan.complete"),
         Binding("down", "folders", "To the folders", show=False, id="plan.folders"),
     ]
 
@@ -80,12 +80,14 @@ class MoveDialog(PlanDialog):
 
     def action_folders(self) -> None:
         """From the line to the list."""
+        self._narrow()
         self.folders.focus()
         if self.folders.current is not None:
             self._put(self.folders.current)
 
     def action_complete(self) -> None:
         """The folder under the cursor goes into the line, to be taken or to be gone on from."""
+        self._narrow()  # a key may be quicker than the word of the keys before it
         if self.folders.current is not None:
             self._put(self.folders.current)
         self.line.focus()

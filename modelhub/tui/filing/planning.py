@@ -36,7 +36,7 @@ class PlanDialog(ModalScreen[str | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Cancel", show=False, priority=True, id="plan.cancel"),
-        Binding("enter", "take", "Take", show=False, priority=True, id="plan.take"),
+        Binding("enter", "take", "Take", show=False, id="plan.take"),
     ]
     title_of: ClassVar[str] = ""
     keys: ClassVar[str] = "enter does it · tab goes to the plan · escape leaves"
@@ -136,6 +136,7 @@ class PlanDialog(ModalScreen[str | None]):
         if self._is_taken:
             self._finish(message)
 
+    @on(Input.Submitted, "#plan-line")
     def action_take(self) -> None:
         """What stands there, as soon as its plan is there."""
         if self._planned is not None and self._planned.typed == self.line.value:

@@ -103,7 +103,7 @@ async def show_recipe(app: ModelhubApp, recipe: Recipe) -> None:
     await app.switch_mode("lab")
     lab = app.place("lab")
     if isinstance(lab, MergeLab):
-        lab._recall_entry(recipe)
+        lab.bring_back(recipe)
 
 
 def _about(asset: Asset) -> str:

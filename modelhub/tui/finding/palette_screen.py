@@ -56,12 +56,13 @@ class PaletteList(LineList):
         self.can_focus = False
         self.entries: Sequence[Entry] = ()
 
-    def show(self, entries: Sequence[Entry]) -> None:
-        """Others than before; the cursor goes to the first."""
+    def show(self, entries: Sequence[Entry], *, more: bool = False) -> None:
+        """Others than before, from the first; `more` of the same: a cursor that was moved stays on its entry."""
+        here = self.current if more and self.cursor else None
         self.entries = entries
         self.count = len(entries)
-        self.cursor = 0
-        self.tell(self.Highlighted(self, 0))
+        self.cursor = next((at for at, one in enumerate(entries) if one is here), 0)
+        self.tell(self.Highlighted(self, self.cursor))
         self.refresh()
 
     @property
@@ -159,8 +160,8 @@ class PaletteScreen(ModalScreen[None]):
     def _typed(self) -> str:
         return self.query_one(Input).value
 
-    def _show(self) -> None:
-        self.list.show(ranked([*self._entries, *self._found], self._typed))
+    def _show(self, *, more: bool = False) -> None:
+        self.list.show(ranked([*self._entries, *self._found], self._typed), more=more)
 
     # -- what is looked for in threads -----------------------------------------------------------------------------
 
@@ -175,7 +176,7 @@ class PaletteScreen(ModalScreen[None]):
     def _commands(self, message: Commands) -> None:
         self._entries += command_entries(self._hub, message.forms)
         if self._typed:
-            self._show()
+            self._show(more=True)
 
     @background("recipes")
     def _read_recipes(self, job: WorkerJob) -> None:
@@ -187,7 +188,7 @@ class PaletteScreen(ModalScreen[None]):
     def _recipes(self, message: Recipes) -> None:
         self._entries += recipe_entries(self._hub, message.kept)
         if self._typed:
-            self._show()
+            self._show(more=True)
 
     @background("assets")
     def _search(self, job: WorkerJob, typed: str) -> None:
@@ -200,7 +201,7 @@ class PaletteScreen(ModalScreen[None]):
     def _assets(self, message: Assets) -> None:
         if message.typed == self._typed:
             self._found = asset_entries(self._hub, message.assets)
-            self._show()
+            self._show(more=True)
 
     # -- typing and choosing ---------------------------------------------------------------------------------------
 

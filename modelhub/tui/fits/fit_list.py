@@ -9,8 +9,6 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.reactive import reactive
-from textual.strip import Strip
 
 from modelhub.catalog.asset import Asset
 from modelhub.lora.checking.answer import SIGNS, Answer, Verdict, rank
@@ -38,13 +36,11 @@ class Pair:
 
 
 class FitList(LineList):
-    """Pairs as they are found, in order. `waiting` is what an empty list says."""
+    """Pairs as they are found, in order."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         f"list--{name}" for name in ("good", "warn", "bad", "muted", "name", "heading")
     }
-
-    waiting: reactive[str] = reactive("")
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -70,18 +66,6 @@ class FitList(LineList):
             self.tell(self.Highlighted(self, row))
         self.cursor = row
         self.refresh()
-
-    def watch_waiting(self) -> None:
-        """Draw it."""
-        self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        """A row, or a line of what an empty list says."""
-        lines = self.waiting.splitlines()
-        if self.count or y >= len(lines):
-            return super().render_line(y)
-        style = self.rich_style + ink(self, "list--muted")
-        return Strip([Segment(cell(f" {lines[y]}", self.size.width), style)]).adjust_cell_length(self.size.width, style)
 
     def row(self, number: int, width: int, style: Style) -> Sequence[Segment]:
         """The pair of that row."""

@@ -11,7 +11,6 @@ from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.reactive import reactive
-from textual.strip import Strip
 
 from modelhub.catalog.asset import Asset
 from modelhub.lora.checking.answer import SIGNS, VERDICTS, Verdict
@@ -46,7 +45,6 @@ class MatrixList(LineList):
     }
 
     column: reactive[int] = reactive(0)
-    waiting: reactive[str] = reactive("")
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -92,10 +90,6 @@ class MatrixList(LineList):
         self.tell(self.Highlighted(self, self.cursor))
         self.refresh()
 
-    def watch_waiting(self) -> None:
-        """Draw it."""
-        self.refresh()
-
     def action_walk(self, by: int) -> None:
         """To another model."""
         self.column += by
@@ -136,15 +130,6 @@ class MatrixList(LineList):
             Segment(_head(self.models[at], at, wide), here if at == self.column else look) for at in self._seen(width)
         ]
         return [Segment(" " * left, look), *cells, Segment(" " * width, look)]
-
-    def render_line(self, y: int) -> Strip:
-        """A row, or a line of what an empty matrix says."""
-        lines = self.waiting.splitlines()
-        at = y - self.header
-        if self.count or not 0 <= at < len(lines):
-            return super().render_line(y)
-        style = self.rich_style + ink(self, "list--muted")
-        return Strip([Segment(cell(f" {lines[at]}", self.size.width), style)]).adjust_cell_length(self.size.width)
 
     def row(self, number: int, width: int, style: Style) -> Sequence[Segment]:
         """The LoRA, and the signs."""

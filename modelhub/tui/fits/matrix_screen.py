@@ -88,7 +88,7 @@ class MatrixScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Look at once."""
-        self.matrix.waiting = _LOOKING
+        self.matrix.empty = _LOOKING
         self.query_one(StatusLine).event = Event("fits", "checking")
         self._find()
 
@@ -122,7 +122,7 @@ class MatrixScreen(Screen[None]):
         self.matrix.add(message.rows)
         if message.last:
             self._over("")
-            self.matrix.waiting = _NOTHING
+            self.matrix.empty = _NOTHING
         self._tell()
 
     def _tell(self, more: str = "") -> None:
@@ -135,7 +135,7 @@ class MatrixScreen(Screen[None]):
     def _over(self, why: str) -> None:
         self._finding = False
         self.query_one(StatusLine).event = None
-        self.matrix.waiting = why
+        self.matrix.empty = why
 
     # -- the evidence --------------------------------------------------------------------------------------------------
 

@@ -86,7 +86,7 @@ class FitsScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Look at once."""
-        self.list.waiting = _LOOKING
+        self.list.empty = _LOOKING
         self.query_one(StatusLine).event = Event("fits", "checking")
         self._find()
 
@@ -115,7 +115,7 @@ class FitsScreen(Screen[None]):
 
     @on(Finished)
     def _finished(self) -> None:
-        self.list.waiting = partners.nothing(self.asset)
+        self.list.empty = partners.nothing(self.asset)
         self._tell(self._summary())
 
     def _tell(self, more: str) -> None:
@@ -145,7 +145,7 @@ class FitsScreen(Screen[None]):
 
     @on(Failed)
     def _failed(self) -> None:
-        self.list.waiting = ""
+        self.list.empty = ""
 
     @on(Done)
     def _done(self, message: Done) -> None:
@@ -157,7 +157,7 @@ class FitsScreen(Screen[None]):
         if self.query_one(StatusLine).event is not None:
             self.workers.cancel_node(self)
             self.query_one(StatusLine).event = None
-            self.list.waiting = "stopped"
+            self.list.empty = "stopped"
             self._tell(f"stopped; so far {self._summary()}" if self.list.count else "stopped")
         elif self.focused is not self.list:
             self.list.focus()

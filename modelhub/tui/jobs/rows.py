@@ -17,7 +17,8 @@ SIGNS = {"waiting": "○", "running": "▶", "done": "✓", "failed": "✗", "st
 LOOKS = {
     "waiting": "muted", "running": "run", "done": "good", "failed": "bad", "stopped": "muted", "paused": "muted",
 }  # fmt: skip
-_TITLES = {place.id: place.title for place in PLACES}
+#: What is called by its id in the bar of no place: the commands.
+_TITLES = {place.id: place.title for place in PLACES} | {"running": "Commands", "commands": "Commands"}
 _QUEUE = "queue"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -19,6 +19,7 @@ from modelhub.tui.jobs.job_list import JobList
 from modelhub.tui.jobs.job_log import JobLog
 from modelhub.tui.jobs.rows import JobRow, error_text, log_text, rows
 from modelhub.tui.library import Library
+from modelhub.tui.places import PLACES
 from modelhub.tui.screens.dialogs import ConfirmDialog
 from modelhub.tui.screens.place import Place
 from modelhub.tui.widgets.line_list import LineList
@@ -37,6 +38,7 @@ _LOOK, _ASK = 0.25, 2.0
 #: A job that ran for longer is not stopped without a question.
 _LONG = 30.0
 _QUEUED = ("running", "waiting", "paused", "failed")
+_PLACES = {place.id for place in PLACES}
 
 
 class JobsScreen(Place):
@@ -84,10 +86,6 @@ class JobsScreen(Place):
     def log_lines(self) -> JobLog:
         """The log of the job under the cursor."""
         return self.query_one(JobLog)
-
-    def remember(self) -> dict[str, Any]:
-        """The jobs themselves."""
-        return self.jobs.remember()
 
     # -- following -------------------------------------------------------------------------------------------------
 
@@ -191,8 +189,9 @@ class JobsScreen(Place):
         """The same once more."""
         row = self.list.current
         if row is not None and not row.is_open and row.record is not None and row.record.again is not None:
-            row.record.again()
-            self.list.cursor = 0
+            new = row.record.again()
+            self._show()
+            self.list.cursor = next(at for at, one in enumerate(self.list.rows) if one.record is new)
         else:
             says = "It is not over yet." if row and row.is_open else "It cannot be started again from here."
             self.notify(f"{says} Enter goes to where it was started.", markup=False, timeout=3)
@@ -200,8 +199,11 @@ class JobsScreen(Place):
     def action_open(self) -> None:
         """Where it was started."""
         row = self.list.current
-        if row is not None and row.place:
-            self.hub.go(row.place)
+        place = row.place if row is not None else ""
+        if place in _PLACES:
+            self.hub.go(place)
+        elif place in ("running", "commands"):  # "commands" in what older versions remember
+            self.hub.action_commands()
         else:
             self.app.bell()
 

@@ -16,6 +16,9 @@ from modelhub import tui
 from modelhub.tui.actions import ACTIONS, SCOPES
 from modelhub.tui.keys.key_names import split_keys
 
+#: A place and a page of it, whose keys hold together.
+_PAGES = [{"download", page} for page in ("queue", "found", "offer", "plan", "updates")]
+
 
 class Bound(NamedTuple):
     """A binding: its id, where it holds, what it does, and its keys as they are without keys.toml."""
@@ -83,6 +86,10 @@ def clashes(bound: Bound, key: str, keys: Mapping[str, str]) -> list[Bound]:
 
 
 def _together(one: str, other: str) -> bool:
-    """Whether bindings of two scopes hold at once: of the same, of everywhere and a place, of a list and a place."""
-    shared = {"app", "list"}
-    return one == other or (bool({one, other} & shared) and one in SCOPES and other in SCOPES)
+    """Whether bindings of two scopes hold at once: of the same, of everywhere or a list and a place, of a place and
+    its page.
+    """
+    shared, both = {"app", "list"}, {one, other}
+    if one == other or both in _PAGES:
+        return True
+    return bool(both & shared) and one in SCOPES and other in SCOPES

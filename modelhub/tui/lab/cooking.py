@@ -12,6 +12,7 @@ from modelhub.catalog.folder.original import in_original
 from modelhub.catalog.opener import Opener
 from modelhub.catalog.refs import lora_ref
 from modelhub.catalog.weighing.weights import Weight
+from modelhub.jobs import Job
 from modelhub.lora.baking.merged import changes
 from modelhub.merge.planning.plan import plan
 from modelhub.merge.recipes.finding import Carrier
@@ -36,17 +37,23 @@ class Found:
     family: str | None
 
 
-def made_ready(catalog: Catalog, opener: Opener, part: Part, prompt: str, device: str, vae: str = "") -> Found:
-    """Open a part with the LoRAs that `prompt` names; of weights nothing is read. `vae` is the REF of another VAE.
+def made_ready(
+    catalog: Catalog, opener: Opener, part: Part, requests: Sequence[Request], device: str, job: Job, vae: str = ""
+) -> Found:
+    """Open a part with the LoRAs that the first prompt names, and the embeddings that any of the requests does.
 
-    Raises what opening and planning raise, and what is lacking.
+    Of weights of models nothing is read. `vae` is the REF of another VAE. Raises what opening and planning raise, and
+    what is lacking.
     """
     from modelhub.preview.grids.ready import Ready
     from modelhub.preview.models.beside import stand_beside
     from modelhub.preview.models.looking import look
+    from modelhub.preview.prompts.named_embeddings import picture_embeddings
     from modelhub.preview.prompts.t5_places import t5_tokenizer_for
     from modelhub.preview.prompts.tags import read_tags, used
+    from modelhub.preview.usual import texts_of
 
+    prompt, texts = requests[0].prompt, [text for request in requests for text in texts_of(request)]
     named = [(lora_ref(catalog, tag.name), tag.weight) for tag in read_tags(prompt)]
     loras = used(prompt, [opener(ref) for ref, _ in named])
     source, told = _shown(part, named, opener)
@@ -59,6 +66,7 @@ def made_ready(catalog: Catalog, opener: Opener, part: Part, prompt: str, device
     other: dict[str, Any] = {
         "vae_name": standing.vae.path.name if standing.vae else None,
         "vae_sha256": standing.vae.sha256 if standing.vae else None,
+        "embeddings": picture_embeddings(catalog, texts, [], identity.architecture, job),
     }
     options: Any = {
         **told, **other, "loras": loras, "parts": standing.parts, "modules": standing.encoders,

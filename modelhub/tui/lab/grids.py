@@ -94,20 +94,21 @@ def paint_grid(library: Library, wish: GridWish, device: str, job: Job) -> Itera
     from modelhub.preview.grids.painting import paint
 
     with library.open() as catalog, SharedOpener(catalog, job=job) as opener:
-        groups = [_checked(catalog, opener, wish, group, device) for group in in_order(wish.cells)]
+        groups = [_checked(catalog, opener, wish, group, device, job) for group in in_order(wish.cells)]
         sizes = [group.size(cell.request) for group in groups for cell in group.group.cells]
         check(wish.axes, max(width for width, _ in sizes), max(height for _, height in sizes))
         yield from paint(groups, job)
 
 
-def _checked(catalog: Catalog, opener: Opener, wish: GridWish, group: Group, device: str) -> Checked:
+def _checked(catalog: Catalog, opener: Opener, wish: GridWish, group: Group, device: str, job: Job) -> Checked:
     from modelhub.preview.grids.ready import checked
     from modelhub.tui.lab.cooking import made_ready, suited
 
     recipe = varied(wish.recipe, dict(group.wish.parameters), dict(group.wish.blocks))
     said = [f"{name} {value}" for name, value in (*group.wish.parameters, *group.wish.blocks)]
     part = Part("merge", " ".join(["merge", *said]), recipe=recipe, file=wish.file)
-    found = made_ready(catalog, opener, part, group.first.prompt, device, group.wish.vae)
+    requests = [group.first, *(cell.request for cell in group.cells)]
+    found = made_ready(catalog, opener, part, requests, device, job, group.wish.vae)
     suits = tuple(replace(cell, request=suited(cell.request, found.family)) for cell in group.cells)
     return checked(replace(group, cells=suits), found.ready)
 

@@ -1,4 +1,4 @@
-"""What the merge lab does in its workers: render a model or an unwritten merge, look at it, write it or its recipe."""
+"""What the merge lab does in its workers beside rendering: look at an unwritten merge, write it or its recipe."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelhub.catalog.opener import Opener
+from modelhub.errors import FileExistsAlreadyError
 from modelhub.jobs import Job
 from modelhub.lora.baking.merged import changes
 from modelhub.merge.planning.plan import Plan, plan
@@ -32,20 +33,7 @@ from modelhub.tui.library import Library
 if TYPE_CHECKING:
     from modelhub.merge.execute import MergeReport
     from modelhub.preview.pictures.picture import Picture
-    from modelhub.preview.request import Request
     from modelhub.tui.lab.shots import Shot
-
-
-def render(library: Library, part: Part, request: Request, device: str, job: Job) -> Shot:
-    """Render one part, with the LoRAs that the prompt names. Raises what opening, planning and rendering raise."""
-    from modelhub.preview.render import Renderer
-    from modelhub.tui.lab.cooking import made_ready, suited
-    from modelhub.tui.lab.shots import Shot
-
-    with library.open() as catalog, Opener(catalog, job=job) as opener:
-        found = made_ready(catalog, opener, part, request.prompt, device)
-        renderer = Renderer(found.ready.source, name=found.ready.name, job=job, **found.ready.options)
-        return Shot(renderer.render(suited(request, found.family), job).pictures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +75,16 @@ def _free(goal: Path) -> int | None:
         return None
 
 
+@contextmanager
+def without_force() -> Iterator[None]:
+    """The hint of a file that is there already speaks of an option that no dialog has."""
+    try:
+        yield
+    except FileExistsAlreadyError as error:
+        raise FileExistsAlreadyError(error.message, "Choose another name.") from error
+
+
+@without_force()
 def save(
     library: Library,
     recipe: Recipe,
@@ -120,6 +118,7 @@ def save(
     return report
 
 
+@without_force()
 def save_recipe(library: Library, recipe: Recipe, path: Path, job: Job, file: Path | None = None) -> Plan:
     """Write the recipe to a new file, after a look whether the models fit. Raises FileError, IncompatibleError."""
     check_recipe_goal(path)
@@ -129,6 +128,7 @@ def save_recipe(library: Library, recipe: Recipe, path: Path, job: Job, file: Pa
     return planned
 
 
+@without_force()
 def save_shot(shot: Shot, path: Path) -> str:
     """Save the pictures of a model as PNG with their infotexts; returns what was written. Raises FileError."""
     from modelhub.preview.pictures.saving import check_pictures, save_pictures

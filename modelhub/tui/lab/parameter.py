@@ -11,6 +11,7 @@ from modelhub.catalog.weighing.weights import Weight
 from modelhub.merge.recipes.asking import read_value, shown_value
 from modelhub.merge.registry import Parameter, Value
 from modelhub.tui.widgets.slider import Slider
+from modelhub.tui.widgets.ticks import TickBox
 
 
 class ParameterField(Horizontal):
@@ -26,7 +27,7 @@ class ParameterField(Horizontal):
         name, kind = self.parameter.name, self.parameter.kind
         yield Label(name)
         if kind == "flag":
-            yield Checkbox(self.parameter.help, bool(self._value), compact=True)
+            yield TickBox(self.parameter.help, bool(self._value), compact=True)
         elif kind == "choice":
             choices = [(word, word) for word in self.parameter.choices]
             yield Select(choices, value=str(self._value), allow_blank=False, compact=True)

@@ -119,6 +119,14 @@ def _in_a_name(text: str) -> str:
     return "".join(c if c.isprintable() and c not in "/\\" else "_" for c in text)
 
 
+def free_name(path: Path) -> Path:
+    """The path, with a number behind its name where there is such a file."""
+    found, number = path, 2
+    while found.exists() and number < 1000:
+        found, number = path.with_stem(f"{path.stem}-{number}"), number + 1
+    return found
+
+
 def preset_names(architecture: str) -> list[str]:
     """The presets of block weights that fit an architecture."""
     return [name for name, preset in presets().items() if preset.values(architecture)]

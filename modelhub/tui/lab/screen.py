@@ -27,8 +27,8 @@ from modelhub.tui.lab.frame import Frame
 from modelhub.tui.lab.kitchen import Part
 from modelhub.tui.lab.lora_rows import AddLora, LoraRows, Strength
 from modelhub.tui.lab.merge_form import MergeForm
-from modelhub.tui.lab.merge_opening import OpeningScreen
 from modelhub.tui.lab.merge_pictures import MergePictures
+from modelhub.tui.lab.opening_screen import OpeningScreen
 from modelhub.tui.lab.outlook_line import OutlookLine
 from modelhub.tui.lab.result_fields import ResultFields
 from modelhub.tui.lab.sheet import SheetView

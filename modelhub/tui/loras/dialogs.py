@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input, OptionList, SelectionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 from textual.widgets.selection_list import Selection
 
@@ -22,6 +22,7 @@ from modelhub.lora.baking.words import read_block_weights
 from modelhub.text import one_line, pad, sparkline
 from modelhub.tui.actions import Action
 from modelhub.tui.keys.key_names import key_name, split_keys
+from modelhub.tui.widgets.ticks import TickList
 
 _NAME = 28
 
@@ -74,7 +75,6 @@ class BlocksDialog(ModalScreen[str | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Cancel", show=False, priority=True, id="blocks.cancel"),
-        Binding("enter", "take", "Take", show=False, priority=True, id="blocks.take"),
     ]
 
     def __init__(self, name: str, architecture: str | None, blocks: str) -> None:
@@ -106,14 +106,13 @@ class BlocksDialog(ModalScreen[str | None]):
         options.highlighted = at
         options.focus()
 
-    def action_take(self) -> None:
-        """The preset under the cursor, or the words where the focus is on them."""
-        field = self.query_one(Input)
-        if self.focused is not field:
-            option = self.query_one(OptionList).highlighted_option
-            self.dismiss((option.id or "") if option else "")
-            return
-        text = field.value.strip()
+    @on(OptionList.OptionSelected)
+    def _take_preset(self, message: OptionList.OptionSelected) -> None:
+        self.dismiss(message.option.id or "")
+
+    @on(Input.Submitted)
+    def _take_words(self, message: Input.Submitted) -> None:
+        text = message.value.strip()
         try:
             if text:
                 read_block_weights(text).check(self._architecture)
@@ -134,7 +133,6 @@ class WordsDialog(ModalScreen[list[str] | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Cancel", show=False, id="words.cancel"),
-        Binding("enter", "take", "Take", show=False, priority=True, id="words.take"),
     ]
 
     def __init__(self, words: Sequence[str]) -> None:
@@ -146,11 +144,11 @@ class WordsDialog(ModalScreen[list[str] | None]):
         with Vertical(classes="dialog") as box:
             box.border_title = "Trigger words"
             yield Static("What the LoRAs of the stack were trained with.", markup=False, classes="help")
-            yield SelectionList(*(Selection(Content(word), at) for at, word in enumerate(self._words)), compact=True)
+            yield TickList(*(Selection(Content(word), at) for at, word in enumerate(self._words)), compact=True)
             yield Static("space ticks · enter puts them into the prompt · escape leaves", markup=False, classes="keys")
 
     def action_take(self) -> None:
         """Those that are ticked; without any, the one under the cursor."""
-        choices: SelectionList[int] = self.query_one(SelectionList)
+        choices: TickList[int] = self.query_one(TickList)
         ticked = sorted(choices.selected) or [choices.highlighted or 0]
         self.dismiss([self._words[at] for at in ticked])

@@ -16,9 +16,9 @@ from modelhub.lora.making.telling import TextRow
 from modelhub.lora.making.workbench import check_goal
 from modelhub.text import human_size, one_line, plural
 from modelhub.tui.lab import kitchen
-from modelhub.tui.lab.kitchen import default_name
+from modelhub.tui.lab.kitchen import default_name, without_force
 from modelhub.tui.library import Library
-from modelhub.tui.loras.making import Making, sized, without_force
+from modelhub.tui.loras.making import Making, sized
 from modelhub.tui.loras.wishes import NAMES, NONE, ON, Field, Values, file_words, goal, goal_field, title_field
 
 if TYPE_CHECKING:
@@ -71,8 +71,7 @@ class Bake(Making):
 
     def make(self, values: Values, job: Job) -> str:
         """Write it."""
-        with without_force():
-            report = kitchen.save(self.library, self._recipe(values), goal(values), job)
+        report = kitchen.save(self.library, self._recipe(values), goal(values), job)
         what = f"{human_size(report.written.size)}, {plural(report.baked, 'tensor')} changed"
         return "\n".join((f"Saved and catalogued: {one_line(report.written.path.name)}", what, *report.warnings))
 

@@ -26,6 +26,7 @@ class LoraFrames(Horizontal):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._shown: dict[str, tuple[Part, Request]] = {}
+        self._wanted: dict[str, Part] = {}
         self._strip = False
 
     def compose(self) -> ComposeResult:
@@ -72,11 +73,16 @@ class LoraFrames(Horizontal):
         self.ask(f"{STRIP}0" if self._strip else WITH, sentence)
 
     def expect(self, parts: Sequence[Part], request: Request) -> list[Part]:
-        """Those of `parts` that are not shown as `request` asks for; their frames wait from now on."""
+        """Those of `parts` that are not shown as `request` asks for; their frames wait from now on.
+
+        A picture that is there keeps its title until another comes.
+        """
         todo = []
+        self._wanted = {part.letter: part for part in parts}
         for part in parts:
             frame = self.frame(part.letter)
-            frame.title = part.title if part.letter != WITHOUT else f"{WITHOUT}: {part.title}"
+            if frame.pixels is None:
+                self._entitle(part)
             if self._shown.get(part.letter) != (part, request):
                 self._shown.pop(part.letter, None)
                 frame.status = "waits…"
@@ -85,6 +91,11 @@ class LoraFrames(Horizontal):
                 frame.status = ""
         return todo
 
+    def _entitle(self, part: Part | None) -> None:
+        if part is not None:
+            title = f"{WITHOUT}: {part.title}" if part.letter == WITHOUT else part.title
+            self.frame(part.letter).title = title
+
     def on_the_way(self, letter: str, done: str, pixels: Pixels | None) -> None:
         """How far a picture is, and how it looks by now."""
         if letter not in _ALL:
@@ -92,12 +103,14 @@ class LoraFrames(Horizontal):
         frame = self.frame(letter)
         frame.status = done
         if pixels is not None:
+            self._entitle(self._wanted.get(letter))
             frame.note = ""
             frame.show(pixels)
 
     def rendered(self, part: Part, request: Request, pixels: Pixels | None, note: str) -> None:
         """A picture that is done, or why there is none."""
         frame = self.frame(part.letter)
+        self._entitle(part)
         frame.note = note
         frame.status = ""
         frame.show(pixels)

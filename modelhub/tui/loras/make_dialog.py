@@ -21,6 +21,7 @@ from modelhub.lora.making.telling import TextRow
 from modelhub.text import one_line, printable
 from modelhub.tui.loras.making import Making
 from modelhub.tui.loras.wishes import ON, Field, Values
+from modelhub.tui.widgets.ticks import TickBox
 from modelhub.tui.work import WorkerJob, background
 
 _PAUSE = 0.25
@@ -32,7 +33,7 @@ class MakeDialog(ModalScreen[Values | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Cancel", show=False, id="make_form.cancel"),
-        Binding("ctrl+s", "take", "Make it", show=False, priority=True, id="make_form.take"),
+        Binding("ctrl+s", "take", "Make it", show=False, id="make_form.take"),
         Binding("down", "app.focus_next", "Next field", show=False, id="make_form.next"),
         Binding("up", "app.focus_previous", "Field before", show=False, id="make_form.before"),
     ]
@@ -131,7 +132,7 @@ def _refused(error: ModelhubError) -> list[tuple[str, str]]:
 def _widget(field: Field) -> Input | Select[str] | Checkbox:
     id = f"make-{field.name}"
     if field.tick:
-        return Checkbox(Content(field.tick), field.value == ON, compact=True, id=id)
+        return TickBox(Content(field.tick), field.value == ON, compact=True, id=id)
     if field.choices:
         choices = [(one_line(word), value) for word, value in field.choices]
         return Select(choices, value=field.value, allow_blank=False, compact=True, id=id)

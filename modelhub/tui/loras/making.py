@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from modelhub.catalog.asset import Asset
 from modelhub.catalog.opener import Opener, Parent
-from modelhub.errors import FileExistsAlreadyError
 from modelhub.jobs import Job
 from modelhub.lora.making.telling import TextRow, kept_lines, made_rows, planned_rows
 from modelhub.lora.making.workbench import check_goal
 from modelhub.text import human_size, one_line
+from modelhub.tui.lab.kitchen import without_force
 from modelhub.tui.library import Library
 from modelhub.tui.loras.wishes import Field, Values, goal
 
@@ -107,13 +107,5 @@ def rank_of(lora: Asset) -> int:
 
 
 def sized(asset: Asset) -> str:
+    """Its name, and how large it is."""
     return f"{one_line(asset.name)} ({human_size(asset.size)})"
-
-
-@contextmanager
-def without_force() -> Iterator[None]:
-    """The hint of a file that is there already speaks of an option that no dialog has."""
-    try:
-        yield
-    except FileExistsAlreadyError as error:
-        raise FileExistsAlreadyError(error.message, "Choose another name.") from error

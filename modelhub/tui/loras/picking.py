@@ -110,8 +110,9 @@ class LoraPickDialog(ModalScreen[Asset | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Cancel", show=False, priority=True, id="lora_pick.cancel"),
-        Binding("enter", "take", "Choose", show=False, priority=True, id="lora_pick.take"),
+        Binding("enter", "take", "Choose", show=False, id="lora_pick.take"),
         Binding("down", "to_list", "To the list", show=False, id="lora_pick.list"),
+        Binding("slash", "filter", "Filter", show=False, id="lora_pick.filter"),
     ]
 
     @dataclass
@@ -128,6 +129,7 @@ class LoraPickDialog(ModalScreen[Asset | None]):
         self._library, self._model = library, model
         self._query = ""
         self._pause: Timer | None = None
+        self._is_finding = self._is_wanted = False
 
     def compose(self) -> ComposeResult:
         """A line to type into over the list."""
@@ -150,15 +152,31 @@ class LoraPickDialog(ModalScreen[Asset | None]):
 
     @on(Input.Changed)
     def _typed(self, message: Input.Changed) -> None:
-        if self._pause is not None:
-            self._pause.stop()
+        self._stop_pause()
+        self._is_wanted = False
         query = message.value.strip()
         self._pause = self.set_timer(_PAUSE, lambda: self._search(query))
 
+    def _stop_pause(self) -> None:
+        if self._pause is not None:
+            self._pause.stop()
+
+    @on(Input.Submitted)
+    def _submitted(self, message: Input.Submitted) -> None:
+        """Choose; of a query that is not answered yet, the best as soon as it is: the list still shows another's."""
+        query = message.value.strip()
+        if query != self._query:
+            self._stop_pause()
+            self._search(query)
+        if self._is_finding and not self.list.count:
+            self._is_wanted = True
+        else:
+            self.action_take()
+
     def _search(self, query: str) -> None:
-        self._query = query
+        self._query, self._is_finding = query, True
         self.list.clear()
-        self.list.waiting = _LOOKING
+        self.list.empty = _LOOKING
         self._find(query)
 
     @background("candidates")
@@ -185,11 +203,19 @@ class LoraPickDialog(ModalScreen[Asset | None]):
         if message.pairs:
             self.list.add(message.pairs)
         if message.last or message.bad:
-            self.list.waiting = message.bad or _NOTHING
+            self.list.empty = message.bad or _NOTHING
+            self._is_finding = False
         counts = self.list.counts
         fits = sum(counts[verdict] for verdict in FITTING if verdict in counts)
         says = "" if message.bad else f"{plural(fits, 'LoRA fits', 'LoRAs fit')}, {self.list.others:,} others"
         self.query_one("#lora-pick-says", Static).update(says)
+        if self._is_wanted and not self._is_finding:
+            self._is_wanted = False
+            self.action_take()
+
+    def action_filter(self) -> None:
+        """Back to the line."""
+        self.query_one(Input).focus()
 
     def action_to_list(self) -> None:
         """From the line to the list."""

@@ -17,10 +17,10 @@ from modelhub.jobs import Event, Job
 from modelhub.text import human_size
 from modelhub.tui.jobs.record import JobRecord, State
 from modelhub.tui.lab.kitchen import Part
+from modelhub.tui.lab.stove import StovePlace
 from modelhub.tui.library import Library
 from modelhub.tui.loras.form import LoraForm
 from modelhub.tui.loras.frames import LoraFrames
-from modelhub.tui.screens.place import Place
 
 if TYPE_CHECKING:
     from modelhub.preview.request import Request
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PAUSE = 0.6
 
 
-class LoraRendering(Place):
+class LoraRendering(StovePlace):
     """A place with frames; `wanted_parts` says what they are to show."""
 
     @dataclass
@@ -113,9 +113,7 @@ class LoraRendering(Place):
     # -- in a thread ---------------------------------------------------------------------------------------------------
 
     def _cook(self, turn: int, todo: Sequence[Part], request: Request, device: str, job: Job) -> None:
-        from modelhub.tui.loras.cooking import cook
-
-        for part, found in cook(self.library, todo, request, device, job):
+        for part, found in self.stove.cook(self.library, todo, request, device, job):
             if isinstance(found, ModelhubError):
                 self.post_message(self.Rendered(turn, part, request, None, f"{found.message} {found.hint}"))
             else:
@@ -135,6 +133,7 @@ class LoraRendering(Place):
             self.frames.rendered(message.part, message.request, message.pixels, message.note)
 
     def _cooked(self, record: JobRecord) -> None:
+        self.cool_soon()
         if record is self._cooking:
             self.frames.give_up("stopped" if record.state is State.STOPPED else "")
 

@@ -10,12 +10,13 @@ CFG = 7.0
 
 
 def read_request(fields: dict[str, str], steps: int) -> Request:
-    """What prompt, steps, size, cfg and seed say; empty ones are as they are at first. Raises UsageError."""
+    """What the fields say; empty ones are as they are at first. Raises UsageError."""
     said = {name: text.strip() for name, text in fields.items()}
     width, height = read_size(said.get("size", ""))
     return Request(
         said.get("prompt") or PROMPT,
-        sampler=SUITED,
+        negative=said.get("negative", ""),
+        sampler=said.get("sampler", SUITED),
         schedule=SUITED,
         steps=read_whole("number of steps", said.get("steps") or str(steps)),
         cfg=read_decimal("CFG scale", said.get("cfg") or f"{CFG:g}"),

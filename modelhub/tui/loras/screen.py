@@ -322,7 +322,7 @@ class LoraScreen(LoraEntries):
             return
         if running is not None:
             self.jobs.cancel(running)
-        elif self.focused is not self.stack:
+        elif self.focused is not self.stack or self.has_class("-evidence"):
             self.remove_class("-evidence")
             self.stack.focus()
         elif self.frames.is_strip:

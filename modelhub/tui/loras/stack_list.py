@@ -13,7 +13,6 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.strip import Strip
 
 from modelhub.lora.checking.answer import SIGNS, Answer
 from modelhub.tui.fits.fit_facts import LOOKS
@@ -222,14 +221,6 @@ class StackList(LineList, TypedNumber):
 
     def _columns(self) -> Columns:
         return Columns.of(self.size.width, blocks=any(entry.blocks for entry in self.entries))
-
-    def render_line(self, y: int) -> Strip:
-        """A row, or what an empty stack says."""
-        lines = self.empty.splitlines()
-        if self.count or y >= len(lines):
-            return super().render_line(y)
-        style = self.rich_style + ink(self, "list--muted")
-        return Strip([Segment(cell(f" {lines[y]}", self.size.width), style)]).adjust_cell_length(self.size.width, style)
 
     def row(self, number: int, width: int, style: Style) -> Sequence[Segment]:
         """Number, verdict, name, track, strengths, block weights, mute."""

@@ -10,6 +10,7 @@ from modelhub.errors import UsageError
 from modelhub.lora.making.ranks import RULES, Ranks
 from modelhub.settings import user_path
 from modelhub.text import brief, shorten
+from modelhub.tui.lab.recipes import free_name
 
 Values = Mapping[str, str]
 Choices = tuple[tuple[str, str], ...]
@@ -108,14 +109,6 @@ def goal(values: Values) -> Path:
         raise UsageError("The file has no name.", "Write where the result is to go.")
     path = user_path(text).absolute()
     return path if path.suffix in (".safetensors", ".sft") else path.with_name(f"{path.name}.safetensors")
-
-
-def free_name(path: Path) -> Path:
-    """The path, with a number behind its name where there is such a file."""
-    found, number = path, 2
-    while found.exists() and number < 1000:
-        found, number = path.with_stem(f"{path.stem}-{number}"), number + 1
-    return found
 
 
 def file_words(*parts: str) -> str:

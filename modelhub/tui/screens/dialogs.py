@@ -115,7 +115,7 @@ class NoteDialog(ModalScreen[str | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Cancel", show=False, priority=True, id="note.cancel"),
-        Binding("ctrl+s", "take", "Take", show=False, priority=True, id="note.take"),
+        Binding("ctrl+s", "take", "Take", show=False, id="note.take"),
     ]
 
     def __init__(self, about: str, text: str) -> None:

@@ -13,7 +13,7 @@ from modelhub.text import human_size
 from modelhub.tui.widgets.ink import ink
 from modelhub.tui.widgets.line_list import LineList, cell
 
-_EMPTY = "No folder is scanned yet: press  a  and name the one that holds your models."
+_EMPTY = "No folder is scanned yet.\n\nPress  a  and name the one that holds your models."
 _ASSETS, _SIZE, _WHOSE = 9, 9, 16
 
 
@@ -25,6 +25,7 @@ class FolderList(LineList):
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
+        self.set_reactive(FolderList.empty, _EMPTY)
         self.folders: Sequence[RememberedFolder] = ()
 
     def show(self, folders: Sequence[RememberedFolder]) -> None:
@@ -39,10 +40,8 @@ class FolderList(LineList):
         return self.folders[self.cursor] if self.cursor < len(self.folders) else None
 
     def heading(self, y: int, width: int) -> list[Segment]:
-        """The titles, or what to do without any folder."""
+        """The titles."""
         style = self.rich_style + ink(self, "list--heading")
-        if not self.folders:
-            return [Segment(cell(f" {_EMPTY}", width), style)]
         return [Segment(text, style) for text in self._columns("Folder", "Assets", "Size", "Whose", width)]
 
     def row(self, number: int, width: int, style: Style) -> list[Segment]:

@@ -138,6 +138,7 @@ class FoldersPane(Vertical):
             lane="scan",
             says=scan_words,
             over=lambda _: self._scanned(),
+            again=True,
         )
 
     def _scanned(self) -> None:

@@ -11,6 +11,8 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Checkbox, Input, Static
 
+from modelhub.tui.widgets.ticks import TickBox
+
 
 class Secret(NamedTuple):
     """A token, and whether its provider is to be asked whose it is."""
@@ -40,7 +42,7 @@ class SecretDialog(ModalScreen[Secret | None]):
             says = f"Make one on {self._page}, and paste it here. It is kept in {self._place}, and never shown again."
             yield Static(says, markup=False, classes="help")
             yield Input(password=True, placeholder="paste the token", compact=True, select_on_focus=False)
-            yield Checkbox("ask the provider whose it is, before it is kept", True, compact=True)
+            yield TickBox("ask the provider whose it is, before it is kept", True, compact=True)
             with Horizontal(classes="buttons"):
                 yield Button("Keep it", variant="primary", compact=True, id="take")
             yield Static("enter keeps it · escape leaves", markup=False, classes="keys")

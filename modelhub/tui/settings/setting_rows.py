@@ -81,7 +81,9 @@ class SettingRow(Vertical):
         if self._pause is not None:
             self._pause.stop()
             self._pause = None
-        self._say(self.query_one(Input).value)
+        text = self.query_one(Input).value
+        if text != one_line(str(self._value)):  # else nothing was typed: a line break is shown escaped, and stays one
+            self._say(text)
 
     def _say(self, text: str) -> None:
         found = self._read(text)

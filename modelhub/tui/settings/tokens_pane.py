@@ -15,6 +15,7 @@ from textual.widgets import Button, Static
 from modelhub.catalog.provided import TITLES
 from modelhub.jobs import Job
 from modelhub.text import printable
+from modelhub.tui.download.screen import DownloadScreen
 from modelhub.tui.screens.dialogs import ConfirmDialog
 from modelhub.tui.screens.place import Place
 from modelhub.tui.settings.secret import Secret, SecretDialog
@@ -172,6 +173,10 @@ class TokenBox(Vertical):
         self._again()
 
     def _again(self) -> None:
+        """Look anew; downloads that run do so, too."""
+        place = self._place.hub.place("download") if self.is_mounted else None
+        if isinstance(place, DownloadScreen):
+            place.runner.forget_tokens()
         if self.is_mounted:
             self.look()
 

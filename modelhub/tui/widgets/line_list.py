@@ -39,9 +39,10 @@ class LineList(ScrollView, can_focus=True):
     ALLOW_SELECT = False
     header = 0
 
-    cursor: reactive[int] = reactive(0)
+    # a step draws two lines, not the window: it is seen at once on a slow line too
+    cursor: reactive[int] = reactive(0, repaint=False)
     count: reactive[int] = reactive(0)
-    hover: reactive[int] = reactive(-1)
+    hover: reactive[int] = reactive(-1, repaint=False)
     empty: reactive[str] = reactive("")
 
     @dataclass

@@ -16,20 +16,21 @@ _BAR = 20
 
 
 class StatusLine(Widget):
-    """Shows an event of a job, and its speed of `rate` units a second; without an event it takes no room."""
+    """Shows an event of a job, its speed of `rate` units a second, and how to stop it; without an event nothing."""
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {"status--phase", "status--done", "status--rest", "status--item"}
 
     event: reactive[Event | None] = reactive(None)
     rate: reactive[float | None] = reactive(None)
+    hint: reactive[str] = reactive("esc stops")
 
     def watch_event(self, event: Event | None) -> None:
         """Appear and vanish."""
         self.display = event is not None
 
     def render(self) -> Text:
-        """Phase, bar, numbers, the item at hand, and `esc stops`."""
+        """Phase, bar, numbers, the item at hand, and how to stop it."""
         event = self.event
         if event is None:
             return Text()
@@ -40,9 +41,10 @@ class StatusLine(Widget):
             text.append("━" * full, ink(self, "status--done"))
             text.append("━" * (_BAR - full), ink(self, "status--rest"))
         text.append(f" {_amount(event)} {_pace(event, self.rate)}", ink(self, "status--phase"))
-        room = self.size.width - text.cell_len - len("  esc stops ")
+        hint = f"  {self.hint} "
+        room = self.size.width - text.cell_len - len(hint)
         text.append(shorten(one_line(event.item), max(0, room)).ljust(max(0, room)), ink(self, "status--item"))
-        return text.append("  esc stops ", ink(self, "status--item"))
+        return text.append(hint, ink(self, "status--item"))
 
 
 def _amount(event: Event) -> str:

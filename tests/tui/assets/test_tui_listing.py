@@ -337,6 +337,16 @@ async def test_columns_are_ticked_moved_and_sorted_by(few, app, until, text):
         await until(pilot, lambda: [column.name for column in assets.columns] == list(USUAL))
 
 
+async def test_enter_takes_the_columns_as_the_keys_before_it_left_them(few, app, until, at_once):
+    async with (it := app(few)).run_test(size=SIZE) as pilot:
+        assets, _, _ = await started(pilot, until)
+        await pilot.press("c")
+        await until(pilot, lambda: isinstance(it.screen, ColumnDialog))
+        at_once(it, "down", "space", "enter")
+        await until(pilot, lambda: not isinstance(it.screen, ColumnDialog))
+        assert [column.name for column in assets.columns] == [name for name in USUAL if name != "kind"]
+
+
 async def test_columns_that_have_no_room_are_hinted_at(few, app, until, text):
     async with (it := app(few)).run_test(size=SIZE) as pilot:
         await started(pilot, until)

@@ -94,3 +94,23 @@ async def test_architectures_are_completed(few, app, until):
         await until(pilot, lambda: field._suggestion)
         await pilot.press("right")
         assert field.value == "sdxl-refiner"
+
+
+async def test_enter_waits_for_the_keys_before_it(few, app, until, at_once):
+    async with (it := app(few)).run_test(size=SIZES[0]) as pilot:
+        await opened(pilot, until)
+        await pilot.press("tab")
+        at_once(it, *"sdx", "l", "x", "backspace", "enter")
+        await until(pilot, lambda: said(few)[1] == "sdxl")
+        kinds = await opened(pilot, until)
+        at_once(it, "down", "down", "enter")
+        await until(pilot, lambda: not isinstance(it.screen, NamingDialog))
+        await until(pilot, lambda: said(few)[0] == kinds.get_option_at_index(2).id)
+
+
+async def test_a_click_on_a_kind_chooses_and_does_not_take(few, app, until):
+    async with (it := app(few)).run_test(size=SIZES[0]) as pilot:
+        kinds = await opened(pilot, until)
+        await pilot.click(kinds, offset=(3, 1))
+        await until(pilot, lambda: kinds.highlighted == 1)
+        assert isinstance(it.screen, NamingDialog)

@@ -18,9 +18,11 @@ from modelhub.tui.commands import run as command_run
 from modelhub.tui.commands.care import agreed, asks_for_secret, care, prefilled
 from modelhub.tui.commands.form import Control, all_forms, form_of, line_of, problems, words_of
 from modelhub.tui.commands.form_rows import FieldRow
+from modelhub.tui.commands.history import History
 from modelhub.tui.commands.rows import command_rows, line_rows
 from modelhub.tui.commands.run import Output, run_command
 from modelhub.tui.commands.screen import CommandsScreen
+from modelhub.tui.memory import Memory
 from modelhub.tui.screens.dialogs import ConfirmDialog
 from modelhub.tui.settings.screen import SettingsScreen
 
@@ -291,12 +293,19 @@ async def test_a_whole_line_is_taken_and_what_destroys_asks(tiny, until, text):
 
 
 async def test_history_brings_a_line_back(tiny, until, text):
-    (tiny.folder / "state.json").write_text('{"running": {"lines": ["modelhub ls kind:lora --limit 2", 7]}}')
+    (tiny.folder / "state.json").write_text(
+        '{"running": {"lines": ["modelhub undo", "modelhub ls kind:lora --limit 2", 7]}}'
+    )
     async with (it := opened(tiny)).run_test(size=SIZE) as pilot:
         place = await started(pilot, until)
         await pilot.press("ctrl+l")
         await until(pilot, lambda: "modelhub ls kind:lora --limit 2" in text(it))
         await pilot.press("enter")
+        await until(pilot, lambda: place.form is not None and place.form.form.name == "undo")
+        await until(pilot, lambda: it.focused is not place.filter)
+        place.list.focus()
+        await until(pilot, lambda: place.list.has_focus)
+        await pilot.press("down", "enter")
         await until(pilot, lambda: place.form is not None and place.form.row("--limit"))
         assert place.form.row("--limit").query_one(Input).value == "2"
 
@@ -333,3 +342,9 @@ async def test_an_asset_is_picked_into_a_field(tiny, until):
         await until(pilot, lambda: it.screen is not place and it.screen.query_one("#assets").count == 1)
         await pilot.press("enter")
         await until(pilot, lambda: str(place.form.values.get("LORA", "")).startswith("#"))
+
+
+def test_history_keeps_no_secret_of_an_address(tmp_path):
+    history = History(Memory(tmp_path))
+    history.add("modelhub get 'https://example.com/a.safetensors?token=0123456789abcdef' --to x")
+    assert history.lines == ["modelhub get 'https://example.com/a.safetensors?token=***' --to x"]

@@ -16,11 +16,13 @@ from modelhub.catalog.store import Catalog
 from modelhub.convert.asking import TASKS
 from modelhub.convert.converting import Options
 from modelhub.convert.prune.pruning import Pruning
+from modelhub.errors import FileError
 from modelhub.scan.run import scan
 from modelhub.tui.app import ModelhubApp
 from modelhub.tui.assets.asset_list import AssetList
 from modelhub.tui.assets.pick import PickDialog
 from modelhub.tui.convert import batch as converting
+from modelhub.tui.convert.form import ConvertForm
 from modelhub.tui.convert.screen import ConvertScreen
 from modelhub.tui.jobs.record import State
 from modelhub.tui.library import Library
@@ -398,3 +400,34 @@ async def test_it_fits_every_terminal(shelf, app, until, text, size):
             await pilot.pause()
         await pilot.press("f")
         assert isinstance(it.focused, Select)
+
+
+async def test_nothing_is_written_by_a_report_on_other_options(shelf, folder, app, until, text):
+    async with (it := app(shelf)).run_test(size=SIZE, notifications=True) as pilot:
+        screen = await opened(pilot, until)
+        await add(pilot, until, folder / "good.ckpt")
+        await settled(pilot, until, screen, 1)
+        screen.form.post_message(ConvertForm.Changed())
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "still being looked at" in text(it))
+        assert it.screen is screen
+        await settled(pilot, until, screen, 1)
+
+
+async def test_originals_that_could_not_be_brought_back_can_be_once_more(shelf, app, until, monkeypatch):
+    asked = []
+
+    def fails(library, entries, job):
+        asked.append(entries)
+        raise FileError("The disk is full.", "Make room.")
+
+    monkeypatch.setattr(converting, "bring_back", fails)
+    async with (it := app(shelf)).run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, until)
+        screen._trashed = [7]
+        for count in (1, 2):
+            await pilot.press("u")
+            await until(pilot, lambda: isinstance(it.screen, ErrorDialog))
+            assert asked == [[7]] * count
+            await pilot.press("escape")
+            await until(pilot, lambda: it.screen is screen)

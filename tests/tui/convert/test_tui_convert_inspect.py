@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
 from textual.widgets import Input
 
+from modelhub.tui.convert import inspect_screen
 from modelhub.tui.convert.inspect_facts import InspectFacts
 from modelhub.tui.convert.inspect_screen import InspectScreen
 
@@ -87,3 +89,15 @@ async def test_what_cannot_be_read_is_explained(few, app, until, text, tmp_path,
         for key in ("o", "y", "slash", "x", "escape", "escape"):
             await pilot.press(key)
         await until(pilot, lambda: it.screen is not screen)
+
+
+async def test_what_is_typed_before_the_file_is_read_filters_it(few, app, until, make_file, monkeypatch):
+    path, gate = make_file("some.safetensors", {name: np.zeros((2, 3), np.float16) for name in ("a", "b")}), Event()
+    real = inspect_screen.inspect
+    monkeypatch.setattr(inspect_screen, "inspect", lambda path: gate.wait(30) and real(path))
+    async with (it := app(few)).run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, until, path)
+        screen.query_one(Input).value = "b"
+        gate.set()
+        await until(pilot, lambda: screen.tensors.current == "b")
+        assert it.screen is screen

@@ -15,7 +15,7 @@ from modelhub.formats.hashes import Hashes
 from modelhub.scan.run import scan
 from modelhub.tui.assets.asset_list import AssetList
 from modelhub.tui.detail import kin
-from modelhub.tui.detail.pane import Detail
+from modelhub.tui.detail.pane import Detail, DetailBody
 from modelhub.tui.library import Library
 
 SIZE = (120, 40)
@@ -206,3 +206,22 @@ async def test_hostile_relatives_are_shown_and_not_obeyed(home, app, until, text
     async with (it := app(Library(home))).run_test(size=(120, 60)) as pilot:
         await opened(pilot, until, "child")
         assert "[red]x\\x1b[31m.safetensors" in text(it)
+
+
+async def test_another_asset_is_drawn_once_and_moves_nothing_else(few, app, until, text, monkeypatch):
+    monkeypatch.setattr(Detail, "_look", lambda *_: None)
+    async with (it := app(few)).run_test(size=(120, 60)) as pilot:
+        assets = it.screen.query_one(AssetList)
+        await until(pilot, lambda: assets.count == 12)
+        assets.cursor = 3
+        await until(pilot, lambda: it.screen.pane.asset and it.screen.pane.asset.id == 4)
+        drawn, layouts = [], []
+        draw = DetailBody.render_line
+        monkeypatch.setattr(DetailBody, "render_line", lambda self, y: drawn.append(y) or draw(self, y))
+        it.screen.screen_layout_refresh_signal.subscribe(it.screen, layouts.append, immediate=True)
+        assets.cursor = 8
+        await until(pilot, lambda: text(it).count("model-00009") > 1)
+        assert drawn.count(0) == 1 and not layouts, "it is of the same kind, and has as many lines"
+        assets.cursor = 4
+        await until(pilot, lambda: text(it).count("model-00005") > 1)
+        assert drawn.count(0) == 2 and len(layouts) == 1

@@ -61,6 +61,28 @@ async def test_the_picture_stands_in_the_pane_and_leaves_with_its_model(library,
         await until(pilot, lambda: not preview.display and "▀▀▀▀" not in text(it))
 
 
+async def test_the_text_stays_where_it_is_until_the_next_picture_comes(library, app, until, text, monkeypatch):
+    from modelhub.formats import images
+
+    first, second, *_ = sorted(library[1].parent.glob("*.safetensors"))
+    Image.new("RGB", (60, 40), (10, 240, 20)).save(second.with_suffix(".preview.png"))
+    with library[0].open() as catalog:
+        scan(catalog, [first.parent])
+    async with (it := app(library[0])).run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "▀▀▀▀" in text(it))
+        pane = it.screen.query_one(Detail)
+        picture, places, blank = pane.query_one(Picture), {pane.body.virtual_region.y}, []
+        load = images.load_thumbnail
+        monkeypatch.setattr(
+            images, "load_thumbnail", lambda path, side: (blank.append(picture.pixels is None), load(path, side))[1]
+        )
+        follow = lambda _: places.add(pane.body.virtual_region.y)  # noqa: E731
+        it.screen.screen_layout_refresh_signal.subscribe(it.screen, follow, immediate=True)
+        await pilot.press("down")
+        await until(pilot, lambda: picture.pixels is not None and tuple(picture.pixels[0, 0]) == (10, 240, 20))
+        assert len(places) == 1 and blank == [True], "and the old one is not taken for the new one's"
+
+
 async def test_the_picture_follows_the_size_of_the_window(library, app, until, text):
     async with (it := app(library[0])).run_test(size=(200, 60)) as pilot:
         preview = await shown(pilot, until)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from download_steps import place
 from textual import events
 from textual.widgets import Input
 from world import World, samples
@@ -17,26 +17,19 @@ from world import World, samples
 from modelhub.catalog import downloads
 from modelhub.catalog.store import Catalog
 from modelhub.errors import ModelhubError
-from modelhub.fetch.net.patience import Patience
 from modelhub.text import human_size
 from modelhub.tui.app import ModelhubApp
+from modelhub.tui.download.bar import Steps
 from modelhub.tui.download.offer_list import OfferFacts, OfferList
 from modelhub.tui.download.plan_list import PlanList
+from modelhub.tui.download.plan_page import PlanPage
 from modelhub.tui.download.queue_list import QueueList
-from modelhub.tui.download.screen import DownloadScreen
 from modelhub.tui.library import Library
 from modelhub.tui.pictures.picture import Picture
 from modelhub.tui.screens.dialogs import AskDialog, ErrorDialog
 
 SIZE = (120, 40)
 LORA, OLD, CHECKPOINT = samples.lora(seed=1), samples.lora(seed=2), samples.model("sdxl")
-
-
-@pytest.fixture(autouse=True)
-def haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits long before asking again."""
-    patience = Patience(connect=2, read=5, tries=3, knocks=2, first=0.01, most=0.02, longest=1)
-    monkeypatch.setattr("modelhub.fetch.net.client.Patience", lambda: replace(patience))
 
 
 @pytest.fixture
@@ -88,12 +81,6 @@ def rows(library: Library) -> list[tuple[str, str]]:
 async def paste(app: ModelhubApp, text: str) -> None:
     """As a terminal hands over what is pasted."""
     app.post_message(events.Paste(text))
-
-
-def place(app: ModelhubApp) -> DownloadScreen:
-    screen = app.place("download")
-    assert isinstance(screen, DownloadScreen)
-    return screen
 
 
 async def offer_for(app: ModelhubApp, pilot: Any, until: Callable[..., Any], text: str) -> OfferList:
@@ -483,3 +470,53 @@ async def test_the_palette_runs_the_actions_of_the_page_at_hand(offered, library
         assert {"Leave out", "Get"} <= found.keys() and "Clear done" not in found
         found["Leave out"].run()
         await until(pilot, lambda: plan.count == 0)
+
+
+async def test_who_types_while_an_answer_comes_goes_on_typing(offered, library, app, until):
+    async with (it := app(library)).run_test(size=SIZE) as pilot:
+        await pilot.press("D", "slash", *"ha")
+        field = place(it).bar.input
+        place(it).take(["civitai:1"])
+        await until(pilot, lambda: place(it).page == "offer")
+        await pilot.press("q")
+        assert it.focused is field
+        assert field.value == "haq"
+
+
+async def test_a_change_goes_on_from_the_one_that_is_still_looked_into(offered, library, app, until, text):
+    async with (it := app(library)).run_test(size=SIZE, notifications=True) as pilot:
+        await plan_for(it, pilot, until, "civitai:1\ncivitai:2")
+        page = place(it).query_one(PlanPage)
+        page.action_replace()
+        page.table.cursor = 1
+        page.action_replace()
+        page.action_go()
+        await until(pilot, lambda: "still being looked into" in text(it))
+        await until(pilot, lambda: [order.replace for order in page.plan.orders] == [True, True])
+        assert rows(library) == []
+
+
+async def test_an_answer_for_who_is_elsewhere_is_no_dialog(offered, library, app, until, text):
+    async with (it := app(library)).run_test(size=SIZE, notifications=True) as pilot:
+        await pilot.press("D")
+        await until(pilot, lambda: it.here == "download")
+        await pilot.press("B")
+        place(it).offer.explain(ModelhubError("Nobody answers.", "Try later."))
+        await until(pilot, lambda: "Nobody answers. Try later." in text(it))
+        assert it.screen is it.place("browse")
+
+
+async def test_a_narrow_terminal_tells_what_is_waited_for(offered, library, app, until):
+    async with (it := app(library)).run_test(size=(80, 24)) as pilot:
+        await pilot.press("D")
+        await until(pilot, lambda: it.here == "download")
+        place(it).wait_for("searching Civitai and Hugging Face…")
+        line = place(it).query_one(Steps).render().plain
+        assert "esc stops" in line
+        assert len(line) <= 80
+
+
+async def test_a_search_tells_how_its_words_sort_it(offered, library, app, until, text):
+    async with (it := app(library)).run_test(size=SIZE) as pilot:
+        await pilot.press("D", "slash", *"harbour sort:rating", "enter")
+        await until(pilot, lambda: "by rating" in text(it))

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from download_steps import place
 from textual import events
 from world import World, faults, samples
 
 from modelhub.catalog import downloads
 from modelhub.catalog.store import Catalog
-from modelhub.errors import GatedError, RateLimitedError
-from modelhub.fetch.net.patience import Patience
+from modelhub.errors import FileError, GatedError, RateLimitedError
 from modelhub.fetch.offer import RemoteFile
 from modelhub.fetch.order import Order
 from modelhub.fetch.queue import add
 from modelhub.tui.app import ModelhubApp
 from modelhub.tui.download.queue_list import QueueList
+from modelhub.tui.download.queue_page import QueuePage
 from modelhub.tui.download.removing import RemoveDialog
 from modelhub.tui.download.rows import QueueRow
-from modelhub.tui.download.screen import DownloadScreen
 from modelhub.tui.library import Library
 from modelhub.tui.screens.dialogs import ConfirmDialog
 
@@ -31,13 +30,6 @@ SIZE = (120, 40)
 LARGE = samples.large(8)
 #: Bytes a second: it takes 20 s, which no test waits for; SLOWER takes 40.
 SLOW, SLOWER = 400_000, 200_000
-
-
-@pytest.fixture(autouse=True)
-def haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits long before asking again."""
-    patience = Patience(connect=2, read=5, tries=3, knocks=2, first=0.01, most=0.02, longest=1)
-    monkeypatch.setattr("modelhub.fetch.net.client.Patience", lambda: replace(patience))
 
 
 @pytest.fixture
@@ -71,12 +63,6 @@ def rows(library: Library) -> dict[str, str]:
     """File name to state, in the order of the queue."""
     with Catalog.open(library.folder) as catalog:
         return {Path(row.goal).name: row.state for row in downloads.glances(catalog)}
-
-
-def place(app: ModelhubApp) -> DownloadScreen:
-    screen = app.place("download")
-    assert isinstance(screen, DownloadScreen)
-    return screen
 
 
 def queue(app: ModelhubApp) -> QueueList:
@@ -261,7 +247,7 @@ async def test_marked_rows_are_paused_all_go_on_and_done_ones_are_cleared(offere
         await until(pilot, lambda: queue(it).count == 0)
 
 
-@pytest.mark.parametrize(("key", "kept"), [("enter", False), ("k", True)])
+@pytest.mark.parametrize(("key", "kept"), [("enter", False), ("k", True), ("tab,enter", True)])
 async def test_removal_asks_what_becomes_of_the_part(offered, library, models, app, until, text, key, kept):
     offered.fault("GET storage /bucket/civitai/900", faults.slow(SLOW), times=None)
     async with (it := app(library)).run_test(size=SIZE) as pilot:
@@ -276,7 +262,7 @@ async def test_removal_asks_what_becomes_of_the_part(offered, library, models, a
         assert rows(library) == {"large.safetensors": "paused"}
         await pilot.press("x")
         await until(pilot, lambda: isinstance(it.screen, RemoveDialog))
-        await pilot.press(key)
+        await pilot.press(*key.split(","))
         await until(pilot, lambda: rows(library) == {} and queue(it).count == 0)
         parts = [path for path in models.rglob("*") if path.is_file()]
         assert (parts != []) is kept, parts
@@ -383,3 +369,27 @@ async def test_every_size_shows_the_keys_and_the_rows(offered, waiting, app, unt
             await pilot.press(page)
             await until(pilot, lambda words=words: words in text(it))
             assert "q Quit" in text(it)
+
+
+async def test_a_catalog_that_cannot_be_read_is_told_in_a_line(waiting, app, until, text, monkeypatch):
+    def broken(catalog):
+        raise FileError("The catalog is locked.", "Close the other program.")
+
+    async with (it := app(waiting)).run_test(size=SIZE) as pilot:
+        await pilot.press("D")
+        await until(pilot, lambda: queue(it).count == 3)
+        monkeypatch.setattr(downloads, "glances", broken)
+        await until(pilot, lambda: "The catalog is locked. Close the other program." in text(it))
+        assert it.screen is place(it), "no dialog"
+
+
+async def test_a_queue_that_stands_still_is_not_drawn_again(waiting, app, until, monkeypatch):
+    async with (it := app(waiting)).run_test(size=SIZE) as pilot:
+        await pilot.press("D")
+        await until(pilot, lambda: queue(it).count == 3)
+        shows, looks = [], []
+        monkeypatch.setattr(QueueList, "show", lambda self, rows: shows.append(rows))
+        place(it).queue.post_message(QueuePage.Glanced([row.glance for row in queue(it).rows]))
+        place(it).queue.call_later(looks.append, 1)
+        await until(pilot, lambda: looks)
+        assert shows == []

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from download_steps import place
 from world import World, faults, samples
 
 from modelhub.catalog.store import Catalog
-from modelhub.fetch.net.patience import Patience
 from modelhub.scan.run import scan
 from modelhub.tui.app import ModelhubApp
-from modelhub.tui.download.screen import DownloadScreen
 from modelhub.tui.download.updates_page import UpdateList
 from modelhub.tui.library import Library
 
 SIZE = (120, 40)
 OLD, NEW = samples.lora(seed=1), samples.lora(seed=2)
-
-
-@pytest.fixture(autouse=True)
-def haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    patience = Patience(connect=2, read=5, tries=2, knocks=1, first=0.01, most=0.02, longest=1)
-    monkeypatch.setattr("modelhub.fetch.net.client.Patience", lambda: replace(patience))
 
 
 @pytest.fixture
@@ -41,12 +33,6 @@ def library(world: World, tmp_path: Path, home: Path) -> Library:
     with Catalog.open(home) as catalog:
         scan(catalog, [folder.parent])
     return Library(home)
-
-
-def place(app: ModelhubApp) -> DownloadScreen:
-    screen = app.place("download")
-    assert isinstance(screen, DownloadScreen)
-    return screen
 
 
 def newer(app: ModelhubApp) -> list[str]:

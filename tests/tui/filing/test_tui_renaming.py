@@ -148,3 +148,22 @@ async def test_wrong_folders_are_said(tiny, app, until, text, typed, says):
         dialog.line.value = typed
         await until(pilot, lambda: says in text(it))
         assert not planned(dialog)
+
+
+async def test_enter_waits_for_the_keys_before_it(tiny, models, app, until, at_once):
+    async with (it := app(tiny)).run_test(size=SIZE) as pilot:
+        await opened(pilot, until, "r", RenameDialog)
+        at_once(it, "x", "y", "backspace", "enter")
+        await until(pilot, lambda: "tiny-shapes-basex.safetensors" in files(models))
+
+
+async def test_tab_completes_what_was_typed_before_it(tiny, models, app, until, at_once):
+    other = models.parent / "other"
+    with Catalog.open(tiny.folder) as catalog:
+        catalog.add_root(other)
+        catalog.add_root(models.parent / "beside")
+    async with (it := app(tiny)).run_test(size=SIZE) as pilot:
+        dialog = await opened(pilot, until, "e", MoveDialog)
+        await until(pilot, lambda: dialog.query_one(GoalList).count == 3)
+        at_once(it, *"oth", "tab")
+        await until(pilot, lambda: dialog.line.value == str(other))

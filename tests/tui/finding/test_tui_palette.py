@@ -111,7 +111,7 @@ async def test_a_recipe_of_the_lab_is_brought_back(few, app, until, monkeypatch)
 
     kept = History(few.folder).add("preview", "sunset [b]mix", "")
     recalled = []
-    monkeypatch.setattr(MergeLab, "_recall_entry", lambda self, entry: recalled.append(entry))
+    monkeypatch.setattr(MergeLab, "bring_back", lambda self, entry: recalled.append(entry))
     async with (it := app(few)).run_test(size=SIZE) as pilot:
         palette = await opened(pilot, until, 12)
         await pilot.press(*"sunset")
@@ -159,3 +159,16 @@ async def test_a_theme_is_worn_while_the_cursor_is_on_it_and_kept_by_enter(few, 
         await pilot.press("enter")
         await until(pilot, lambda: load_settings(few.folder).theme == "nord")
         assert it.theme == "nord"
+
+
+async def test_what_is_found_later_moves_no_cursor_that_was_moved(few, app, until):
+    async with (it := app(few)).run_test(size=SIZE) as pilot:
+        palette = await opened(pilot, until, 12)
+        await pilot.press("l", "down", "down")
+        here = palette.list.current
+        assert palette.list.cursor == 2
+        palette._entries.insert(0, entry("l"))
+        palette.post_message(PaletteScreen.Recipes(()))
+        await until(pilot, lambda: labels(palette)[0] == "l")
+        assert palette.list.current is here
+        assert it.screen is palette

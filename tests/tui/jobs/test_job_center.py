@@ -15,6 +15,7 @@ from modelhub.errors import ModelhubError
 from modelhub.jobs import Event
 from modelhub.tui.app import ModelhubApp
 from modelhub.tui.assets.asset_list import AssetList
+from modelhub.tui.assets.finder import Finder
 from modelhub.tui.jobs.center import JobCenter, JobEnded, JobMoved
 from modelhub.tui.jobs.history import JOBS, plain, recalled
 from modelhub.tui.jobs.record import JobRecord, State
@@ -243,7 +244,7 @@ async def test_many_long_jobs_leave_the_search_its_threads(few, app, until):
             it.jobs.start(gate.name, gate)
         assets = it.screen.query_one(AssetList)
         await until(pilot, lambda: assets.count == 12)
-        await pilot.press("slash", *"00007", "enter")
+        it.screen.query_one(Finder).bar.put("00007")
         await until(pilot, lambda: assets.count == 1)
         for gate in many:
             gate.open.set()

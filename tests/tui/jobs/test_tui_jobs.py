@@ -12,6 +12,7 @@ from modelhub.catalog.store import Catalog
 from modelhub.errors import FileError, ModelhubError
 from modelhub.jobs import Event
 from modelhub.tui.app import ModelhubApp
+from modelhub.tui.jobs.job_line import JobLine
 from modelhub.tui.jobs.job_list import JobList
 from modelhub.tui.jobs.job_log import JobLog, _pieces
 from modelhub.tui.jobs.record import JobRecord, Line, State
@@ -253,3 +254,57 @@ def test_the_order_of_rows():
 @pytest.mark.parametrize(("given", "pieces"), [("", [""]), ("aa bb", ["aa", "bb"]), ("日本語", ["日", "本", "語"])])
 def test_long_lines_are_broken(given, pieces):
     assert _pieces(given, 3) == pieces
+
+
+def shown(it):
+    return it.screen.query_one(JobList)
+
+
+def waits(gate):
+    """Work that waits for an event."""
+    return lambda job: gate.wait(30)
+
+
+@pytest.mark.parametrize(("place", "there"), [("nowhere", "jobs"), ("running", "running")])
+async def test_enter_leads_to_the_commands_and_never_to_where_nothing_is(few, app, until, place, there):
+    async with (it := app(few)).run_test(size=SIZE) as pilot:
+        it.jobs.start("a job", lambda job: None, place=place)
+        await until(pilot, lambda: not it.jobs.open)
+        await pilot.press("J")
+        await until(pilot, lambda: it.here == "jobs" and shown(it).count == 1)
+        await pilot.press("enter")
+        await until(pilot, lambda: it.here == there)
+
+
+async def test_again_puts_the_cursor_on_the_new_job(few, app, until):
+    gates = [threading.Event(), threading.Event()]
+    async with (it := app(few)).run_test(size=SIZE) as pilot:
+        old = it.jobs.start("old", lambda job: None, lane="one", again=True)
+        await until(pilot, lambda: not it.jobs.open)
+        for gate, lane in zip(gates, ("one", "other"), strict=True):
+            it.jobs.start(lane, waits(gate), lane=lane)
+        await pilot.press("J")
+        await until(pilot, lambda: it.here == "jobs" and shown(it).count == 3)
+        await pilot.press("G", "r")
+        await until(pilot, lambda: shown(it).count == 4)
+        here = shown(it).current.record
+        assert here is not old
+        assert (here.title, here.is_open) == ("old", True)
+        for gate in gates:
+            gate.set()
+        await until(pilot, lambda: not it.jobs.open)
+
+
+async def test_the_line_tells_how_this_job_is_stopped_from_here(few, app, until):
+    gates = [threading.Event(), threading.Event()]
+    async with (it := app(few)).run_test(size=SIZE) as pilot:
+        it.jobs.start("first", waits(gates[0]), place="convert")
+        it.jobs.start("second", waits(gates[1]), place="convert")
+        line = it.screen.query_one(JobLine)
+        await until(pilot, lambda: line.record.title == "second")
+        assert "J shows it" in line.render().plain
+        await pilot.press("C")
+        await until(pilot, lambda: "esc stops" in it.screen.query_one(JobLine).render().plain)
+        for gate in gates:
+            gate.set()
+        await until(pilot, lambda: not it.jobs.open)

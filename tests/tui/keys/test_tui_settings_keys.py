@@ -43,6 +43,7 @@ def test_clashes_are_those_that_hold_at_once():
     assert "list.cursor_down" in {one.id for one in clashes(bound("browse.sort"), "j", {})}
     assert clashes(bound("browse.sort"), "t", {"browse.tag": "f9"}) == []
     assert clashes(bound("slider.more"), "t", {}) == []
+    assert [one.id for one in clashes(bound("queue.start"), "slash", {})] == ["download.ask"], "a page and its place"
 
 
 def test_keys_are_put_back_and_taken_away():

@@ -7,15 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from merge_lab_steps import render
+from safetensors.numpy import load_file, save_file
 
 from modelhub.catalog.asset import Asset
+from modelhub.catalog.store import Catalog
 from modelhub.catalog.weighing.weight import Weight
 from modelhub.errors import NotFoundError
 from modelhub.jobs import QUIET
 from modelhub.merge.recipes.recipe import bake_recipe, parse_recipe, simple_recipe
 from modelhub.preview.request import Hires, Request
+from modelhub.scan.run import scan
 from modelhub.tui.lab import kitchen
 from modelhub.tui.lab.cooking import suited
+from modelhub.tui.lab.stove import Stove
 from modelhub.tui.library import Library
 
 REQUEST = Request("a red circle on a blue background", steps=6, cfg=3.5, seed=2)
@@ -29,7 +34,7 @@ def assets(tiny: Library) -> dict[str, Asset]:
 
 def picture(library: Library, part: kitchen.Part, prompt: str = REQUEST.prompt) -> np.ndarray:
     request = Request(prompt, steps=6, cfg=3.5, seed=2)
-    return kitchen.render(library, part, request, "cpu", QUIET).pixels
+    return render(library, part, request).pixels
 
 
 def test_a_recipe_of_assets_has_its_loras(assets: dict[str, Asset]) -> None:
@@ -103,6 +108,38 @@ def test_loras_that_a_prompt_names_are_in_the_picture(tiny: Library, assets: dic
         picture(tiny, model, "a <lora:nothing>")
 
 
+def test_embeddings_that_a_prompt_names_are_in_the_picture(
+    models: Path, tiny: Library, assets: dict[str, Asset]
+) -> None:
+    wide = next(
+        value.shape[1]
+        for name, value in load_file(models / "tiny-shapes-base.safetensors").items()
+        if name.endswith("token_embedding.weight")
+    )
+    save_file({"emb_params": np.full((2, wide), 0.3, np.float32)}, models / "odd-word.safetensors")
+    with Catalog.open(tiny.folder) as catalog:
+        scan(catalog, [models])
+    model = kitchen.Part("A", "base", path=assets["base"].path)
+    request = replace(REQUEST, prompt=f"{REQUEST.prompt} odd-word", width=64, height=64, steps=2)
+    assert "odd-word" in render(tiny, model, request).pictures[0].infotext.partition("TI hashes")[2]
+
+
+def test_a_stove_reads_only_what_differs_and_shows_the_same(tiny: Library, assets: dict[str, Asset]) -> None:
+    base, pastel, _ = assets.values()
+    request, stove = replace(REQUEST, width=64, height=64, steps=2), Stove()
+    merges = [
+        kitchen.Part("merge", "m", recipe=kitchen.merge_recipe([base, pastel], "weighted-sum", {"alpha": alpha}))
+        for alpha in (0.2, 0.7)
+    ]
+    shots = [render(tiny, part, request, stove) for part in merges]
+    assert stove._renderer is not None
+    read = stove._renderer.read
+    assert read["denoiser"] and not any(size for part, size in read.items() if part != "denoiser"), read
+    assert np.array_equal(shots[1].pixels, render(tiny, merges[1], request).pixels)
+    stove.forget()
+    assert not stove.is_warm
+
+
 def test_a_bake_is_saved_and_catalogued(tiny: Library, assets: dict[str, Asset], tmp_path: Path) -> None:
     base, _, lora = assets.values()
     recipe = kitchen.merge_recipe([base], None, {}, loras=[(lora, 1.0)])
@@ -118,7 +155,7 @@ def test_a_bake_is_saved_and_catalogued(tiny: Library, assets: dict[str, Asset],
 def test_a_second_pass_enlarges_and_what_says_nothing_suits_the_model(tiny: Library, assets: dict[str, Asset]) -> None:
     model = kitchen.Part("A", "base", path=assets["base"].path)
     request = replace(REQUEST, sampler="", schedule="", width=64, height=64, hires=Hires(2.0, upscaler="Lanczos"))
-    shot = kitchen.render(tiny, model, request, "cpu", QUIET)
+    shot = render(tiny, model, request)
     assert shot.pixels.shape == (128, 128, 3)
     assert "Sampler: DPM++ 2M" in shot.pictures[0].infotext and "Hires upscaler: Lanczos" in shot.pictures[0].infotext
     euler = suited(replace(request, sampler="Euler"), "sd1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from modelhub.tui.assets.asset_list import AssetList
 from modelhub.tui.assets.pick import PickDialog
 from modelhub.tui.browse.screen import BrowseScreen
 from modelhub.tui.lab import kitchen
+from modelhub.tui.lab.stove import Stove
 from modelhub.tui.screens.dialogs import AskDialog, ErrorDialog
 from modelhub.tui.widgets.slider import Slider
 
@@ -63,7 +65,11 @@ async def test_preview_save_and_recipe_from_end_to_end(tiny, models, app, until,
         assert not made.sha256, "that would take a pass of its own; a scan makes it"
         assert parse_recipe(made.recipe).steps[0].parameters == {"alpha": 0.25}
 
-        await pilot.press("ctrl+s", "enter")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: isinstance(it.screen, AskDialog))
+        assert it.screen.query_one(Input).value == str(goal.with_stem(f"{goal.stem}-2")), "a name that is free"
+        it.screen.query_one(Input).value = str(goal)
+        await pilot.press("enter")
         await until(pilot, lambda: isinstance(it.screen, ErrorDialog))
         assert "exists already" in it.screen.error.message
         await pilot.press("escape", "ctrl+t")
@@ -132,13 +138,14 @@ async def test_what_cannot_be_rendered_says_so_in_its_frame(tiny, app, until, te
 
 async def test_escape_stops_a_preview_and_the_next_one_works(tiny, app, until, monkeypatch):
     let, stopped = threading.Event(), []
-    real = kitchen.render
+    real = Stove.cook
 
-    def slow(library, part, request, device, job):
+    def slow(stove, library, parts, request, device, job):
         if let.is_set():
-            return real(library, part, request, device, job)
+            yield from real(stove, library, parts, request, device, job)
+            return
         try:
-            with job.phase("sampling", 100, "steps") as advance:
+            with job.part("merge").phase("sampling", 100, "steps") as advance:
                 for _ in range(1000):
                     let.wait(0.01)
                     advance(picture=np.full((4, 4, 3), 77, np.uint8))
@@ -146,7 +153,7 @@ async def test_escape_stops_a_preview_and_the_next_one_works(tiny, app, until, m
             stopped.append(job.cancelled)
         raise AssertionError
 
-    monkeypatch.setattr(kitchen, "render", slow)
+    monkeypatch.setattr(Stove, "cook", slow)
     async with (it := app(tiny)).run_test(size=SIZE) as pilot:
         screen = await lab(pilot, until, BASE, PASTEL)
         await pilot.press("f5")
@@ -265,6 +272,11 @@ async def test_a_long_goal_shows_its_end(tiny, app, until, text):
         await lab(pilot, until, BASE, PASTEL)
         await pilot.press("ctrl+s")
         await until(pilot, lambda: "weighted-sum-0.5.safetensors" in text(it))
+        goal = Path(it.screen.query_one(Input).value)
+        goal.write_bytes(b"mine")
+        await pilot.press("escape", "ctrl+s")
+        await until(pilot, lambda: isinstance(it.screen, AskDialog))
+        await until(pilot, lambda: it.screen.query_one(Input).value == str(goal.with_stem(f"{goal.stem}-2")))
 
 
 async def test_what_headers_refuse_is_told_before_anything_is_hashed(tiny, models, app, until, monkeypatch):
@@ -282,6 +294,7 @@ async def test_what_headers_refuse_is_told_before_anything_is_hashed(tiny, model
             await pilot.press("enter")
             await until(pilot, lambda: isinstance(it.screen, ErrorDialog))
             assert says in it.screen.error.message
+            assert "--force" not in it.screen.error.hint, "the lab has no options"
             await pilot.press("escape")
             await until(pilot, lambda: it.screen is screen and idle(screen))
     assert (models / "taken.safetensors").read_bytes() == b"mine"
@@ -301,7 +314,7 @@ async def test_a_finished_preview_does_not_hide_a_merge_that_is_written(tiny, ap
         raise IncompatibleError("No picture.", "None.")
 
     monkeypatch.setattr(kitchen, "save", slow)
-    monkeypatch.setattr(kitchen, "render", failing)
+    monkeypatch.setattr(Stove, "_shot", failing)
     async with (it := app(tiny)).run_test(size=SIZE) as pilot:
         screen = await lab(pilot, until, BASE, PASTEL)
         await pilot.press("ctrl+s", "enter")

@@ -17,6 +17,7 @@ from modelhub.tui.lab.frame import Frame
 from modelhub.tui.lab.history import History
 from modelhub.tui.lab.outlook_line import OutlookLine
 from modelhub.tui.lab.shots import Shot
+from modelhub.tui.lab.stove import Stove
 from modelhub.tui.widgets.slider import Slider
 
 SIZE = (120, 40)
@@ -38,11 +39,11 @@ def rendered(monkeypatch):
     """What was rendered, as (letter, alpha); the picture of a merge is as bright as its alpha says."""
     found = []
 
-    def render(library, part, request, device, job):
+    def render(stove, catalog, opener, part, request, device, job):
         found.append((part.letter, alpha_of(part)))
         return shot(round(abs(alpha_of(part)) * 100))
 
-    monkeypatch.setattr(kitchen, "render", render)
+    monkeypatch.setattr(Stove, "_shot", render)
     return found
 
 
@@ -75,7 +76,7 @@ async def test_a_live_preview_follows_the_form_and_leaves_the_parents(tiny, app,
 async def test_a_stale_picture_never_covers_a_newer_one(tiny, app, until, monkeypatch):
     let, begun, ended = threading.Event(), [], []
 
-    def render(library, part, request, device, job):
+    def render(stove, catalog, opener, part, request, device, job):
         alpha = alpha_of(part)
         begun.append(alpha)
         if part.letter == "merge" and alpha == 0.5:
@@ -84,7 +85,7 @@ async def test_a_stale_picture_never_covers_a_newer_one(tiny, app, until, monkey
             ended.append(job.cancelled)
         return shot(round(abs(alpha) * 100))  # as one that cannot be stopped any more: it comes, and too late
 
-    monkeypatch.setattr(kitchen, "render", render)
+    monkeypatch.setattr(Stove, "_shot", render)
     async with (it := app(tiny)).run_test(size=SIZE, notifications=True) as pilot:
         screen = await lab(pilot, until, BASE, PASTEL)
         await pilot.press("f5")
@@ -101,13 +102,13 @@ async def test_a_stale_picture_never_covers_a_newer_one(tiny, app, until, monkey
 async def test_the_old_picture_stays_until_a_new_one_comes(tiny, app, until, monkeypatch):
     let = threading.Event()
 
-    def render(library, part, request, device, job):
+    def render(stove, catalog, opener, part, request, device, job):
         if part.letter == "merge" and alpha_of(part) == 0.9:
             while not let.wait(0.01):
                 job.check()
         return shot(round(abs(alpha_of(part)) * 100))
 
-    monkeypatch.setattr(kitchen, "render", render)
+    monkeypatch.setattr(Stove, "_shot", render)
     async with app(tiny).run_test(size=SIZE) as pilot:
         screen = await lab(pilot, until, BASE, PASTEL)
         await pilot.press("f5")

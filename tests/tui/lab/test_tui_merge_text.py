@@ -11,13 +11,13 @@ from textual.widgets import Checkbox, Input, Select
 
 from modelhub.preview.request import Request
 from modelhub.tui.lab import history as history_module
-from modelhub.tui.lab import merge_opening
+from modelhub.tui.lab import opening_screen
+from modelhub.tui.lab.grid_screen import GridDialog
 from modelhub.tui.lab.history import History
-from modelhub.tui.lab.merge_grid import GridDialog
-from modelhub.tui.lab.merge_history import HistoryDialog
-from modelhub.tui.lab.merge_saving import SaveDialog
+from modelhub.tui.lab.history_dialog import HistoryDialog
 from modelhub.tui.lab.outlook_line import OutlookLine
 from modelhub.tui.lab.requests import plain_request, read_request
+from modelhub.tui.lab.saving_screen import SaveDialog
 from modelhub.tui.lab.state import read_state
 from modelhub.tui.library import Library
 from modelhub.tui.screens.dialogs import AskDialog, ErrorDialog, ReportDialog
@@ -301,7 +301,7 @@ async def test_nothing_is_forgotten_before_it_is_put_back(tiny, app, until, monk
         let.wait(20)
         return {}
 
-    monkeypatch.setattr(merge_opening, "find_assets", find)
+    monkeypatch.setattr(opening_screen, "find_assets", find)
     async with app(tiny).run_test(size=SIZE) as pilot:
         await pilot.pause()
         await pilot.press("M")

@@ -10,11 +10,12 @@ import pytest
 from modelhub.catalog.weighing.weight import Weight
 from modelhub.errors import BadRecipeError, UsageError
 from modelhub.lora.baking.words import read_lora
+from modelhub.tui.lab.recipes import free_name
 from modelhub.tui.loras import parts as lora_parts
 from modelhub.tui.loras.entry import Entry, counted, moved, plain, prompt_words, recalled, strengths
 from modelhub.tui.loras.parts import read_steps
 from modelhub.tui.loras.request import read_request
-from modelhub.tui.loras.wishes import ON, free_name, goal, ranks
+from modelhub.tui.loras.wishes import ON, goal, ranks
 from modelhub.tui.loras.words import lacking, trigger_words, with_words
 from modelhub.tui.typed_values import PROMPT
 
@@ -124,6 +125,9 @@ def test_a_row_of_strengths_is_read():
 def test_the_request_of_fields():
     found = read_request({"prompt": " ", "steps": "", "size": "64×96", "cfg": "3,5", "seed": ""}, 9)
     assert (found.prompt, found.steps, found.width, found.height, found.cfg, found.seed) == (PROMPT, 9, 64, 96, 3.5, 1)
+    assert (found.negative, found.sampler) == ("", ""), "nothing, and the sampler that suits"
+    asked = read_request({"negative": " blurry ", "sampler": "DDIM"}, 9)
+    assert (asked.negative, asked.sampler) == ("blurry", "DDIM")
     assert read_request({"size": "auto"}, 9).width is None
     for bad in ({"steps": "x"}, {"size": "1x2x3"}, {"cfg": "-"}, {"seed": "-1"}, {"steps": "9" * 30}):
         with pytest.raises(UsageError):

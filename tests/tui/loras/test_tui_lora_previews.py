@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from lora_place_steps import BASE, FRAMED, WIDE, done, named, place, quick, save_wide
+from merge_lab_steps import render
 
 from modelhub.catalog.store import Catalog
 from modelhub.demo.style import LEAST_FRAME, frame_score
 from modelhub.jobs import QUIET
 from modelhub.scan.run import scan
 from modelhub.tui.browse.screen import BrowseScreen
-from modelhub.tui.lab import kitchen
-from modelhub.tui.loras import cooking as lora_cooking
+from modelhub.tui.lab import stove
 from modelhub.tui.loras import parts as lora_parts
-from modelhub.tui.loras.cooking import cook
 from modelhub.tui.loras.entry import Entry
 from modelhub.tui.screens.dialogs import AskDialog, ErrorDialog
 
@@ -42,6 +42,11 @@ async def test_without_and_with_at_equal_seeds(tiny, app, until, text):
         await until(pilot, lambda: done(screen) and pixels(screen, "with") is not with_it, 120)
         assert np.array_equal(pixels(screen, "with"), without), "at 0 nothing is added"
         assert pixels(screen, "without") is without, "what is shown already is not rendered again"
+        title = screen.frames.frame("with").title
+        other = [replace(part, title="another") for part in screen.wanted_parts()]
+        screen.frames.expect(other, screen.form.request())
+        assert screen.frames.frame("with").title == title, "the picture is still the one before"
+        screen.frames.give_up()
         await pilot.press("m")
         await until(pilot, lambda: "All LoRAs of the stack are muted" in text(pilot.app))
         assert pixels(screen, "with") is None
@@ -51,10 +56,10 @@ def test_parts_of_one_renderer_are_those_of_renderers_of_their_own(tiny):
     base, lora = named(tiny, BASE, FRAMED)
     parts = lora_parts.strip(base, [Entry(lora)], 0, (0.0, 1.0)) + lora_parts.pair(base, [Entry(lora)])
     request = kitchen_request()
-    found = {part.letter: shot for part, shot in cook(tiny, parts, request, "cpu", QUIET)}
+    found = {part.letter: shot for part, shot in stove.Stove().cook(tiny, parts, request, "cpu", QUIET)}
     assert list(found) == ["x0", "x1", "with", "without"]
     for part in parts:
-        alone = kitchen.render(tiny, part, request, "cpu", QUIET)
+        alone = render(tiny, part, request)
         assert np.array_equal(found[part.letter].pixels, alone.pixels), part.letter
     assert not np.array_equal(found["x0"].pixels, found["x1"].pixels)
 
@@ -81,7 +86,7 @@ async def test_what_does_not_fit_says_so_in_its_frame(models, home, app, until, 
         assert not isinstance(pilot.app.screen, ErrorDialog)
 
 
-async def test_a_row_of_strengths_and_back(tiny, app, until, text):
+async def test_a_row_of_strengths_and_back(tiny, app, until, text, monkeypatch):
     async with (it := app(tiny)).run_test(size=SIZE) as pilot:
         screen = await place(pilot, until, named(tiny, BASE), named(tiny, FRAMED))
         quick(screen)
@@ -96,6 +101,10 @@ async def test_a_row_of_strengths_and_back(tiny, app, until, text):
         assert [frame.id for frame in screen.frames.children if frame.display] == ["seen-x0", "seen-x1"]
         assert not np.array_equal(pixels(screen, "x0"), pixels(screen, "x1"))
         await until(pilot, lambda: "× 1.5" in text(it))
+        assert screen.stove.is_warm, "the next picture reads only what differs"
+        monkeypatch.setattr(stove, "_WARM", 0.01)
+        screen.cool_soon()
+        await until(pilot, lambda: not screen.stove.is_warm)
         await pilot.press("escape")
         await until(pilot, lambda: not screen.frames.is_strip)
         assert it.screen is screen and screen._steps == (0.0, 1.5)
@@ -116,17 +125,17 @@ async def test_mistakes_of_the_fields(tiny, app, until, typed):
 
 
 async def test_live_previews_follow_the_last_change_and_a_stale_one_never_wins(tiny, app, until, monkeypatch):
-    asked, let, real = [], threading.Event(), lora_cooking.cook
+    asked, let, real = [], threading.Event(), stove.Stove.cook
 
-    def slow(library, parts, request, device, job):
+    def slow(hot, library, parts, request, device, job):
         asked.append([lora.weight for part in parts if part.recipe for lora in part.recipe.loras])
         turn = len(asked)
         while turn == 1 and not let.wait(0.01):
             pass  # deaf to being stopped, as in the middle of a long step
-        found = list(real(library, parts, request, device, job if turn > 1 else QUIET))
+        found = list(real(hot, library, parts, request, device, job if turn > 1 else QUIET))
         yield from found
 
-    monkeypatch.setattr(lora_cooking, "cook", slow)
+    monkeypatch.setattr(stove.Stove, "cook", slow)
     async with app(tiny).run_test(size=SIZE) as pilot:
         screen = await place(pilot, until, named(tiny, BASE), named(tiny, FRAMED))
         quick(screen, steps="2")
@@ -140,7 +149,7 @@ async def test_live_previews_follow_the_last_change_and_a_stale_one_never_wins(t
         assert asked == [[1.0], [0.5]], "what was passed on the way is not rendered"
         base, lora = named(tiny, BASE, FRAMED)
         part = lora_parts.pair(base, [Entry(lora, 0.5)])[0]
-        wanted = kitchen.render(tiny, part, screen.form.request(), "cpu", QUIET).pixels
+        wanted = render(tiny, part, screen.form.request()).pixels
         assert np.array_equal(pixels(screen, "with"), wanted), "the picture of the first was dropped"
         screen.form.field("steps").value = "many"
         await until(pilot, lambda: "number of steps" in screen.frames.frame("with").note, 60)

@@ -8,6 +8,7 @@ import shutil
 import pytest
 from lora_place_steps import BASE, FRAMED, WIDE, named, place, save_wide
 from safetensors.numpy import load_file, save_file
+from textual import events
 from textual.widgets import Input, OptionList, SelectionList
 
 from modelhub.catalog.store import Catalog
@@ -19,8 +20,11 @@ from modelhub.tui.browse.screen import BrowseScreen
 from modelhub.tui.fits.matrix_screen import MatrixScreen
 from modelhub.tui.lab.screen import MergeLab
 from modelhub.tui.library import Library
+from modelhub.tui.loras import picking
 from modelhub.tui.loras.dialogs import BlocksDialog, MakeMenu, WordsDialog
 from modelhub.tui.loras.entry import MOST
+from modelhub.tui.loras.files import Bake
+from modelhub.tui.loras.make_dialog import MakeDialog
 from modelhub.tui.loras.picking import ChoiceList, LoraPickDialog
 from modelhub.tui.loras.screen import LoraScreen
 from modelhub.tui.screens.dialogs import ErrorDialog
@@ -173,6 +177,45 @@ async def test_the_picker_shows_what_fits_and_opens_the_rest(library, app, until
         await until(pilot, lambda: it.screen is screen)
 
 
+async def test_what_is_typed_before_enter_counts(library, app, until, monkeypatch):
+    monkeypatch.setattr(picking, "_PAUSE", 3600)
+    async with (it := app(library)).run_test(size=SIZE) as pilot:
+        screen = await place(pilot, until, named(library, BASE))
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(it.screen, LoraPickDialog) and it.screen.list.count == 2)
+        assert it.screen.list.current.asset.name == FRAMED
+        await pilot.press(*"too", "enter")
+        await until(pilot, lambda: it.screen.list.opened or it.screen is screen)
+        await pilot.press("down", "down", "enter")
+        await until(pilot, lambda: it.screen is screen and screen.stack.count == 1)
+        assert screen.stack.current.asset.name == WIDE, "not the one that the list showed before"
+
+
+async def test_keys_that_come_at_once_are_taken_in_order(library, app, until):
+    seen = []
+    async with (it := app(library)).run_test(size=SIZE) as pilot:
+        screen = await place(pilot, until, named(library, BASE), named(library, FRAMED))
+        await pilot.press("b")
+        await until(pilot, lambda: isinstance(it.screen, BlocksDialog) and isinstance(it.focused, OptionList))
+        it.screen.query_one(Input).focus()
+        await pilot.pause()
+        for key, sign in (*((sign, sign) for sign in "te=1"), ("enter", "\r")):
+            it.post_message(events.Key(key, sign))
+        await until(pilot, lambda: it.screen is screen)
+        assert screen.stack.current.blocks == "te=1"
+        it.push_screen(
+            MakeDialog(Bake(library, *named(library, BASE), [(named(library, FRAMED)[0], 1.0)])), seen.append
+        )
+        await until(pilot, lambda: isinstance(it.screen, MakeDialog))
+        field = it.screen.query_one("#make-title", Input)
+        field.focus()
+        await pilot.pause()
+        for key, sign in (*((sign, sign) for sign in "name"), ("ctrl+s", None)):
+            it.post_message(events.Key(key, sign))
+        await until(pilot, lambda: it.screen is screen)
+        assert seen[0]["title"] == "name"
+
+
 async def test_without_a_model_any_lora_can_be_chosen_and_then_a_model(library, app, until, text):
     async with (it := app(library)).run_test(size=SIZE) as pilot:
         screen = await place(pilot, until)
@@ -239,6 +282,8 @@ async def test_all_is_there_again_after_a_restart(library, models, app, until, t
         screen = await place(pilot, until, named(library, BASE), named(library, FRAMED, WIDE))
         await pilot.press("left", "m")
         screen.form.field("prompt").value = "a cat"
+        screen.form.field("negative").value = "blurry"
+        screen.form.sampler.value = "DDIM"
         before = screen.stack.entries
         it._remember()
     (models / FRAMED).rename(models / "gone.txt")
@@ -248,6 +293,8 @@ async def test_all_is_there_again_after_a_restart(library, models, app, until, t
     async with (it := app(again)).run_test(size=SIZE) as pilot:
         screen = await place(pilot, until)
         assert screen.model.name == BASE and screen.form.field("prompt").value == "a cat"
+        request = screen.form.request()
+        assert (request.negative, request.sampler) == ("blurry", "DDIM")
         assert [(entry.asset.name, entry.unet, entry.muted) for entry in screen.stack.entries] == [
             (entry.asset.name, entry.unet, entry.muted) for entry in before
         ]

@@ -8,9 +8,10 @@ from world import World
 
 from modelhub.catalog.store import Catalog
 from modelhub.errors import UsageError
-from modelhub.settings import CHOICES, Settings, load_settings
+from modelhub.settings import CHOICES, Settings, load_settings, save_settings
 from modelhub.tui.app import ModelhubApp
 from modelhub.tui.commands.suggestions import complete_path
+from modelhub.tui.download.running import QueueRunner
 from modelhub.tui.library import Library
 from modelhub.tui.screens.dialogs import AskDialog, ConfirmDialog, ErrorDialog
 from modelhub.tui.settings.fields import FIELDS, SECTIONS, read_value
@@ -235,3 +236,33 @@ async def test_every_section_is_drawn_at_every_size(few, app, until, text, secti
         await opened(pilot, until, section)
         await until(pilot, lambda: SECTIONS[section][:8] in text(pilot.app))
         assert not pilot.app._exception
+
+
+async def test_going_through_a_field_changes_nothing(few, until):
+    kept = Settings(preview_prompt="a harbour,\nat night")
+    save_settings(kept, few.folder)
+    async with ModelhubApp(few, kept).run_test(size=(120, 40)) as pilot:
+        place = await opened(pilot, until, "previews")
+        field = row(place, "preview_prompt").query_one(Input)
+        field.focus()
+        await until(pilot, lambda: field.has_focus)
+        place.list.focus()
+        await until(pilot, lambda: not field.has_focus)
+        assert load_settings(few.folder).preview_prompt == "a harbour,\nat night"
+
+
+async def test_without_a_folder_the_whole_sentence_is_read_at_80_columns(home, app, until, text):
+    async with (it := app(Library(home))).run_test(size=(80, 24)) as pilot:
+        await opened(pilot, until, "folders")
+        await until(pilot, lambda: "name the one that holds your models." in text(it))
+
+
+async def test_downloads_that_run_hear_of_a_new_token(few, app, until, monkeypatch):
+    heard = []
+    monkeypatch.setattr(QueueRunner, "forget_tokens", lambda self: heard.append(1))
+    async with (it := app(few)).run_test(size=(120, 40)) as pilot:
+        await pilot.press("D")
+        await until(pilot, lambda: it.here == "download")
+        place = await opened(pilot, until, "tokens")
+        place.query(TokenBox).first().post_message(TokenBox.Removed("It is gone."))
+        await until(pilot, lambda: heard)

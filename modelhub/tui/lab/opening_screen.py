@@ -20,10 +20,10 @@ from modelhub.merge.registry import find_method
 from modelhub.settings import user_path
 from modelhub.tui.lab import kitchen
 from modelhub.tui.lab.block_weights import BlockWeights
+from modelhub.tui.lab.grid_screen import GridScreen
 from modelhub.tui.lab.history import Entry
+from modelhub.tui.lab.history_dialog import HistoryDialog
 from modelhub.tui.lab.kitchen import Opened
-from modelhub.tui.lab.merge_grid import GridScreen
-from modelhub.tui.lab.merge_history import HistoryDialog
 from modelhub.tui.lab.opening import find_assets
 from modelhub.tui.lab.recipe_editor import RecipeEditor
 from modelhub.tui.lab.requests import read_request
@@ -189,12 +189,13 @@ class OpeningScreen(GridScreen):
 
         def chosen(entry: Entry | None) -> None:
             if entry is not None:
-                self._recall_entry(entry)
+                self.bring_back(entry)
 
         self.app.push_screen(HistoryDialog(self.history), chosen)
 
     @background("open")
-    def _recall_entry(self, job: WorkerJob, entry: Entry) -> None:
+    def bring_back(self, job: WorkerJob, entry: Entry) -> None:
+        """Bring an entry of the history back into the form."""
         from modelhub.formats.images import load_thumbnail
 
         file = Path(entry.carrier) if entry.carrier else None

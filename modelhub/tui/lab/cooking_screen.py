@@ -20,9 +20,10 @@ from modelhub.tui.jobs.record import JobRecord, State
 from modelhub.tui.lab import kitchen
 from modelhub.tui.lab.kitchen import Outlook, Part
 from modelhub.tui.lab.merge_form import MergeForm
-from modelhub.tui.lab.merge_saving import SavingScreen
 from modelhub.tui.lab.outlook_line import OutlookLine
 from modelhub.tui.lab.requests import plain_request
+from modelhub.tui.lab.saving_screen import SavingScreen
+from modelhub.tui.lab.stove import StovePlace
 from modelhub.tui.library import Library
 from modelhub.tui.screens.dialogs import ReportDialog
 from modelhub.tui.work import WorkerJob, background
@@ -45,7 +46,7 @@ class Cooking:
     replaced: Flag = field(default_factory=Flag)
 
 
-class CookingScreen(SavingScreen):
+class CookingScreen(StovePlace, SavingScreen):
     """A place that renders the recipe that it saves."""
 
     @dataclass
@@ -193,19 +194,15 @@ class CookingScreen(SavingScreen):
     def _render_all(self, cooking: Cooking, todo: Sequence[Part], device: str, job: Job) -> None:
         """In a thread: one part after the other."""
         try:
-            for part in todo:
-                self._render_part(part, cooking.request, device, job)
+            for part, found in self.stove.cook(self.library, todo, cooking.request, device, job):
+                self._tell(part, found, cooking.request, job)
         except CancelledError:
             if not cooking.replaced.is_set():
                 raise
 
-    def _render_part(self, part: Part, request: Request, device: str, job: Job) -> None:
-        try:
-            shot = kitchen.render(self.library, part, request, device, job.part(part.letter))
-        except CancelledError:
-            raise
-        except ModelhubError as error:
-            self.post_message(self.Rendered(part, request, None, f"{error.message} {error.hint}"))
+    def _tell(self, part: Part, shot: Shot | ModelhubError, request: Request, job: Job) -> None:
+        if isinstance(shot, ModelhubError):
+            self.post_message(self.Rendered(part, request, None, f"{shot.message} {shot.hint}"))
             return
         self.post_message(self.Rendered(part, request, shot, " ".join(shot.warnings)))
         if part.letter == "merge" and part.recipe is not None:
@@ -222,6 +219,7 @@ class CookingScreen(SavingScreen):
         self.pictures.rendered(message.part, message.request, message.shot, message.note)
 
     def _cooked(self, cooking: Cooking, record: JobRecord) -> None:
+        self.cool_soon()
         if cooking is self._cooking:
             self.pictures.give_up("stopped" if record.state is State.STOPPED else "")
         if cooking.replaced.is_set():

@@ -21,7 +21,7 @@ from modelhub.errors import ModelhubError
 from modelhub.jobs import Job
 from modelhub.text import plural, printable
 from modelhub.tui.jobs.record import JobRecord, State
-from modelhub.tui.lab.merge_cooking import CookingScreen
+from modelhub.tui.lab.cooking_screen import CookingScreen
 from modelhub.tui.lab.requests import plain_request
 from modelhub.tui.lab.sheet import SheetView
 from modelhub.tui.library import Library
@@ -143,6 +143,7 @@ class GridScreen(CookingScreen):
 
     def _paint(self, wish: GridWish) -> None:
         self.stop_painting()
+        self.stove.forget()  # a grid has a renderer of its own
         self._wish, self._sheet, self._done = wish, None, 0
         self.sheet.begin(wish.x, wish.y)
         self.set_class(True, "-sheet")
@@ -222,5 +223,7 @@ class GridScreen(CookingScreen):
 
 def _write(sheet: Sheet, path: Path) -> str:
     from modelhub.formats.images import save_png
+    from modelhub.tui.lab.kitchen import without_force
 
-    return save_png(path, sheet.pixels, sheet.infotext).name
+    with without_force():
+        return save_png(path, sheet.pixels, sheet.infotext).name

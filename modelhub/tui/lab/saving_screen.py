@@ -19,9 +19,11 @@ from modelhub.tui.lab import kitchen
 from modelhub.tui.lab.history import History
 from modelhub.tui.lab.merge_pictures import MergePictures, Shown
 from modelhub.tui.lab.outlook_line import OutlookLine
+from modelhub.tui.lab.recipes import free_name
 from modelhub.tui.library import Library
 from modelhub.tui.screens.dialogs import AskDialog
 from modelhub.tui.screens.place import Place
+from modelhub.tui.widgets.ticks import TickBox
 
 if TYPE_CHECKING:
     from modelhub.merge.execute import MergeReport
@@ -44,7 +46,7 @@ class SaveDialog(AskDialog):
             yield Input(one_line(self._value), compact=True, select_on_focus=False)
             yield Static(printable(self._outlook), markup=False, classes="help")
             if self._has_picture:
-                yield Checkbox("the picture of this merge beside it", True, compact=True)
+                yield TickBox("the picture of this merge beside it", True, compact=True)
             yield Static("enter takes it · escape leaves", markup=False, classes="keys")
 
     @property
@@ -88,7 +90,8 @@ class SavingScreen(Place):
         recipe, file, path = found
         shot = self._shown_of(recipe)
         help = "A new safetensors file; it is catalogued when it is whole."
-        dialog = SaveDialog(help, f"{path}.safetensors", self.outlook.whole, has_picture=shot is not None)
+        goal = str(free_name(Path(f"{path}.safetensors")))
+        dialog = SaveDialog(help, goal, self.outlook.whole, has_picture=shot is not None)
 
         def named(text: str | None) -> None:
             if text:
@@ -139,7 +142,7 @@ class SavingScreen(Place):
                 self._save_recipe(recipe, file, user_path(text).absolute())
 
         what = "A few lines of TOML, from which `modelhub merge` makes the file again."
-        self.app.push_screen(AskDialog("Save the recipe", what, f"{path}.toml"), named)
+        self.app.push_screen(AskDialog("Save the recipe", what, str(free_name(Path(f"{path}.toml")))), named)
 
     def _save_recipe(self, recipe: Recipe, file: Path | None, path: Path) -> None:
         def work(job: Job) -> Sequence[str]:
@@ -186,11 +189,7 @@ class SavingScreen(Place):
             stem = self.goal().with_suffix("")
         except ModelhubError:
             stem = Path.cwd() / title.replace(" ", "-").replace("/", "-")
-        path, number = stem.with_name(f"{stem.name}.png"), 1
-        while path.exists():
-            number += 1
-            path = stem.with_name(f"{stem.name}-{number}.png")
-        return path
+        return free_name(stem.with_name(f"{stem.name}.png"))
 
     # -- the history -----------------------------------------------------------------------------------------------
 
