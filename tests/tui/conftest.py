@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 from textual import events
@@ -107,6 +108,17 @@ def tiny(models: Path, home: Path) -> Library:
     with Catalog.open(home) as catalog:
         scan(catalog, [models])
     return Library(home)
+
+
+@pytest.fixture(autouse=True)
+def lasting_notices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Notices stay: a busy machine may look at the screen when their few seconds are over."""
+    notify = ModelhubApp.notify
+
+    def notify_for_long(self: ModelhubApp, message: str, **words: Any) -> None:
+        notify(self, message, **{**words, "timeout": 600})
+
+    monkeypatch.setattr(ModelhubApp, "notify", notify_for_long)
 
 
 @pytest.fixture

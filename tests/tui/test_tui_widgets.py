@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from rich.cells import cell_len
 from rich.segment import Segment
-from textual.app import App
+from textual import events
+from textual.app import App, ComposeResult
 from textual.widgets.selection_list import Selection
 
 from modelhub.catalog.search import compile_query
@@ -23,6 +24,7 @@ from modelhub.tui.browse.narrow import narrow
 from modelhub.tui.keys.keymap import load_keys
 from modelhub.tui.library import term
 from modelhub.tui.pictures.picture import Picture, fit, half_blocks, resize
+from modelhub.tui.widgets.field import TextField
 from modelhub.tui.widgets.line_list import LineList, cell
 from modelhub.tui.widgets.slider import Slider
 from modelhub.tui.widgets.status import StatusLine
@@ -304,3 +306,19 @@ async def test_a_step_moves_the_cursor_that_is_seen_in_a_frame_and_after_scrolli
         for number in (*range(1, 15), *range(13, -1, -1)):
             await pilot.press("down" if number > it.query_one(Rows).cursor else "up")
             assert it.lit() == [str(number)]
+
+
+async def test_keys_that_come_together_count_in_their_order():
+    class Holder(App[None]):
+        def compose(self) -> ComposeResult:
+            yield TextField("before")
+
+    async with (app := Holder()).run_test() as pilot:
+        field = app.query_one(TextField)
+        field.focus()
+        await pilot.pause()
+        for key in ("ctrl+u", "a", "x", "backspace", "b", "left", "c", "end", "d"):
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        for _ in range(20):
+            await pilot.pause()
+        assert field.value == "acbd"

@@ -20,6 +20,7 @@ from textual.widgets import Input, Static
 from modelhub.text import one_line, width
 from modelhub.tui.assets.choices import Choices
 from modelhub.tui.assets.completing import NONE, Choice, Completion, Values, complete, taken
+from modelhub.tui.widgets.field import TextField
 from modelhub.tui.widgets.line_list import LineList
 
 _PAUSE = 0.08
@@ -63,7 +64,7 @@ class FilterBar(Widget):
         self, query: str = "", *, placeholder: str = "", history: Sequence[str] = (), id: str | None = None
     ) -> None:
         super().__init__(id=id)
-        self.input = Input(query, placeholder=placeholder, compact=True, select_on_focus=False, id="query")
+        self.input = TextField(query, placeholder=placeholder, compact=True, select_on_focus=False, id="query")
         self.choices = Choices(id="choices")
         self._line = Static(id="summary", markup=False)
         self._pause: Timer | None = None

@@ -19,6 +19,7 @@ from modelhub.catalog.architectures import architectures
 from modelhub.catalog.asset import Asset
 from modelhub.catalog.kinds import KINDS
 from modelhub.text import one_line, plural
+from modelhub.tui.widgets.field import TextField
 
 #: The user's word is nothing, or the same for none of the assets.
 _FOUND, _MIXED = "", "-"
@@ -58,7 +59,7 @@ class NamingDialog(ModalScreen[dict[str, str] | None]):
             yield Static(whose, markup=False, classes="help")
             yield Kinds(*self._kinds(), compact=True)
             yield Static("architecture", markup=False)
-            yield Input(
+            yield TextField(
                 "" if architecture == _MIXED else architecture,
                 placeholder="they differ; auto: as the files say" if architecture == _MIXED else self._found(),
                 suggester=SuggestFromList(self._known, case_sensitive=False),

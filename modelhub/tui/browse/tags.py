@@ -17,6 +17,7 @@ from textual.widgets.selection_list import Selection
 
 from modelhub.catalog.asset import Asset
 from modelhub.text import one_line, plural
+from modelhub.tui.widgets.field import TextField
 from modelhub.tui.widgets.ticks import TickList
 
 
@@ -48,7 +49,7 @@ class TagDialog(ModalScreen[TagChange | None]):
             box.border_title = "Tags"
             whose = one_line(self._assets[0].name) if len(self._assets) == 1 else plural(len(self._assets), "asset")
             yield Static(whose, markup=False, classes="help")
-            yield Input(placeholder="new tags, separated by commas", compact=True)
+            yield TextField(placeholder="new tags, separated by commas", compact=True)
             yield TickList(*(self._choice(tag) for tag in self._tags), compact=True)
             yield Static("space ticks · enter takes · escape leaves", markup=False, classes="keys")
 

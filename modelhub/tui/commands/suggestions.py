@@ -9,12 +9,12 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.suggester import Suggester
-from textual.widgets import Input
 
 from modelhub.errors import ModelhubError
 from modelhub.settings import user_path
 from modelhub.text import is_utf8, one_line
 from modelhub.tui.library import Library, term
+from modelhub.tui.widgets.field import TextField
 
 #: Entries of a folder that are looked at.
 _MOST = 5000
@@ -82,7 +82,7 @@ class AssetSuggester(Suggester):
         return None if name is None else typed[: len(typed) - len(word)] + name
 
 
-class CompletingInput(Input):
+class CompletingInput(TextField):
     """A field whose completion, shown behind the cursor, is taken with tab as well as with the right arrow."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -19,6 +19,7 @@ from modelhub.convert.one import Wish
 from modelhub.errors import UsageError
 from modelhub.settings import user_path
 from modelhub.text import brief
+from modelhub.tui.widgets.field import TextField
 from modelhub.tui.widgets.ticks import TickBox
 
 #: What a field is called where its name is not what people say.
@@ -59,7 +60,7 @@ class ConvertForm(VerticalScroll, can_focus=False):
             yield Label("do", classes="convert-label")
             yield Select([(name, name) for name in TASKS], value="convert", allow_blank=False, compact=True, id="task")
             yield Label("to", classes="convert-label -next")
-            yield Input(placeholder="beside each original", compact=True, select_on_focus=False, id="to")
+            yield TextField(placeholder="beside each original", compact=True, select_on_focus=False, id="to")
         with Widget(id="convert-fields"):
             for task in TASKS:
                 yield from (self._cell(task, field) for field in fields(task))
@@ -194,7 +195,7 @@ def _made(field: Field, name: str) -> Widget:
     if field.kind == "model":
         return Button(_NONE, compact=True, id=name)
     placeholder = "4 × its size" if field.kind == "size" else "vae, te1"
-    return Input(placeholder=placeholder, compact=True, select_on_focus=False, id=name)
+    return TextField(placeholder=placeholder, compact=True, select_on_focus=False, id=name)
 
 
 def _box(name: str, label: str) -> Checkbox:

@@ -22,6 +22,7 @@ from modelhub.tui.actions import bindings
 from modelhub.tui.convert.inspect_facts import InspectFacts
 from modelhub.tui.convert.tensor_list import TensorList
 from modelhub.tui.screens.place import NARROW, WIDE
+from modelhub.tui.widgets.field import TextField
 from modelhub.tui.widgets.key_bar import KeyBar
 from modelhub.tui.work import WorkerJob, background
 
@@ -71,7 +72,7 @@ class InspectScreen(Screen[None]):
             with Vertical(id="inspect-right"):
                 with Horizontal(id="inspect-filter"):
                     yield Label(" / ", markup=False)
-                    yield Input(placeholder="part of a name, or *.attn2.*", compact=True, select_on_focus=False)
+                    yield TextField(placeholder="part of a name, or *.attn2.*", compact=True, select_on_focus=False)
                     yield Label("", markup=False, id="inspect-count")
                 yield TensorList(id="tensors")
         yield KeyBar()

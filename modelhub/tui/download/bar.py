@@ -19,12 +19,13 @@ from textual.widgets import Input, Static
 from modelhub.text import shorten
 from modelhub.text import width as columns_of
 from modelhub.tui.download.asking import pasted_sources
+from modelhub.tui.widgets.field import TextField
 from modelhub.tui.widgets.ink import ink
 
 HINT = "paste a URL, AIR, repo id or hash, or type words to search"
 
 
-class SourceInput(Input):
+class SourceInput(TextField):
     """A field that takes several lines at once, each of them a source."""
 
     @dataclass

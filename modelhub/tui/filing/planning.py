@@ -23,6 +23,7 @@ from modelhub.organize.move import MoveReport
 from modelhub.text import one_line, plural, printable
 from modelhub.tui.filing.plan_list import PlanList
 from modelhub.tui.library import Library
+from modelhub.tui.widgets.field import TextField
 from modelhub.tui.work import WorkerJob, background
 
 #: Seconds after a key before a plan is made: who types fast is not held up.
@@ -87,7 +88,7 @@ class PlanDialog(ModalScreen[str | None]):
             box.set_class(len(self.targets) <= _FEW, "-few")
             who = one_line(self.targets[0].name) if len(self.targets) == 1 else plural(len(self.targets), "asset")
             yield Static(who, markup=False, id="plan-who")
-            yield Input(self.first(), compact=True, select_on_focus=False, id="plan-line")
+            yield TextField(self.first(), compact=True, select_on_focus=False, id="plan-line")
             yield Static(self.about(), markup=False, classes="keys", id="plan-about")
             yield from self.between()
             yield Static(markup=False, id="plan-words")

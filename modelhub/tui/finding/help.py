@@ -19,6 +19,7 @@ from textual.widgets import Input, Static
 
 from modelhub.tui.finding.help_texts import HelpSection, filtered, help_sections
 from modelhub.tui.keys.key_names import key_name as key_name
+from modelhub.tui.widgets.field import TextField
 from modelhub.tui.widgets.ink import ink
 
 _LEAST, _MOST = 12, 34
@@ -75,7 +76,7 @@ class HelpScreen(ModalScreen[None]):
         keys = getattr(self.app, "keys", {})
         with Vertical(classes="dialog -tall") as box:
             box.border_title = "Keys and queries"
-            yield Input(placeholder="type to find a key or a word", compact=True, select_on_focus=False)
+            yield TextField(placeholder="type to find a key or a word", compact=True, select_on_focus=False)
             with VerticalScroll(can_focus=False):
                 yield HelpBody(help_sections(self._scope, self._asked_from, keys))
             yield Static("type to find · arrows scroll · escape closes", markup=False, classes="keys")

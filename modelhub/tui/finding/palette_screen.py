@@ -32,6 +32,7 @@ from modelhub.tui.finding.palette import (
 )
 from modelhub.tui.themes import settled_theme, try_theme
 from modelhub.tui.widgets.cut import cut
+from modelhub.tui.widgets.field import TextField
 from modelhub.tui.widgets.ink import ink
 from modelhub.tui.widgets.line_list import LineList, cell
 from modelhub.tui.work import WorkerJob, background
@@ -133,7 +134,7 @@ class PaletteScreen(ModalScreen[None]):
         what = "a theme" if self._themes else "an action, a place, an asset, a command, a theme"
         with Vertical(classes="dialog -tall", id="palette") as box:
             box.border_title = "Theme" if self._themes else "Palette"
-            yield Input(placeholder=what, compact=True, select_on_focus=False)
+            yield TextField(placeholder=what, compact=True, select_on_focus=False)
             yield PaletteList()
             yield Static("type to find · arrows move · enter takes · escape leaves", markup=False, classes="keys")
 

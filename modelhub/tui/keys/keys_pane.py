@@ -23,6 +23,7 @@ from modelhub.tui.keys.key_presets import PRESETS
 from modelhub.tui.keys.keymap import save_keys, taken_from, with_keys
 from modelhub.tui.screens.dialogs import ConfirmDialog
 from modelhub.tui.themes import hub_of
+from modelhub.tui.widgets.field import TextField
 from modelhub.tui.widgets.line_list import LineList
 from modelhub.tui.work import WorkerJob, background
 
@@ -51,7 +52,7 @@ class KeysPane(Vertical):
 
     def compose(self) -> ComposeResult:
         """Field, list, buttons."""
-        yield Input(
+        yield TextField(
             placeholder="/ type a key, an action or a place", compact=True, select_on_focus=False, id="key-find"
         )
         yield KeyList(id="keys")

@@ -25,6 +25,7 @@ from modelhub.tui.lab.cooking_screen import CookingScreen
 from modelhub.tui.lab.requests import plain_request
 from modelhub.tui.lab.sheet import SheetView
 from modelhub.tui.library import Library
+from modelhub.tui.widgets.field import TextField
 
 if TYPE_CHECKING:
     from modelhub.tui.lab.grids import GridWish, Sheet
@@ -54,9 +55,9 @@ class GridDialog(ModalScreen["GridWish | None"]):
             box.border_title = "A grid of the unwritten merge"
             yield Static(_HELP, markup=False, classes="help")
             yield Label("from left to right")
-            yield Input(self._x, compact=True, select_on_focus=False, id="x")
+            yield TextField(self._x, compact=True, select_on_focus=False, id="x")
             yield Label("from top to bottom")
-            yield Input(self._y, compact=True, select_on_focus=False, id="y")
+            yield TextField(self._y, compact=True, select_on_focus=False, id="y")
             yield Static(id="count", markup=False, classes="help")
             yield Static("enter renders · escape leaves", markup=False, classes="keys")
 

@@ -9,6 +9,8 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Input, Label, Select
 
+from modelhub.tui.widgets.field import TextField
+
 #: What is shown, and what it stands for.
 Offer = tuple[str, str]
 
@@ -65,4 +67,4 @@ def number_fields(*fields: tuple[str, str, str]) -> ComposeResult:
     with Horizontal(classes="field"):
         for at, (name, value, hint) in enumerate(fields):
             yield Label(name, classes="next" if at else "")
-            yield Input(value, placeholder=hint, compact=True, id=name, classes="number")
+            yield TextField(value, placeholder=hint, compact=True, id=name, classes="number")

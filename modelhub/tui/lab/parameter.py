@@ -10,6 +10,7 @@ from textual.widgets import Checkbox, Input, Label, Select
 from modelhub.catalog.weighing.weights import Weight
 from modelhub.merge.recipes.asking import read_value, shown_value
 from modelhub.merge.registry import Parameter, Value
+from modelhub.tui.widgets.field import TextField
 from modelhub.tui.widgets.slider import Slider
 from modelhub.tui.widgets.ticks import TickBox
 
@@ -33,7 +34,7 @@ class ParameterField(Horizontal):
             yield Select(choices, value=str(self._value), allow_blank=False, compact=True)
         else:
             text = "" if self._value == () else shown_value(self._value)
-            yield Input(text, placeholder=shown_value(self.parameter.default), compact=True, select_on_focus=False)
+            yield TextField(text, placeholder=shown_value(self.parameter.default), compact=True, select_on_focus=False)
 
     @property
     def text(self) -> str:

@@ -16,6 +16,7 @@ from modelhub.preview.upscaling.names import WITHOUT_FILE
 from modelhub.tui.lab.fold import Fold
 from modelhub.tui.lab.offers import OfferSelect, field, number_fields
 from modelhub.tui.typed_values import PROMPT, read_decimal, read_size, read_whole
+from modelhub.tui.widgets.field import TextField
 
 if TYPE_CHECKING:
     from modelhub.settings import Settings
@@ -40,8 +41,12 @@ class RequestFields(Vertical):
         """One line for each text, two numbers on a line."""
         prompt, steps = self._settings.preview_prompt, str(self._settings.preview_steps)
         with Fold("picture", id="picture-fold"):
-            yield field("prompt", Input(prompt, placeholder=PROMPT, compact=True, select_on_focus=False, id="prompt"))
-            yield field("negative", Input(placeholder="nothing", compact=True, select_on_focus=False, id="negative"))
+            yield field(
+                "prompt", TextField(prompt, placeholder=PROMPT, compact=True, select_on_focus=False, id="prompt")
+            )
+            yield field(
+                "negative", TextField(placeholder="nothing", compact=True, select_on_focus=False, id="negative")
+            )
             yield from number_fields(("steps", steps, steps), ("cfg", f"{_CFG:g}", f"{_CFG:g}"))
             yield from number_fields(("size", "", "auto"), ("seed", "1", "1"))
             yield from number_fields(("seeds", "", "1"), ("clip", "", "1"))

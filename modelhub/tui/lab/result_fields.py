@@ -17,6 +17,7 @@ from modelhub.merge.recipes.parts import ALL_TEXT_ENCODERS, COMPATS, EMAS, MERGE
 from modelhub.text import one_line
 from modelhub.tui.lab.fold import Fold
 from modelhub.tui.lab.offers import OfferSelect, field
+from modelhub.tui.widgets.field import TextField
 
 if TYPE_CHECKING:
     from modelhub.merge.recipes.recipe import Recipe
@@ -42,7 +43,7 @@ class ResultFields(Vertical):
         with Fold("result", id="result-fold"):
             yield field("vae", OfferSelect([("A's", DEFAULT)], id="vae"))
             yield field("text", OfferSelect([_MERGED], id="text"))
-            yield field("only", Input(placeholder="all components", compact=True, id="only"), id="only-field")
+            yield field("only", TextField(placeholder="all components", compact=True, id="only"), id="only-field")
             yield field("dtype", OfferSelect([("as in A", DEFAULT), *((n, n) for n in PRECISIONS)], id="dtype"))
             yield field("ema", OfferSelect([("dropped", EMAS[0]), ("A's, kept", EMAS[1])], id="ema"))
             compats = [(f"as {name} does, to the bit", name) for name in COMPATS]

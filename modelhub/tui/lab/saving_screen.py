@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.widgets import Checkbox, Input, Static
+from textual.widgets import Checkbox, Static
 
 from modelhub.errors import ModelhubError
 from modelhub.jobs import Job
@@ -23,6 +23,7 @@ from modelhub.tui.lab.recipes import free_name
 from modelhub.tui.library import Library
 from modelhub.tui.screens.dialogs import AskDialog
 from modelhub.tui.screens.place import Place
+from modelhub.tui.widgets.field import TextField
 from modelhub.tui.widgets.ticks import TickBox
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class SaveDialog(AskDialog):
         with Vertical(classes="dialog -wide") as box:
             box.border_title = self._title
             yield Static(self._help, markup=False, classes="help")
-            yield Input(one_line(self._value), compact=True, select_on_focus=False)
+            yield TextField(one_line(self._value), compact=True, select_on_focus=False)
             yield Static(printable(self._outlook), markup=False, classes="help")
             if self._has_picture:
                 yield TickBox("the picture of this merge beside it", True, compact=True)

@@ -22,6 +22,7 @@ from modelhub.lora.baking.words import read_block_weights
 from modelhub.text import one_line, pad, sparkline
 from modelhub.tui.actions import Action
 from modelhub.tui.keys.key_names import key_name, split_keys
+from modelhub.tui.widgets.field import TextField
 from modelhub.tui.widgets.ticks import TickList
 
 _NAME = 28
@@ -91,7 +92,7 @@ class BlocksDialog(ModalScreen[str | None]):
             none = Option(" none: the same strength everywhere", id="")
             yield OptionList(none, *map(self._option, names), compact=True, classes="one-line")
             yield Static("or in words:", markup=False, classes="keys")
-            yield Input(own, placeholder="IN04-IN08=0, OUT03=0.5, te=1", compact=True, select_on_focus=False)
+            yield TextField(own, placeholder="IN04-IN08=0, OUT03=0.5, te=1", compact=True, select_on_focus=False)
             yield Static(id="blocks-say", markup=False)
             yield Static("tab moves on · enter takes · escape leaves", markup=False, classes="keys")
         self.call_after_refresh(self._point, names.index(self._blocks) + 1 if self._blocks in names else 0)

@@ -17,6 +17,7 @@ from modelhub.tui.lab.cooking import SUITED
 from modelhub.tui.lab.offers import OfferSelect
 from modelhub.tui.loras.request import CFG, read_request
 from modelhub.tui.typed_values import PROMPT
+from modelhub.tui.widgets.field import TextField
 from modelhub.tui.widgets.ticks import TickBox
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class LoraForm(Vertical):
         hint = _HINTS.get(name, str(self._steps))
         kept = self._remembered.get(name)
         text = kept[:_LONGEST] if isinstance(kept, str) else self._first.get(name, "")
-        return Input(one_line(text), placeholder=hint, compact=True, select_on_focus=False, id=f"lora-{name}")
+        return TextField(one_line(text), placeholder=hint, compact=True, select_on_focus=False, id=f"lora-{name}")
 
     def field(self, name: str) -> Input:
         """The field of that name."""

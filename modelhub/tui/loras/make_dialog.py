@@ -21,6 +21,7 @@ from modelhub.lora.making.telling import TextRow
 from modelhub.text import one_line, printable
 from modelhub.tui.loras.making import Making
 from modelhub.tui.loras.wishes import ON, Field, Values
+from modelhub.tui.widgets.field import TextField
 from modelhub.tui.widgets.ticks import TickBox
 from modelhub.tui.work import WorkerJob, background
 
@@ -136,4 +137,4 @@ def _widget(field: Field) -> Input | Select[str] | Checkbox:
     if field.choices:
         choices = [(one_line(word), value) for word, value in field.choices]
         return Select(choices, value=field.value, allow_blank=False, compact=True, id=id)
-    return Input(one_line(field.value), placeholder=field.hint, compact=True, select_on_focus=False, id=id)
+    return TextField(one_line(field.value), placeholder=field.hint, compact=True, select_on_focus=False, id=id)

@@ -27,6 +27,7 @@ from modelhub.tui.assets.finder import mistake
 from modelhub.tui.fits import partners
 from modelhub.tui.fits.fit_list import FitList, Pair
 from modelhub.tui.library import Library
+from modelhub.tui.widgets.field import TextField
 from modelhub.tui.widgets.ink import ink
 from modelhub.tui.widgets.line_list import LineList, cell
 from modelhub.tui.work import WorkerJob, background
@@ -136,7 +137,7 @@ class LoraPickDialog(ModalScreen[Asset | None]):
         with Vertical(classes="dialog -tall") as box:
             box.border_title = "LoRA"
             yield Static(f"for {one_line(self._model.path.stem)}", markup=False, classes="help")
-            yield Input(placeholder="filter:  tag:anime rating:>=4 name", compact=True)
+            yield TextField(placeholder="filter:  tag:anime rating:>=4 name", compact=True)
             yield ChoiceList(id="lora-choices")
             yield Static(id="lora-pick-says", markup=False, classes="keys")
             yield Static("type to filter · arrows move · enter chooses · escape leaves", markup=False, classes="keys")

@@ -11,6 +11,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Checkbox, Input, Static
 
+from modelhub.tui.widgets.field import TextField
 from modelhub.tui.widgets.ticks import TickBox
 
 
@@ -41,7 +42,7 @@ class SecretDialog(ModalScreen[Secret | None]):
             box.border_title = f"Token of {self._title}"
             says = f"Make one on {self._page}, and paste it here. It is kept in {self._place}, and never shown again."
             yield Static(says, markup=False, classes="help")
-            yield Input(password=True, placeholder="paste the token", compact=True, select_on_focus=False)
+            yield TextField(password=True, placeholder="paste the token", compact=True, select_on_focus=False)
             yield TickBox("ask the provider whose it is, before it is kept", True, compact=True)
             with Horizontal(classes="buttons"):
                 yield Button("Keep it", variant="primary", compact=True, id="take")

@@ -345,4 +345,4 @@ def test_time_of_hostile_graphs_is_bounded() -> None:
     ):
         begin = time.process_time()
         changed({**added, **simple()}, **inputs)
-        assert time.process_time() - begin < 1.5
+        assert time.process_time() - begin < 8
