@@ -21,6 +21,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 os.environ.setdefault("COLORTERM", "truecolor")
 
+import torch
+from safetensors.torch import load_file
 from textual import events
 from textual.pilot import Pilot
 
@@ -91,7 +93,7 @@ async def visit(home: Path, address: str) -> None:
     async with app.run_test(size=SIZE) as pilot:
         walk = Walk(pilot)
         await walk.find("arch:sd1", " of ", "IDENTITY")
-        await walk.keys("down")
+        await walk.keys("down", "down")
         await walk.until("striped-pastel.safetensors", "▀")
         walk.save("browse")
 
@@ -111,13 +113,13 @@ async def visit(home: Path, address: str) -> None:
         await walk.until("▀")
         walk.save("merge-lab")
 
-        await walk.find("kind:upscaler format:pickle", "2 of ")
-        await walk.keys("ctrl+a", "P")
+        await walk.find("old-training", "1 of ")
+        await walk.keys("escape", "P")  # the marks of the merge go first
         await walk.until("WHAT BECOMES OF THE TENSORS")
         walk.save("convert")
 
         app.post_message(events.Paste(address))
-        await walk.until("Enter")
+        await walk.until("enter plans it", "▀")
         walk.save("download")
 
 
@@ -127,6 +129,18 @@ def add_stranger(folder: Path) -> None:
     with (folder / "some-sd15-lora.safetensors").open("wb") as file:
         file.write(header.encoded)
         file.truncate(header.file_size)
+
+
+def add_checkpoint(folder: Path) -> None:
+    """A checkpoint as trainers left it: a pickle with averaged weights and the state of its optimizer."""
+    weights = load_file(folder / "tiny-shapes-base.safetensors")
+    denoiser = {name: value for name, value in weights.items() if name.startswith("model.diffusion_model.")}
+    averaged = {
+        "model_ema." + name.removeprefix("model.").replace(".", ""): value.float() for name, value in denoiser.items()
+    }
+    state = [{"state": {number: {"exp_avg": value} for number, value in enumerate(averaged.values())}}]
+    training = {"global_step": 12000, "optimizer_states": state, "state_dict": {**weights, **averaged}}
+    torch.save(training, folder / "old-training.ckpt")
 
 
 def draw_grid(demo: Path) -> None:
@@ -166,6 +180,7 @@ def main() -> None:
         shutil.copy(demo / "merges.png", DOCS / "merges.png")
         draw_grid(demo)
         add_stranger(demo / "loras")
+        add_checkpoint(demo / "checkpoints")
         with scanned(demo) as catalog:
             for name, tags, stars in (
                 ("stripes", ["style", "bold"], 4),

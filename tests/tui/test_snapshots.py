@@ -14,7 +14,9 @@ from textual.pilot import Pilot
 
 from modelhub.tui.library import Library
 
-Steps = Callable[[Pilot[Any], Callable[..., Awaitable[None]]], Awaitable[None]]
+Until = Callable[..., Awaitable[None]]
+Text = Callable[[Any], str]
+Steps = Callable[[Pilot[Any], Until, Text], Awaitable[None]]
 
 
 @pytest.fixture
@@ -27,24 +29,26 @@ def shelf(few: Library) -> Library:
     return few
 
 
-async def library(pilot: Pilot[Any], until: Callable[..., Awaitable[None]]) -> None:
+async def library(pilot: Pilot[Any], until: Until, text: Text) -> None:
+    """The library, with all that its detail pane finds out by and by."""
     app: Any = pilot.app
     await until(pilot, lambda: app.here == "browse" and app.screen.query("#assets") and app.screen.assets.count == 12)
+    await until(pilot, lambda: app.screen.is_narrow or "f shows all" in text(app))
 
 
 def pressed(*keys: str) -> Steps:
     """Steps that press keys in the library."""
 
-    async def steps(pilot: Pilot[Any], until: Callable[..., Awaitable[None]]) -> None:
-        await library(pilot, until)
+    async def steps(pilot: Pilot[Any], until: Until, text: Text) -> None:
+        await library(pilot, until, text)
         await pilot.press(*keys)
 
     return steps
 
 
-async def completing(pilot: Pilot[Any], until: Callable[..., Awaitable[None]]) -> None:
+async def completing(pilot: Pilot[Any], until: Until, text: Text) -> None:
     """A query that is not whole yet, there all at once: what was found before stands below its completions."""
-    await library(pilot, until)
+    await library(pilot, until, text)
     await pilot.press("slash")
     app: Any = pilot.app
     app.screen.focused.post_message(events.Paste("kind:l"))
@@ -83,7 +87,7 @@ async def test_the_library_on_small_and_large_screens(shelf, app, until, text, s
 async def looks(app, name: str, size: tuple[int, int], until, text, kept: str) -> None:
     steps, words = SCREENS[name]
     async with app.run_test(size=size) as pilot:
-        await steps(pilot, until)
+        await steps(pilot, until, text)
         await until(pilot, lambda: all(word in text(app) for word in words))
         await until(pilot, lambda: not app.jobs.open and "looking…" not in text(app))
         app.screen.refresh()  # below a dialog stands what its screen was when the dialog was drawn

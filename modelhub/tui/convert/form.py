@@ -28,9 +28,9 @@ _LABELS = {
     "only": "keep only", "keep_names": "keep prefix", "donor": "donor", "nan": "NaN",
 }  # fmt: skip
 _DO = {
-    "convert": "Write models as safetensors: pickles, shards, folders, GGUF. Bit for bit unless a precision is chosen.",
-    "prune": "Leave out what no picture needs: EMA weights, training leftovers, components that are not wanted.",
-    "repair": "Look for damage (position_ids, NaN, missing tensors, old names), and write a copy with it mended.",
+    "convert": "Write safetensors of pickles, shards, folders and GGUF, bit for bit at 'keep'.",
+    "prune": "Leave out what no picture needs: EMA weights, training leftovers, components.",
+    "repair": "Write a mended copy: position_ids, NaN, missing tensors, names of old programs.",
 }
 _COMMON = {
     "to": "the folder that results go to; beside each original unless named",
