@@ -34,21 +34,24 @@ class Terminal:
             os.execvpe(command[0], command, {**env, **words})
         fcntl.ioctl(self._file, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def until(self, fits: Callable[[bytes], object], seconds: float = 120.0) -> float:
-        """The moment at which the text painted from now on `fits`, by the performance counter. Exits when it never does."""
+    def until(self, fits: Callable[[bytes], object], seconds: float = 120.0) -> tuple[bytes, float]:
+        """The text painted from now on once it `fits`, and the moment of it by the performance counter.
+
+        Exits when it never does.
+        """
         seen, end = b"", time.perf_counter() + seconds
         while time.perf_counter() < end:
             if select.select([self._file], [], [], 0.5)[0]:
                 now = time.perf_counter()
                 seen = (seen + self._read())[-200_000:]
-                if fits(_CONTROL.sub(b"", seen)):
-                    return now
+                if fits(text := _CONTROL.sub(b"", seen)):
+                    return text, now
         sys.exit(f"what was waited for was never painted; the last output was {seen[-400:]!r}")
 
-    def drain(self) -> bytes:
-        """The text that was painted since the last look."""
+    def drain(self, silence: float = 0.1) -> bytes:
+        """The text that was painted since the last look, when nothing more has come for `silence` seconds."""
         seen = b""
-        while select.select([self._file], [], [], 0)[0]:
+        while select.select([self._file], [], [], silence)[0]:
             seen += self._read()
         return _CONTROL.sub(b"", seen)
 

@@ -8,7 +8,6 @@ import re
 import sqlite3
 import statistics
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,10 +62,10 @@ def _first_paint(rounds: int, env: dict[str, str], home: Path) -> None:
     for _ in range(rounds + 1):
         for name, (command, fits) in commands.items():
             with _running(command, env) as terminal:
-                times[name].append(terminal.until(fits) - terminal.started)
+                times[name].append(terminal.until(fits)[1] - terminal.started)
     bare, ours = (statistics.median(times[name][1:]) for name in commands)
     with _running([*RIVALS, "table", str(home)], env) as terminal:
-        table = terminal.until(_NAME.search) - terminal.started
+        table = terminal.until(_NAME.search)[1] - terminal.started
     print(f"first row painted: modelhub {ours:.2f} s; bare Textual with one line {bare:.2f} s: {ours / bare:.2f} x")
     print(f"                   Textual's DataTable of the same rows {table:.2f} s: {ours / table:.3f} x")
 
@@ -82,30 +81,27 @@ def _scrolling(rounds: int, env: dict[str, str], home: Path, pair: tuple[Path, P
     for name, command in commands.items():
         with _running(command, env) as terminal:
             terminal.until(_NAME.search)
-            time.sleep(3.0)
-            terminal.drain()
+            terminal.drain(2.0)
             for key, times in _keys(terminal, 20 * rounds).items():
                 median, most = statistics.median(times), sorted(times)[int(len(times) * 0.9)]
                 print(f"{name:18}  {key:10} {median * 1e3:6.1f} ms {most * 1e3:6.1f} ms {max(times) * 1e3:6.1f} ms")
 
 
 def _keys(terminal: Terminal, count: int) -> dict[str, list[float]]:
-    """The seconds until a row below all that were painted before is, for every key, every time it was typed."""
-    found: dict[str, list[float]] = {key: [] for key in KEYS}
-    last = 0
-
-    def beyond(seen: bytes) -> bool:
-        return max(map(int, _NAME.findall(seen)), default=0) > last
-
+    """The seconds until the row below the last one is painted, for every key, every time it was typed."""
     for _ in range(_ROWS):  # the cursor is at the foot, so that each key scrolls
         terminal.type(KEYS["down"])
-    time.sleep(1.0)
+    terminal.drain(1.0)
+    found: dict[str, list[float]] = {key: [] for key in KEYS}
+    last = _ROWS + 1
     for key, typed in KEYS.items():
         for _ in range(count):
-            last = max([last, *map(int, _NAME.findall(terminal.drain()))])
             began = terminal.type(typed)
-            found[key].append(terminal.until(beyond) - began)
-            time.sleep(0.1)
+            seen, at = terminal.until(lambda text: f"model-{last + 1:06}".encode() in text)  # noqa: B023 (called at once)
+            found[key].append(at - began)
+            painted = set(map(int, _NAME.findall(seen + terminal.drain())))
+            while last + 1 in painted:
+                last += 1
     return found
 
 
