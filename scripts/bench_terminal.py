@@ -48,10 +48,10 @@ class Terminal:
                     return text, now
         sys.exit(f"what was waited for was never painted; the last output was {seen[-400:]!r}")
 
-    def drain(self, silence: float = 0.1) -> bytes:
-        """The text that was painted since the last look, when nothing more has come for `silence` seconds."""
-        seen = b""
-        while select.select([self._file], [], [], silence)[0]:
+    def drain(self, silence: float = 0.1, most: float = 3.0) -> bytes:
+        """The text that was painted since the last look, when nothing more has come for `silence` seconds, or after `most`."""
+        seen, end = b"", time.perf_counter() + most
+        while time.perf_counter() < end and select.select([self._file], [], [], silence)[0]:
             seen += self._read()
         return _CONTROL.sub(b"", seen)
 

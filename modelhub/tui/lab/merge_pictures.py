@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
-from textual.containers import Grid
 
 from modelhub.catalog.asset import Asset
 from modelhub.tui.lab.frame import Frame
+from modelhub.tui.lab.frames import Frames
 
 if TYPE_CHECKING:
-    from modelhub.preview.request import Request
     from modelhub.tui.lab.recipes import Part
-    from modelhub.tui.lab.shots import Shot
     from modelhub.tui.pictures.picture import Pixels
 
-_WAITING = "waiting…"
 _EMPTY = (
     "Choose the models to merge: enter on A and on B.\n\n"
     "Or mark them in the library with space, and press m there.\n\nf5 shows the merge before it is written."
@@ -28,15 +25,7 @@ FRAMES = ("A", "B", "C", "merge")
 HELD = "held"
 
 
-class Shown(NamedTuple):
-    """What a frame shows: the part, what was asked for, and the pictures."""
-
-    part: Part
-    request: Request
-    shot: Shot
-
-
-class MergePictures(Grid):
+class MergePictures(Frames):
     """One frame for the merge, one for each of its first three models, and one for a merge that is held.
 
     `solo`: the frame that has all the room, or "".
@@ -44,8 +33,6 @@ class MergePictures(Grid):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._shown: dict[str, Shown] = {}
-        self._wanted: dict[str, tuple[Part, Request]] = {}
         self._order: tuple[str, ...] = FRAMES
         self.solo = ""
 
@@ -53,13 +40,9 @@ class MergePictures(Grid):
         """All frames; `show_models` shows those that are needed."""
         yield from (Frame(id=f"frame-{letter}") for letter in ("A", "merge", HELD, "B", "C"))
 
-    def frame(self, letter: str) -> Frame:
-        """The frame of a letter, of "merge" or "held"."""
-        return self.query_one(f"#frame-{letter}", Frame)
-
-    def shown(self, letter: str) -> Shown | None:
-        """What the frame of a letter shows, once it is done."""
-        return self._shown.get(letter)
+    def title(self, part: Part) -> str:
+        """The model with its letter; the merge by what it is."""
+        return part.title if part.letter == "merge" else f"{part.letter} {part.title}"
 
     def show_models(self, models: Sequence[Asset | None], *, by_name: bool = True) -> None:
         """Frames for so many models, with their names; without, they are those that a text names."""
@@ -105,10 +88,8 @@ class MergePictures(Grid):
             self._let_go()
         elif shown is not None:
             self._shown[HELD] = shown
-            frame = self.frame(HELD)
-            frame.title = f"held: {shown.part.title}"
-            frame.note = self.frame("merge").note
-            frame.show(shown.shot.pixels)
+            self.frame(HELD).title = f"held: {shown.part.title}"
+            self.fill(HELD, shown.shot.pixels, self.frame("merge").note)
         self._arrange()
         return shown is not None or held is not None
 
@@ -128,60 +109,12 @@ class MergePictures(Grid):
         self._arrange()
         return was
 
-    # -- what is asked for -----------------------------------------------------------------------------------------
-
-    def expect(self, parts: Sequence[Part], request: Request) -> list[Part]:
-        """Those of `parts` that are not shown as `request` asks for; their frames wait for them from now on.
-
-        What they show stays until something newer comes.
-        """
-        self._wanted = {part.letter: (part, request) for part in parts}
-        todo = [part for part in parts if not self._is_shown(part, request)]
-        for part in parts:
-            self.frame(part.letter).status = _WAITING if part in todo else ""
-        return todo
-
-    def _is_shown(self, part: Part, request: Request) -> bool:
-        shown = self._shown.get(part.letter)
-        return shown is not None and (shown.part, shown.request) == (part, request)
-
-    def on_the_way(self, letter: str, request: Request, pixels: Pixels) -> None:
-        """A picture that is being made."""
-        part, wanted = self._wanted.get(letter, (None, None))
-        if part is not None and wanted == request:
-            self._begin(part)
-            self.frame(letter).note = ""
-            self.frame(letter).show(pixels)
-
-    def _begin(self, part: Part) -> None:
-        """From now on the frame shows another one than before."""
-        self._shown.pop(part.letter, None)
-        self.frame(part.letter).title = part.title if part.letter == "merge" else f"{part.letter} {part.title}"
-
-    def rendered(self, part: Part, request: Request, shot: Shot | None, note: str) -> bool:
-        """A picture that is done, or why there is none; False for one that nobody waits for any more."""
-        if self._wanted.get(part.letter) != (part, request):
-            return False
-        frame = self.frame(part.letter)
-        self._begin(part)
-        frame.note, frame.status = note, ""
-        frame.show(shot.pixels if shot else None)
-        if shot is not None:
-            self._shown[part.letter] = Shown(part, request, shot)
-        return True
-
     def recall(self, title: str, pixels: Pixels | None) -> None:
         """A small picture of the history in the place of the merge, until it is rendered anew."""
-        frame = self.frame("merge")
         self._shown.pop("merge", None)
-        frame.title, frame.note, frame.status = title, "", "from the history"
-        frame.show(pixels)
+        self.frame("merge").title = title
+        self.fill("merge", pixels, "", "from the history")
         self._arrange()
-
-    def give_up(self, status: str = "") -> None:
-        """Nothing more comes: say so where something was waited for."""
-        for frame in self.query(Frame):
-            frame.status = status if frame.status == _WAITING else frame.status
 
 
 def best_columns(count: int, width: int, height: int) -> int:

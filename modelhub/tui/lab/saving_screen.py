@@ -16,8 +16,9 @@ from modelhub.jobs import Job
 from modelhub.settings import user_path
 from modelhub.text import one_line, printable
 from modelhub.tui.lab import kitchen
+from modelhub.tui.lab.frames import Shown
 from modelhub.tui.lab.history import History
-from modelhub.tui.lab.merge_pictures import MergePictures, Shown
+from modelhub.tui.lab.merge_pictures import MergePictures
 from modelhub.tui.lab.outlook_line import OutlookLine
 from modelhub.tui.lab.recipes import free_name
 from modelhub.tui.library import Library

@@ -19,11 +19,9 @@ from modelhub.merge.recipes.asking import Parameters, with_blocks
 from modelhub.merge.registry import Method, Value
 from modelhub.tui.actions import bindings
 from modelhub.tui.assets.pick import PickDialog
-from modelhub.tui.jobs.record import JobRecord
 from modelhub.tui.lab import kitchen
 from modelhub.tui.lab.bars import Bars
 from modelhub.tui.lab.block_weights import EACH, BlockWeights
-from modelhub.tui.lab.frame import Frame
 from modelhub.tui.lab.kitchen import Part
 from modelhub.tui.lab.lora_rows import AddLora, LoraRows, Strength
 from modelhub.tui.lab.merge_form import MergeForm
@@ -91,9 +89,6 @@ class MergeLab(OpeningScreen):
 
     def _slot(self, letter: str) -> Slot:
         return self.form.slot(letter)
-
-    def _frame(self, letter: str) -> Frame:
-        return self.pictures.frame(letter)
 
     def _models(self) -> list[Asset]:
         return self.form.models()
@@ -243,19 +238,12 @@ class MergeLab(OpeningScreen):
 
     def action_back(self) -> None:
         """Stop what renders, else what is written; else close what is open here; else go to the library."""
-        if self.stop_cooking() or self.stop_painting() or self._stop_writing():
+        if self.stop_cooking() or self.stop_painting() or self.stop_last():
             return
         if self.has_sheet:
             self.close_sheet()
         elif not self.pictures.unflip():
             self._leave()
-
-    def _stop_writing(self) -> bool:
-        """Ask the last of this place's jobs to stop."""
-        running: list[JobRecord] = [record for record in self.jobs.open if record.place == self.scope]
-        for record in running[-1:]:
-            self.jobs.cancel(record)
-        return bool(running)
 
     def _leave(self) -> None:
         """From the text to the form, from the form to the library."""

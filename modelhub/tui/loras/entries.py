@@ -119,7 +119,7 @@ class LoraEntries(LoraDoing):
     @on(LineList.Highlighted, "#lora-stack")
     def _highlighted(self) -> None:
         self._show_evidence()
-        if self.frames.is_strip:
+        if self.pictures.is_strip:
             self.render_soon()
 
     def _show_evidence(self) -> None:

@@ -6,40 +6,37 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal
 
 from modelhub.tui.lab.frame import Frame
+from modelhub.tui.lab.frames import Frames
 from modelhub.tui.loras.parts import MOST_STEPS, STRIP, WITH, WITHOUT
 
 if TYPE_CHECKING:
     from modelhub.preview.request import Request
-    from modelhub.tui.lab.kitchen import Part
-    from modelhub.tui.pictures.picture import Pixels
+    from modelhub.tui.lab.recipes import Part
 
 _PAIR = (WITHOUT, WITH)
 _ALL = (*_PAIR, *(f"{STRIP}{number}" for number in range(MOST_STEPS)))
 
 
-class LoraFrames(Horizontal):
-    """A frame for each part that may be rendered; it knows what each shows, and what it waits for."""
+class LoraFrames(Frames):
+    """Frames for the pair, and for as many strengths as there may be."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._shown: dict[str, tuple[Part, Request]] = {}
-        self._wanted: dict[str, Part] = {}
         self._strip = False
 
     def compose(self) -> ComposeResult:
         """All frames; those that are needed are shown."""
         for letter in _ALL:
-            frame = Frame(id=f"seen-{letter}", classes="lora-frame")
+            frame = Frame(id=f"frame-{letter}")
             frame.title = letter
             frame.display = letter in _PAIR
             yield frame
 
-    def frame(self, letter: str) -> Frame:
-        """The frame of a part."""
-        return self.query_one(f"#seen-{letter}", Frame)
+    def title(self, part: Part) -> str:
+        """What is on the model, or that it is without."""
+        return f"{WITHOUT}: {part.title}" if part.letter == WITHOUT else part.title
 
     @property
     def is_strip(self) -> bool:
@@ -61,64 +58,20 @@ class LoraFrames(Horizontal):
             self.frame(letter).display = letter in letters
 
     def ask(self, letter: str, sentence: str) -> None:
-        """No picture, and why."""
-        self._shown.pop(letter, None)
-        frame = self.frame(letter)
-        frame.title, frame.note = letter, sentence
-        frame.status = ""
-        frame.show(None)
+        """No picture, and why; none is waited for any more."""
+        for known in (self._shown, self._wanted):
+            known.pop(letter, None)
+        self._waiting.discard(letter)
+        self.frame(letter).title = letter
+        self.fill(letter, None, sentence)
 
     def complain(self, sentence: str) -> None:
         """Why nothing is rendered."""
         self.ask(f"{STRIP}0" if self._strip else WITH, sentence)
 
     def expect(self, parts: Sequence[Part], request: Request) -> list[Part]:
-        """Those of `parts` that are not shown as `request` asks for; their frames wait from now on.
-
-        A picture that is there keeps its title until another comes.
-        """
-        todo = []
-        self._wanted = {part.letter: part for part in parts}
+        """As all frames do; one that shows nothing yet tells at once what it will show."""
         for part in parts:
-            frame = self.frame(part.letter)
-            if frame.pixels is None:
-                self._entitle(part)
-            if self._shown.get(part.letter) != (part, request):
-                self._shown.pop(part.letter, None)
-                frame.status = "waits…"
-                todo.append(part)
-            else:
-                frame.status = ""
-        return todo
-
-    def _entitle(self, part: Part | None) -> None:
-        if part is not None:
-            title = f"{WITHOUT}: {part.title}" if part.letter == WITHOUT else part.title
-            self.frame(part.letter).title = title
-
-    def on_the_way(self, letter: str, done: str, pixels: Pixels | None) -> None:
-        """How far a picture is, and how it looks by now."""
-        if letter not in _ALL:
-            return
-        frame = self.frame(letter)
-        frame.status = done
-        if pixels is not None:
-            self._entitle(self._wanted.get(letter))
-            frame.note = ""
-            frame.show(pixels)
-
-    def rendered(self, part: Part, request: Request, pixels: Pixels | None, note: str) -> None:
-        """A picture that is done, or why there is none."""
-        frame = self.frame(part.letter)
-        self._entitle(part)
-        frame.note = note
-        frame.status = ""
-        frame.show(pixels)
-        if pixels is not None:
-            self._shown[part.letter] = (part, request)
-
-    def give_up(self, say: str = "") -> None:
-        """Nothing more comes: say so where something was waited for."""
-        for letter in _ALL:
-            if self.frame(letter).status:
-                self.frame(letter).status = say
+            if self.frame(part.letter).pixels is None:
+                self.frame(part.letter).title = self.title(part)
+        return super().expect(parts, request)

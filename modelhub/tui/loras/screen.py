@@ -85,7 +85,7 @@ class LoraScreen(LoraEntries):
     def on_mount(self) -> None:
         """Bring back what was remembered."""
         self.stack.empty = "looking for what was here…" if self.remembered else _EMPTY
-        self.frames.ask(WITH, _ASK_MODEL)
+        self.pictures.ask(WITH, _ASK_MODEL)
         self._recall(self.remembered)
 
     # -- memory --------------------------------------------------------------------------------------------------------
@@ -220,10 +220,10 @@ class LoraScreen(LoraEntries):
     def _changed(self) -> None:
         """Other words to offer, another picture."""
         self._offer()
-        if not self.frames.is_strip and not counted(self.stack.entries):
-            self.frames.ask(WITH, _ALL_MUTED if self.stack.entries else _ASK_LORA if self.model else _ASK_MODEL)
-        elif self.model and self.frames.frame(WITH).note in (_ASK_MODEL, _ASK_LORA, _ALL_MUTED):
-            self.frames.ask(WITH, _READY)
+        if not self.pictures.is_strip and not counted(self.stack.entries):
+            self.pictures.ask(WITH, _ALL_MUTED if self.stack.entries else _ASK_LORA if self.model else _ASK_MODEL)
+        elif self.model and self.pictures.frame(WITH).note in (_ASK_MODEL, _ASK_LORA, _ALL_MUTED):
+            self.pictures.ask(WITH, _READY)
         self.render_soon()
 
     def action_fits(self) -> None:
@@ -237,15 +237,15 @@ class LoraScreen(LoraEntries):
     def wanted_parts(self) -> list[Part]:
         """The pair, or the strengths of the LoRA under the cursor. Raises UsageError, BadRecipeError."""
         model, entries = self.the_model(), self.stack.entries
-        if not self.frames.is_strip:
+        if not self.pictures.is_strip:
             return lora_parts.pair(model, entries)
         self.the_entry()
-        self.frames.show_strip(len(self._steps))
+        self.pictures.show_strip(len(self._steps))
         return lora_parts.strip(model, entries, self.stack.cursor, self._steps)
 
     def action_row(self) -> None:
         """Ask for strengths, and show the LoRA under the cursor at each of them; or show the pair again."""
-        if self.frames.is_strip:
+        if self.pictures.is_strip:
             self._show_pair()
             return
 
@@ -264,13 +264,13 @@ class LoraScreen(LoraEntries):
         except ModelhubError as error:
             self.explain(error)
             return
-        self.frames.show_strip(len(self._steps))
+        self.pictures.show_strip(len(self._steps))
         self.action_preview()
 
     def _show_pair(self) -> None:
-        self.stop_rendering()
-        self.frames.give_up()
-        self.frames.show_pair()
+        self.stop_cooking()
+        self.pictures.give_up()
+        self.pictures.show_pair()
         self._changed()
 
     @on(LoraForm.Changed)
@@ -317,15 +317,12 @@ class LoraScreen(LoraEntries):
 
     def action_back(self) -> None:
         """Stop what runs here, else out of whatever is the innermost thing."""
-        running = next((record for record in self.jobs.open if record.place == self.scope), None)
-        if self.stop_rendering():
+        if self.stop_cooking() or self.stop_last():
             return
-        if running is not None:
-            self.jobs.cancel(running)
-        elif self.focused is not self.stack or self.has_class("-evidence"):
+        if self.focused is not self.stack or self.has_class("-evidence"):
             self.remove_class("-evidence")
             self.stack.focus()
-        elif self.frames.is_strip:
+        elif self.pictures.is_strip:
             self._show_pair()
         else:
             super().action_back()

@@ -73,6 +73,13 @@ class Place(Screen[None]):
         """Show an error with its next step."""
         self.hub.explain(error)
 
+    def stop_last(self) -> bool:
+        """Ask the newest of the jobs of this place to stop, which is the one that the line of jobs shows."""
+        running = [record for record in self.jobs.open if record.place == self.scope]
+        for record in running[-1:]:
+            self.jobs.cancel(record)
+        return bool(running)
+
     def action_back(self) -> None:
         """To the library."""
         self.hub.go("browse")

@@ -105,10 +105,9 @@ class SettingsScreen(Place):
 
     def action_back(self) -> None:
         """Stop what runs, or back to the sections, or to the library."""
-        running = [record for record in self.jobs.open if record.place == self.scope]
-        if running:
-            self.jobs.cancel(running[-1])
-        elif self.focused is not self.list:
+        if self.stop_last():
+            return
+        if self.focused is not self.list:
             self.list.focus()
         else:
             super().action_back()

@@ -65,7 +65,7 @@ async def test_the_widget_with_the_focus_is_told(few, app, until, text):
         await pilot.press("slash", "f1")
         await until(pilot, lambda: isinstance(it.screen, HelpScreen) and it.screen.query("HelpBody"))
         titles = [section.title for section in it.screen.query_one("HelpBody").sections]
-        assert titles[0] == "Library" and "Input (has the focus)" in titles and "Filter bar" in titles
+        assert titles[0] == "Library" and "Text field (has the focus)" in titles and "Filter bar" in titles
         assert titles.index("Filter bar") < titles.index("Lists")
 
 

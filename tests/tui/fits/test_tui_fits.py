@@ -20,7 +20,8 @@ from modelhub.tui.browse.screen import BrowseScreen
 from modelhub.tui.fits import partners
 from modelhub.tui.fits.fit_facts import fit_sections
 from modelhub.tui.fits.fit_list import FitList, Pair
-from modelhub.tui.fits.screen import FitBody, FitsScreen
+from modelhub.tui.fits.pair_screen import FitBody
+from modelhub.tui.fits.screen import FitsScreen
 from modelhub.tui.lab.lora_rows import Strength
 from modelhub.tui.lab.screen import MergeLab
 from modelhub.tui.library import Library
@@ -199,7 +200,8 @@ async def test_answers_are_shown_as_they_come_and_escape_stops(mixed, app, until
         await pilot.press("escape")
         await until(pilot, lambda: stopped and idle(screen))
         assert it.screen is screen and screen.list.count >= 40
-        await until(pilot, lambda: f"stopped; so far ✓ {screen.list.counts['compatible']}  " in text(it))
+        fit = screen.list.counts["compatible"]
+        await until(pilot, lambda: f"stopped; so far {screen.list.count} pairs: ✓ {fit}  " in text(it))
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(it.screen, BrowseScreen))
 

@@ -63,11 +63,11 @@ async def test_what_runs_waits_and_ran_is_seen_the_newest_first(few, app, until,
         it.jobs.start("Convert 3 files", slow(open_), place="convert", lane="writing")
         it.jobs.start("Waits", lambda job: None, place="lab", lane="writing")
         screen = await opened(pilot, until)
-        await until(pilot, lambda: "1 GB/4 GB" in text(it))
+        told = ("1 GB/4 GB", "━", "25%", "It has begun.", "writing")
+        await until(pilot, lambda: all(word in text(it) for word in told))
         assert [row.title for row in screen.list.rows] == ["Convert 3 files", "Waits", "Second", "First"]
         seen = text(it)
         assert "▶ Convert 3 files" in seen and "○ Waits" in seen and "✓ First" in seen and "Merge" in seen
-        assert "━" in seen and "25%" in seen and "It has begun." in seen and "writing" in seen
         await pilot.press("down", "down", "down")
         await until(pilot, lambda: "All is well." in text(it).split("began")[-1])
         open_.set()

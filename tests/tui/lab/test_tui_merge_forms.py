@@ -255,7 +255,7 @@ async def test_a_recipe_of_steps_is_shown_previewed_and_left(models, opened, unt
         assert "result = add-difference half" in text(pilot.app)
         screen.query_one("#size", Input).value = "64x64"
         await pilot.press("f5")
-        await until(pilot, lambda: screen._frame("merge").pixels is not None, 120)
+        await until(pilot, lambda: screen.pictures.frame("merge").pixels is not None, 120)
         await until(pilot, lambda: screen.query_one(StatusLine).event is None, 120)
         await pilot.press("ctrl+s")
         await until(pilot, lambda: isinstance(pilot.app.screen, AskDialog))

@@ -29,7 +29,7 @@ BASE, PASTEL = "tiny-shapes-base.safetensors", "tiny-shapes-pastel-unet.safetens
 async def rendered(pilot, until, screen):
     await pilot.press("f5")
     await until(pilot, lambda: idle(screen), 120)
-    return {letter: screen._frame(letter) for letter in ("A", "merge", "B")}
+    return {letter: screen.pictures.frame(letter) for letter in ("A", "merge", "B")}
 
 
 async def test_preview_save_and_recipe_from_end_to_end(tiny, models, app, until, text):
@@ -157,13 +157,13 @@ async def test_escape_stops_a_preview_and_the_next_one_works(tiny, app, until, m
     async with (it := app(tiny)).run_test(size=SIZE) as pilot:
         screen = await lab(pilot, until, BASE, PASTEL)
         await pilot.press("f5")
-        await until(pilot, lambda: screen._frame("merge").pixels is not None)
-        assert screen._frame("merge").pixels.max() == 77, "the picture that the job sent on its way"
+        await until(pilot, lambda: screen.pictures.frame("merge").pixels is not None)
+        assert screen.pictures.frame("merge").pixels.max() == 77, "the picture that the job sent on its way"
         await pilot.press("escape")
         await until(pilot, lambda: stopped == [True])
         assert idle(screen)
         assert it.screen is screen
-        assert screen._frame("A").status == "stopped"
+        assert screen.pictures.frame("A").status == "stopped"
         let.set()
         frames = await rendered(pilot, until, screen)
         assert all(frame.pixels.shape == (64, 64, 3) for frame in frames.values())
@@ -259,7 +259,7 @@ async def test_the_lab_says_what_it_left_out(tiny, app, until, text):
 
 async def test_a_reason_in_place_of_a_picture_is_read_whole(tiny, app, until, text):
     async with (it := app(tiny)).run_test(size=(80, 24)) as pilot:
-        frame = (await lab(pilot, until, BASE))._frame("merge")
+        frame = (await lab(pilot, until, BASE)).pictures.frame("merge")
         frame.note = "word " * 60 + "Nextstep."
         await pilot.press("x")
         await until(pilot, lambda: "Nextstep." in text(it))
@@ -320,7 +320,7 @@ async def test_a_finished_preview_does_not_hide_a_merge_that_is_written(tiny, ap
         await pilot.press("ctrl+s", "enter")
         await until(pilot, lambda: it.screen is screen)
         await pilot.press("f5")
-        await until(pilot, lambda: "No picture" in screen._frame("B").note)
+        await until(pilot, lambda: "No picture" in screen.pictures.frame("B").note)
         await pilot.pause(0.1)
         assert not idle(screen), "the merge is still being written"
         await pilot.press("escape")

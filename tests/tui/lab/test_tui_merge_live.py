@@ -48,7 +48,7 @@ def rendered(monkeypatch):
 
 
 def bright(screen, letter="merge"):
-    pixels = screen._frame(letter).pixels
+    pixels = screen.pictures.frame(letter).pixels
     return None if pixels is None else int(pixels.max())
 
 
@@ -115,11 +115,11 @@ async def test_the_old_picture_stays_until_a_new_one_comes(tiny, app, until, mon
         await until(pilot, lambda: bright(screen) == 50 and idle(screen))
         screen.form.query_one("#parameters").query_one(Slider).value = 0.9
         await pilot.press("f5")
-        await until(pilot, lambda: screen._frame("merge").status == "waiting…")
-        assert bright(screen) == 50 and screen._frame("merge").title == "merge 0.5"
+        await until(pilot, lambda: screen.pictures.frame("merge").status == "waiting…")
+        assert bright(screen) == 50 and screen.pictures.frame("merge").title == "merge 0.5"
         let.set()
         await until(pilot, lambda: bright(screen) == 90)
-        assert screen._frame("merge").title == "merge 0.9" and not screen._frame("merge").status
+        assert screen.pictures.frame("merge").title == "merge 0.9" and not screen.pictures.frame("merge").status
 
 
 async def test_a_held_merge_stays_beside_the_next_and_they_are_flipped(tiny, app, until, rendered, text):
@@ -130,11 +130,11 @@ async def test_a_held_merge_stays_beside_the_next_and_they_are_flipped(tiny, app
         await pilot.press("f5")
         await until(pilot, lambda: bright(screen) == 50 and idle(screen))
         await pilot.press("f8")
-        assert screen._frame("held").display and bright(screen, "held") == 50
+        assert screen.pictures.frame("held").display and bright(screen, "held") == 50
         screen.form.query_one("#parameters").query_one(Slider).value = 0.75
         await pilot.press("f5")
         await until(pilot, lambda: bright(screen) == 75 and idle(screen))
-        assert bright(screen, "held") == 50 and screen._frame("held").title == "held: merge 0.5"
+        assert bright(screen, "held") == 50 and screen.pictures.frame("held").title == "held: merge 0.5"
 
         def seen():
             return [frame.id for frame in screen.query(Frame) if frame.display]
@@ -161,7 +161,7 @@ async def test_seeds_that_follow_each_other_are_shown_in_a_square(tiny, app, unt
         await until(pilot, lambda: screen.pictures.shown("merge") and idle(screen), 120)
         shown = screen.pictures.shown("merge").shot
         assert [picture.seed for picture in shown.pictures] == [1, 2, 3]
-        assert screen._frame("merge").pixels.shape == (128, 128, 3)
+        assert screen.pictures.frame("merge").pixels.shape == (128, 128, 3)
         assert all("Sampler: Euler," in picture.infotext for picture in shown.pictures)
         assert len(screen.pictures.shown("A").shot.pictures) == 3
         (entry,) = History(tiny.folder).entries()

@@ -193,8 +193,8 @@ async def test_the_history_brings_a_recipe_its_request_and_its_picture_back(tiny
         await pilot.press("enter")
         await until(pilot, lambda: it.screen is screen and slider(screen).value == 0.25)
         assert screen.query_one("#prompt", Input).value == "a red circle"
-        await until(pilot, lambda: screen._frame("merge").status == "from the history")
-        assert screen._frame("merge").pixels.shape == (64, 64, 3)
+        await until(pilot, lambda: screen.pictures.frame("merge").status == "from the history")
+        assert screen.pictures.frame("merge").pixels.shape == (64, 64, 3)
         await pilot.press("f7")
         await until(pilot, lambda: isinstance(it.screen, HistoryDialog) and it.screen.list.count == 2)
         await pilot.press("delete")

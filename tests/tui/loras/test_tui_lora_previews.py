@@ -24,7 +24,7 @@ SIZE = (120, 40)
 
 
 def pixels(screen, letter):
-    return screen.frames.frame(letter).pixels
+    return screen.pictures.frame(letter).pixels
 
 
 async def test_without_and_with_at_equal_seeds(tiny, app, until, text):
@@ -42,11 +42,11 @@ async def test_without_and_with_at_equal_seeds(tiny, app, until, text):
         await until(pilot, lambda: done(screen) and pixels(screen, "with") is not with_it, 120)
         assert np.array_equal(pixels(screen, "with"), without), "at 0 nothing is added"
         assert pixels(screen, "without") is without, "what is shown already is not rendered again"
-        title = screen.frames.frame("with").title
+        title = screen.pictures.frame("with").title
         other = [replace(part, title="another") for part in screen.wanted_parts()]
-        screen.frames.expect(other, screen.form.request())
-        assert screen.frames.frame("with").title == title, "the picture is still the one before"
-        screen.frames.give_up()
+        screen.pictures.expect(other, screen.form.request())
+        assert screen.pictures.frame("with").title == title, "the picture is still the one before"
+        screen.pictures.give_up()
         await pilot.press("m")
         await until(pilot, lambda: "All LoRAs of the stack are muted" in text(pilot.app))
         assert pixels(screen, "with") is None
@@ -82,7 +82,7 @@ async def test_what_does_not_fit_says_so_in_its_frame(models, home, app, until, 
         quick(screen)
         await pilot.press("f5")
         await until(pilot, lambda: done(screen) and pixels(screen, "without") is not None, 120)
-        assert pixels(screen, "with") is None and "other sizes" in screen.frames.frame("with").note
+        assert pixels(screen, "with") is None and "other sizes" in screen.pictures.frame("with").note
         assert not isinstance(pilot.app.screen, ErrorDialog)
 
 
@@ -98,7 +98,7 @@ async def test_a_row_of_strengths_and_back(tiny, app, until, text, monkeypatch):
         await until(pilot, lambda: isinstance(it.screen, AskDialog))
         await pilot.press(*[*["backspace"] * 20, *"0 1.5", "enter"])
         await until(pilot, lambda: pixels(screen, "x1") is not None and done(screen), 120)
-        assert [frame.id for frame in screen.frames.children if frame.display] == ["seen-x0", "seen-x1"]
+        assert [frame.id for frame in screen.pictures.children if frame.display] == ["frame-x0", "frame-x1"]
         assert not np.array_equal(pixels(screen, "x0"), pixels(screen, "x1"))
         await until(pilot, lambda: "× 1.5" in text(it))
         assert screen.stove.is_warm, "the next picture reads only what differs"
@@ -106,7 +106,7 @@ async def test_a_row_of_strengths_and_back(tiny, app, until, text, monkeypatch):
         screen.cool_soon()
         await until(pilot, lambda: not screen.stove.is_warm)
         await pilot.press("escape")
-        await until(pilot, lambda: not screen.frames.is_strip)
+        await until(pilot, lambda: not screen.pictures.is_strip)
         assert it.screen is screen and screen._steps == (0.0, 1.5)
 
 
@@ -152,7 +152,7 @@ async def test_live_previews_follow_the_last_change_and_a_stale_one_never_wins(t
         wanted = render(tiny, part, screen.form.request()).pixels
         assert np.array_equal(pixels(screen, "with"), wanted), "the picture of the first was dropped"
         screen.form.field("steps").value = "many"
-        await until(pilot, lambda: "number of steps" in screen.frames.frame("with").note, 60)
+        await until(pilot, lambda: "number of steps" in screen.pictures.frame("with").note, 60)
         await pilot.press("v")
         screen.form.field("steps").value = "2"
         await pilot.press("left")

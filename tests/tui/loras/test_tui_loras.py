@@ -42,8 +42,8 @@ async def test_a_marked_lora_is_baked_into_the_one_model_that_is_marked(tiny, mo
             screen.query_one(Strength).value = strength
             await pilot.press("f5")
             await until(pilot, lambda: idle(screen), 120)
-            seen[strength] = screen._frame("merge").pixels
-        assert np.array_equal(seen[0.0], screen._frame("A").pixels), "at 0 nothing is added"
+            seen[strength] = screen.pictures.frame("merge").pixels
+        assert np.array_equal(seen[0.0], screen.pictures.frame("A").pixels), "at 0 nothing is added"
         assert frame_score(seen[0.0]) < LEAST_FRAME < frame_score(seen[1.0])
 
         await pilot.press("ctrl+s")
