@@ -18,17 +18,13 @@ from textual.timer import Timer
 
 from modelhub.catalog.architectures import architectures
 from modelhub.catalog.asset import Asset
-from modelhub.settings import user_path
 from modelhub.text import plural
 from modelhub.tui.actions import bindings
 from modelhub.tui.assets.finder import Finder
 from modelhub.tui.browse.listing import ListingScreen
-from modelhub.tui.browse.scanning import scan_folders, scan_words
-from modelhub.tui.commands.suggestions import PathSuggester
+from modelhub.tui.browse.scanning import ask_folder, start_scan
 from modelhub.tui.detail.pane import Detail
-from modelhub.tui.jobs.record import JobRecord
 from modelhub.tui.library import Survey, survey
-from modelhub.tui.screens.dialogs import AskDialog
 from modelhub.tui.screens.place import NARROW
 from modelhub.tui.widgets.line_list import LineList
 from modelhub.tui.work import WorkerJob, background
@@ -61,7 +57,6 @@ class BrowseScreen(ListingScreen):
 
     #: `sidebar` and `detail` of a wide terminal.
     _wide: tuple[bool | None, bool | None] = (None, None)
-    _scan: JobRecord | None = None
     _told = 0.0
     _rest: Timer | None = None
     _is_warm = False
@@ -157,8 +152,8 @@ class BrowseScreen(ListingScreen):
 
     def action_back(self) -> None:
         """Out of whatever is the innermost thing."""
-        if self._scan is not None and self._scan.is_open:
-            self.jobs.cancel(self._scan)
+        if scans := [record for record in self.jobs.open if record.lane == "scan"]:
+            self.jobs.cancel(scans[-1])
             return
         if self.focused is not self.assets:
             if self.is_narrow:
@@ -239,27 +234,11 @@ class BrowseScreen(ListingScreen):
 
     def action_add_folder(self) -> None:
         """Ask for a folder and scan it."""
-        what = "The folder that holds models; it is remembered, and scanned now. Tab completes its name."
-
-        def asked(text: str | None) -> None:
-            if text:
-                self.start_scan((user_path(text),))
-
-        suggester = PathSuggester(folders=True)
-        self.app.push_screen(AskDialog("Add a folder", what, placeholder="~/models", suggester=suggester), asked)
+        ask_folder(self, lambda folder: self.start_scan((folder,)))
 
     def start_scan(self, folders: Sequence[Path]) -> None:
         """Scan folders beside other work; none for those that are remembered."""
-        hashes = self.settings.hash
-        self._scan = self.jobs.start(
-            "Scan",
-            lambda job: scan_folders(self.library, folders, hashes, job),
-            place=self.scope,
-            lane="scan",
-            says=scan_words,
-            listen=lambda _: self._found_more(),
-            over=lambda _: self.refresh_all(),
-        )
+        start_scan(self, folders, lambda _: self.refresh_all(), lambda _: self._found_more())
 
     def _found_more(self) -> None:
         """Once a second while a scan runs, the list is brought up to date."""

@@ -16,6 +16,7 @@ from textual.message import Message
 from textual.widgets import Button, ContentSwitcher, Input, Static
 
 from modelhub.catalog.asset import Asset
+from modelhub.errors import ModelhubError
 from modelhub.tui.actions import bindings
 from modelhub.tui.assets.pick import PickDialog
 from modelhub.tui.commands.care import agreed, asks_for_secret, care, prefilled
@@ -168,7 +169,10 @@ class CommandsScreen(Place):
         """What is marked in the library, or under the cursor there."""
         browse = self.hub.place("browse")
         ids = getattr(getattr(browse, "assets", None), "targets", [])
-        return self.library.page(ids) if len(ids) <= _MOST_MARKED else ()
+        try:
+            return self.library.page(ids) if len(ids) <= _MOST_MARKED else ()
+        except ModelhubError:  # the library tells why its catalog cannot be read
+            return ()
 
     def _list(self) -> None:
         typed = self.filter.value

@@ -15,12 +15,10 @@ from textual.message import Message
 from textual.widgets import Button
 
 from modelhub.catalog.remembered import RememberedFolder, remembered_folders
-from modelhub.settings import user_path
 from modelhub.text import plural
-from modelhub.tui.browse.scanning import scan_folders, scan_words
-from modelhub.tui.commands.suggestions import PathSuggester
+from modelhub.tui.browse.scanning import ask_folder, start_scan
 from modelhub.tui.library import Library
-from modelhub.tui.screens.dialogs import AskDialog, ConfirmDialog
+from modelhub.tui.screens.dialogs import ConfirmDialog
 from modelhub.tui.screens.place import Place
 from modelhub.tui.settings.folder_list import FolderList
 from modelhub.tui.work import WorkerJob, background
@@ -90,14 +88,7 @@ class FoldersPane(Vertical):
 
     def action_add(self) -> None:
         """Ask for a folder and scan it."""
-        what = "The folder that holds models; it is remembered, and scanned now. Tab completes its name."
-
-        def asked(text: str | None) -> None:
-            if text:
-                self._scan((user_path(text),))
-
-        suggester = PathSuggester(folders=True)
-        self.app.push_screen(AskDialog("Add a folder", what, placeholder="~/models", suggester=suggester), asked)
+        ask_folder(self._place, lambda folder: self._scan((folder,)))
 
     def action_remove(self) -> None:
         """Ask, then remember it no more."""
@@ -130,16 +121,7 @@ class FoldersPane(Vertical):
             self._scan(() if everything else (one.path,))
 
     def _scan(self, folders: Sequence[Path]) -> None:
-        hashes = self._place.settings.hash
-        self._place.jobs.start(
-            "Scan",
-            lambda job: scan_folders(self._library, folders, hashes, job),
-            place=self._place.scope,
-            lane="scan",
-            says=scan_words,
-            over=lambda _: self._scanned(),
-            again=True,
-        )
+        start_scan(self._place, folders, lambda _: self._scanned())
 
     def _scanned(self) -> None:
         if self.is_mounted:
