@@ -102,7 +102,7 @@ class Finder(Vertical):
         self._here, self._completes = self._start.here, start is not None
         self._total = 0
         self._answered: tuple[str, str, bool] | None = None
-        self._is_entered = False
+        self._entered: tuple[str, str, bool] | None = None
         self._bytes: int | None = None
         self._marked: tuple[Sequence[int], int] | None = None
         self._pause: Timer | None = None
@@ -180,22 +180,23 @@ class Finder(Vertical):
     def _answer(self) -> None:
         """What the bar says was looked for; who pressed enter before that waits for it."""
         self._answered = self._asked()
-        if self._is_entered:
-            self._is_entered = False
+        if self._entered == self._answered:
+            self._entered = None
             self.post_message(self.Entered())
 
     @on(FilterBar.Changed)
     def _changed(self, message: FilterBar.Changed) -> None:
         message.stop()
-        self._is_entered = False
+        if self._entered != self._asked():  # the end of a pause may come after the enter that it was too late for
+            self._entered = None
         self.search(keep=False)
 
     @on(FilterBar.Left)
     def _left(self, message: FilterBar.Left) -> None:
         message.stop()
         self.assets.focus()
-        self._is_entered = message.entered
-        if message.entered and self._answered == self._asked():
+        self._entered = self._asked() if message.entered else None
+        if self._answered == self._asked():
             self._answer()
 
     # -- the line below the bar ------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from modelhub.tui.assets.asset_list import AssetList
 from modelhub.tui.assets.filter_bar import FilterBar
+from modelhub.tui.assets.finder import Finder
 from modelhub.tui.assets.pick import PickDialog
 from modelhub.tui.widgets.line_list import LineList
 
@@ -37,13 +38,28 @@ async def test_enter_chooses_what_was_typed_and_not_what_the_list_still_shows(fe
         assert chosen[0].path.stem == "model-00012"
 
 
-async def test_where_enter_finds_nothing_more_can_be_typed(few, app, until, at_once):
+async def test_the_end_of_a_pause_that_comes_after_enter_does_not_undo_it(few, app, until):
+    async with (it := app(few)).run_test(size=SIZE) as pilot:
+        await started(pilot, until)
+        chosen = await picking(pilot, until, few)
+        bar = parts(it)[1]
+        bar.put("00012")
+        finder = it.screen.query_one(Finder)
+        finder.post_message(FilterBar.Left(entered=True))
+        finder.post_message(FilterBar.Changed("00012"))
+        await until(pilot, lambda: chosen)
+        assert chosen[0].path.stem == "model-00012"
+
+
+async def test_where_enter_finds_nothing_more_can_be_typed(few, app, until, at_once, monkeypatch):
     async with (it := app(few)).run_test(size=SIZE) as pilot:
         await started(pilot, until)
         chosen = await picking(pilot, until, few)
         assets, bar = parts(it)
+        rung = []
+        monkeypatch.setattr(it, "bell", lambda: rung.append(True))
         at_once(it, *"000129", "enter")
-        await until(pilot, lambda: not assets.count and it.focused is bar.input)
+        await until(pilot, lambda: rung and not assets.count and it.focused is bar.input)
         await pilot.press("backspace", "enter")
         await until(pilot, lambda: chosen)
         assert chosen[0].path.stem == "model-00012"
