@@ -19,18 +19,14 @@ from modelhub.catalog.asset import Asset
 from modelhub.errors import ModelhubError
 from modelhub.tui.actions import bindings
 from modelhub.tui.assets.pick import PickDialog
-from modelhub.tui.commands.care import agreed, asks_for_secret, care, prefilled
+from modelhub.tui.commands.care import prefilled
 from modelhub.tui.commands.command_list import CommandInput, CommandList
 from modelhub.tui.commands.form import CommandForm, all_forms, form_of, line_of, problems, words_of
 from modelhub.tui.commands.form_rows import FieldRow, FormBody
-from modelhub.tui.commands.history import History
 from modelhub.tui.commands.output_list import OutputList
 from modelhub.tui.commands.rows import command_rows, line_rows
-from modelhub.tui.commands.run import Output, run_command
-from modelhub.tui.jobs.record import JobRecord, State
+from modelhub.tui.commands.running import RunningScreen
 from modelhub.tui.library import Library
-from modelhub.tui.screens.dialogs import ConfirmDialog
-from modelhub.tui.screens.place import Place
 from modelhub.tui.widgets.line_list import LineList
 from modelhub.tui.work import WorkerJob, background
 
@@ -38,10 +34,6 @@ if TYPE_CHECKING:
     from modelhub.tui.app import ModelhubApp
 
 MODE = "running"
-#: Seconds between two looks at what was printed.
-_LOOK = 0.1
-#: Columns of the page that no line has: borders and the scroll bar.
-_BORDERS = 3
 #: Marked assets that are filled in at most.
 _MOST_MARKED = 200
 _WANTED = {
@@ -62,7 +54,7 @@ def open_commands(app: ModelhubApp, name: str = "") -> None:
     app.call_later(lambda: cast(CommandsScreen, app.place(MODE)).open(name, before))
 
 
-class CommandsScreen(Place):
+class CommandsScreen(RunningScreen):
     """Commands at the left, the form of one at the right, and the line it stands for below."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(MODE)]
@@ -79,8 +71,6 @@ class CommandsScreen(Place):
         super().__init__(library)
         self.forms: Sequence[CommandForm] = ()
         self._before, self._wanted = "browse", ""
-        self._record: JobRecord | None = None
-        self._body: FormBody | None = None
         self._old = False
 
     def body(self) -> ComposeResult:
@@ -107,9 +97,7 @@ class CommandsScreen(Place):
                     yield Button("Copy line", compact=True, id="copy")
 
     def on_mount(self) -> None:
-        """Read the commands, in a thread; what was run before is remembered."""
-        self.history = History(self.hub.memory)
-        self._timer = self.set_interval(_LOOK, self.output.look, pause=True)
+        """Read the commands, in a thread."""
         self._show_line()
         self._read_forms()
 
@@ -136,21 +124,6 @@ class CommandsScreen(Place):
     def list(self) -> CommandList:
         """The commands."""
         return self.query_one(CommandList)
-
-    @property
-    def form(self) -> FormBody | None:
-        """The form of the command that was chosen."""
-        return self._body
-
-    @property
-    def output(self) -> OutputList:
-        """What was printed."""
-        return self.query_one(OutputList)
-
-    @property
-    def pages(self) -> ContentSwitcher:
-        """The form or the output."""
-        return self.query_one("#command-pages", ContentSwitcher)
 
     # -- choosing --------------------------------------------------------------------------------------------------
 
@@ -269,81 +242,6 @@ class CommandsScreen(Place):
         empty = "Nothing of that kind is catalogued."
         self.app.push_screen(PickDialog(self.library, title, base, empty), picked)
 
-    # -- running ---------------------------------------------------------------------------------------------------
-
-    def action_run(self) -> None:
-        """Ask where that is wise, then run."""
-        self._try({})
-
-    def action_dry_run(self) -> None:
-        """The same, with --dry-run."""
-        form = self.form
-        if form is not None and form.form.has("--dry-run"):
-            self._try({"--dry-run": True})
-        else:
-            self.notify("This command changes nothing: just run it.", markup=False, timeout=3)
-
-    def _try(self, more: dict[str, str | bool]) -> None:
-        form = self.form
-        if form is None:
-            self.notify("Choose a command first.", markup=False, timeout=3)
-            return
-        values = {**form.values, **more}
-        found = problems(form.form, values)
-        form.tell(found, all_of_them=True)
-        if found:
-            key, why = next(iter(found.items()))
-            self.notify(f"{key}: {why}", severity="warning", markup=False)
-        elif self._record is not None and self._record.is_open:
-            self.notify("One command at a time: escape stops the one that runs.", severity="warning", markup=False)
-        elif asks_for_secret(form.form, values):
-            self._to_tokens()
-        elif question := care(form.form, values):
-            self._ask(form.form, values, question)
-        else:
-            self._run(words_of(form.form, values))
-
-    def _to_tokens(self) -> None:
-        self.notify("Tokens are kept in the settings, where they are not shown.", markup=False)
-        self.hub.go("settings")
-        self.app.call_later(lambda: cast(Any, self.hub.place("settings")).show_section("tokens"))
-
-    def _ask(self, form: CommandForm, values: dict[str, str | bool], question: str) -> None:
-        def asked(yes: bool | None) -> None:
-            if yes:
-                self._run(words_of(form, agreed(form, values)))
-
-        line = line_of(words_of(form, values))
-        more = f"\n\n{line}" + ("\n\nDry run (^t) says what it would do." if form.has("--dry-run") else "")
-        self.app.push_screen(ConfirmDialog(f"Run {form.name}", f"{question}{more}", "Run it"), asked)
-
-    def _run(self, words: Sequence[str]) -> None:
-        output, line, folder = Output(), line_of(words), self.library.folder
-        columns = max(20, self.pages.size.width - _BORDERS)
-        output.add("end", f"$ {line}")
-        self.history.add(line)
-        self.pages.current = "command-output"
-        self.output.follow(output)
-        self.output.focus()
-        self._timer.resume()
-        self._record = self.jobs.start(
-            f"modelhub {words[0]}",
-            lambda job: run_command(words, folder, columns, output, job),
-            place=self.scope,
-            then=lambda ended: output.add("end", f"— done, exit code 0, {ended.seconds:.1f} s —"),
-            over=lambda record: self._over(output, record),
-        )
-
-    def _over(self, output: Output, record: JobRecord) -> None:
-        if record.state is State.STOPPED:
-            output.add("end", "— stopped, exit code 130 —")
-        elif record.error is not None:
-            output.add("end", f"— it failed. {record.error.hint} —")
-        self.library.changed()
-        if self.is_mounted:
-            self._timer.pause()
-            self.output.look()
-
     # -- keys ------------------------------------------------------------------------------------------------------
 
     @on(Button.Pressed)
@@ -389,9 +287,9 @@ class CommandsScreen(Place):
 
     def action_back(self) -> None:
         """Out of whatever is the innermost thing."""
-        if self._record is not None and self._record.is_open and self.pages.current == "command-output":
-            self.jobs.cancel(self._record)
-        elif self.pages.current == "command-output" and self.form is not None:
+        if self.pages.current == "command-output" and self.stop_command():
+            return
+        if self.pages.current == "command-output" and self.form is not None:
             self.action_output()
         elif self._old:
             self.action_history()
