@@ -31,10 +31,10 @@ def _tui() -> int:
     return run(parser=build_parser)
 
 
-def _serve(*args: Any) -> None:
+def _serve(*args: Any, **words: Any) -> None:
     from modelhub.server.serving import serve
 
-    serve(*args)
+    serve(*args, **words)
 
 
 def main() -> int:

@@ -33,6 +33,9 @@ def add(commands: Commands) -> None:
         "that is printed once, e.g. --host 0.0.0.0",
     )
     parser.add_argument(
+        "--token", action="store_true", help="ask for a token on this machine, too, where others log in, e.g. --token"
+    )
+    parser.add_argument(
         "--port", type=_port, default=8000, help="the port (default 8000), 0 for any that is free, e.g. --port 7860"
     )
 
@@ -53,7 +56,7 @@ def _serve(context: Context) -> int:
         context.answer(told, lambda: _lines(told))
         context.say("Press ctrl-C to stop.")
 
-    context.serve(context.job, args.host, args.port, args.web, started)
+    context.serve(context.job, args.host, args.port, started, has_web=args.web, shared=args.token)
     return 0
 
 

@@ -29,15 +29,15 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True)
 class Guard:
-    """The rules of a server that listens on `host`; where other machines reach it, `token` is asked of everybody."""
+    """The rules of a server that listens on `host`; a `token` is asked of everybody."""
 
     host: str
     token: str = field(default="", repr=False)
 
     @classmethod
-    def of(cls, host: str) -> Guard:
-        """The rules for a host, with a new token where one is needed."""
-        return cls(host, "" if is_loopback(host) else secrets.token_urlsafe(24))
+    def of(cls, host: str, *, shared: bool = False) -> Guard:
+        """The rules for a host, with a new token where other machines reach it, or where this one is `shared`."""
+        return cls(host, secrets.token_urlsafe(24) if shared or not is_loopback(host) else "")
 
     def foreign(self, headers: Mapping[str, str], *, navigates: bool = False) -> str:
         """Why a request is another site's, in a sentence; "" for one that is not. `navigates`: it opens a page."""

@@ -57,12 +57,16 @@ class Serving:
         }
 
 
-def serve(job: Job, host: str, port: int, has_web: bool, started: Callable[[dict[str, Any]], None]) -> None:
+def serve(
+    job: Job, host: str, port: int, started: Callable[[dict[str, Any]], None], *, has_web: bool, shared: bool
+) -> None:
     """Serve on `host` and `port` (0: any that is free), until `job` is cancelled; `started` gets `Serving.as_json`.
+
+    `shared`: people who do not trust each other use this machine, and a token is asked for on it, too.
 
     Raises UsageError for an address that cannot be had, and where an extra is missing.
     """
-    guard = Guard.of(host)
+    guard = Guard.of(host, shared=shared)
     app = make_app(guard, has_web)
     with _listening(host, port) as listener:
         told = _serving(guard, listener, has_web).as_json()

@@ -207,6 +207,16 @@ def test_other_machines_need_the_token_which_leaves_the_address(serve):
     assert browser.get(base, headers={"Origin": "http://evil.example"}, timeout=20).status_code == 403
 
 
+def test_where_others_log_in_a_token_is_asked_for_too(serve):
+    server = serve("--web", "--token")
+    token, base = server.told["token"], f"http://127.0.0.1:{server.port}/"
+    assert server.address == f"{base}?token={token}"
+    for path in ("", "ws", "sdapi/v1/sd-models"):
+        assert requests.get(base + path, timeout=20).status_code == 401
+    assert requests.get(f"{base}sdapi/v1/sd-models", auth=("me", token), timeout=20).json()
+    assert requests.get(server.address, timeout=20).url == base
+
+
 # -- its end -----------------------------------------------------------------------------------------------------------
 
 
