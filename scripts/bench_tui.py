@@ -88,7 +88,7 @@ def _scrolling(rounds: int, env: dict[str, str], home: Path, pair: tuple[Path, P
 
 
 def _keys(terminal: Terminal, count: int) -> dict[str, list[float]]:
-    """The seconds until the row below the last one is painted, for every key, every time it was typed."""
+    """The seconds until a row below the last one is painted, for every key, every time it was typed."""
     for _ in range(_ROWS):  # the cursor is at the foot, so that each key scrolls
         terminal.type(KEYS["down"])
     terminal.drain(1.0)
@@ -97,12 +97,14 @@ def _keys(terminal: Terminal, count: int) -> dict[str, list[float]]:
     for key, typed in KEYS.items():
         for _ in range(count):
             began = terminal.type(typed)
-            seen, at = terminal.until(lambda text: f"model-{last + 1:06}".encode() in text)  # noqa: B023 (called at once)
+            seen, at = terminal.until(lambda text: _furthest(text) > last)  # noqa: B023 (called at once)
             found[key].append(at - began)
-            painted = set(map(int, _NAME.findall(seen + terminal.drain())))
-            while last + 1 in painted:
-                last += 1
+            last = max(_furthest(seen), _furthest(terminal.drain()))
     return found
+
+
+def _furthest(text: bytes) -> int:
+    return max(map(int, _NAME.findall(text)), default=0)
 
 
 @contextmanager

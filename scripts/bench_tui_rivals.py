@@ -53,7 +53,7 @@ def merging(home: Path, one: Path, other: Path) -> None:
 
     def work(job: object) -> None:
         for number in range(1000):
-            goal = one.with_name(f"merged-{number}.safetensors")
+            goal = one.with_name(f"z-merged-{number}.safetensors")  # below all rows, which stay where they are
             kitchen.save(library, recipe, goal, job)
             goal.unlink()
 

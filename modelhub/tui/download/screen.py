@@ -43,8 +43,8 @@ class DownloadScreen(Place):
     AUTO_FOCUS = "#downloads"
     scope: ClassVar[str] = "download"
 
-    page: reactive[str] = reactive("queue")
-    waiting: reactive[str] = reactive("")
+    page: reactive[str] = reactive("queue", init=False)  # it may be asked for before there is anything to show it in
+    waiting: reactive[str] = reactive("", init=False)
 
     def __init__(self, library: Library) -> None:
         super().__init__(library)
@@ -103,7 +103,7 @@ class DownloadScreen(Place):
     @property
     def scopes(self) -> dict[str, DOMNode]:
         """The scopes of actions that apply beside its own: that of the page at hand, and what runs them."""
-        return {self.page: self.query_one(f"#{self.page}", Page)}
+        return {page.id or "": page for page in self.query(f"#{self.page}").results(Page)}
 
     def open_page(self, page: str) -> None:
         """To a page, with the focus on its list."""
