@@ -25,22 +25,17 @@ _BORDERS = 3
 
 
 class RunningScreen(Place):
-    """A place with a form and a page for output. One command runs at a time."""
+    """A place with the `form` of a command that was chosen, and a page for output. One command runs at a time."""
 
     def __init__(self, library: Library) -> None:
         super().__init__(library)
         self._record: JobRecord | None = None
-        self._body: FormBody | None = None
+        self.form: FormBody | None = None
 
     def on_mount(self) -> None:
         """What was run before is remembered."""
         self.history = History(self.hub.memory)
         self._timer = self.set_interval(_LOOK, self.output.look, pause=True)
-
-    @property
-    def form(self) -> FormBody | None:
-        """The form of the command that was chosen."""
-        return self._body
 
     @property
     def output(self) -> OutputList:

@@ -187,9 +187,9 @@ class CommandsScreen(RunningScreen):
         self.pages.current = "command-form"
         self.add_class("-chosen")
         self.query_one("#command-nothing").display = False
-        if self._body is not None:
-            self._body.remove()
-        body = self._body = FormBody(form, values, self.library)
+        if self.form is not None:
+            self.form.remove()
+        body = self.form = FormBody(form, values, self.library)
         place = self.query_one("#command-form")
         place.border_title = form.name
         place.mount(body)

@@ -32,11 +32,15 @@ PAUSE = 0.6
 
 @dataclass(eq=False)
 class Cooking:
-    """A preview under way; `replaced`: a newer one took its place, and nobody is told that it stopped."""
+    """A preview under way; `stops`: it was asked to.
+
+    `replaced`: a newer one took its place, and nobody is told that it stopped.
+    """
 
     parts: Sequence[Part]
     request: Request
     record: JobRecord | None = None
+    stops: bool = False
     replaced: Flag = field(default_factory=Flag)
 
     @property
@@ -119,7 +123,7 @@ class RenderingPlace(StovePlace):
                 self.lacks(error)
             return
         last = self._cooking
-        if last is not None and last.is_open and (last.parts, last.request) == (parts, request):
+        if last is not None and last.is_open and not last.stops and (last.parts, last.request) == (parts, request):
             return
         self._replace()
         if todo := self.pictures.expect(parts, request):
@@ -147,6 +151,7 @@ class RenderingPlace(StovePlace):
         self.rest()
         if self._cooking is None or self._cooking.record is None or not self._cooking.is_open:
             return False
+        self._cooking.stops = True
         self.jobs.cancel(self._cooking.record)
         return True
 

@@ -99,6 +99,26 @@ async def test_a_stale_picture_never_covers_a_newer_one(tiny, app, until, monkey
         assert not it._notifications, "nobody is told that it stopped"
 
 
+async def test_what_was_stopped_is_asked_for_again_before_it_has_ended(tiny, app, until, monkeypatch):
+    let, begun = threading.Event(), []
+
+    def render(stove, catalog, opener, part, request, device, job):
+        begun.append(part.letter)
+        let.wait(20)  # deaf, as in the middle of a long step
+        return shot(50)
+
+    monkeypatch.setattr(Stove, "_shot", render)
+    async with app(tiny).run_test(size=SIZE) as pilot:
+        screen = await lab(pilot, until, BASE, PASTEL)
+        await pilot.press("f5")
+        await until(pilot, lambda: begun)
+        await pilot.press("escape", "f5")
+        await until(pilot, lambda: len(pilot.app.jobs.open) == 2)
+        let.set()
+        await until(pilot, lambda: bright(screen) == 50 and idle(screen))
+        assert len(begun) > 1
+
+
 async def test_the_old_picture_stays_until_a_new_one_comes(tiny, app, until, monkeypatch):
     let = threading.Event()
 
