@@ -182,7 +182,7 @@ def progress(catalog: CatalogFile, done: Mapping[int, int]) -> None:
     """How many bytes are there, by id; also the sign that the process of a running row lives."""
     with catalog.atomic():
         now = time.time()
-        sql = "UPDATE downloads SET done = ?, changed = ? WHERE id = ? AND state IN ('running', 'waiting')"
+        sql = "UPDATE downloads SET done = ?, changed = ? WHERE id = ? AND state IN ('running', 'waiting', 'paused')"
         catalog.each(sql, [(count, now, number) for number, count in done.items()])
 
 

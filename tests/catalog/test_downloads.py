@@ -120,14 +120,20 @@ def test_an_id_is_never_given_twice(catalog: Catalog):
     assert add(catalog) > first
 
 
-def test_progress_is_kept_while_it_runs(catalog: Catalog):
+def test_progress_is_kept_until_it_has_ended(catalog: Catalog):
     number = add(catalog)
     downloads.begin(catalog, number)
     downloads.progress(catalog, {number: 7, 99: 1})
     assert downloads.get(catalog, number).done == 7
     downloads.pause(catalog, [number])
     downloads.progress(catalog, {number: 9})
-    assert downloads.get(catalog, number).done == 7
+    assert downloads.get(catalog, number).done == 9, "what still came while its runner stopped"
+    downloads.resume(catalog, [number])
+    downloads.begin(catalog, number)
+    downloads.finish(catalog, number, "x", 11, "0" * 64)
+    ended = downloads.get(catalog, number).done
+    downloads.progress(catalog, {number: 9})
+    assert downloads.get(catalog, number).done == ended
 
 
 def test_two_processes_never_begin_one_row(catalog: Catalog, home: Path):

@@ -170,8 +170,8 @@ def test_a_checkpoint_without_its_denoiser_is_no_model(name):
     "pattern", ["text_encoders.{}.a", "te{}.a", "text_encoder_x{}.a", "conditioner.embedders.{}.b", "{}.a"]
 )
 def test_thousands_of_parts_cost_no_search_each(pattern):
-    begun = time.perf_counter()
+    begun = time.thread_time()
     found = identify(of_shapes({pattern.format(index): (2,) for index in range(20_000)}))
     assert found.architecture is None
     assert len(found.components) <= 32
-    assert time.perf_counter() - begun < 5
+    assert time.thread_time() - begun < 5

@@ -61,9 +61,9 @@ def test_nonsense_is_no_merge(text: str) -> None:
 
 
 def test_a_recipe_that_would_keep_a_scan_busy_for_minutes_is_none() -> None:
-    started = time.monotonic()
+    started = time.thread_time()
     assert merged_from({"modelhub.recipe": "models." + ".".join(["a"] * 20_000) + " = 1"}) == []
-    assert time.monotonic() - started < 5
+    assert time.thread_time() - started < 5
 
 
 def test_very_many_are_cut() -> None:

@@ -20,8 +20,8 @@ from modelhub.fetch.queue import Outcome, add, run
 from modelhub.jobs import QUIET, Job
 from modelhub.scan.adding import add_file
 
-#: Errors come at once.
-HASTE = Patience(connect=2, read=2, tries=3, knocks=1, first=0.01, most=0.02, longest=1)
+#: Errors come at once, and a line is given up only if it is dead.
+HASTE = Patience(connect=20, read=20, tries=3, knocks=1, first=0.01, most=0.02, longest=1)
 
 
 def sha256(data: bytes) -> str:

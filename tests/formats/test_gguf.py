@@ -258,9 +258,9 @@ def test_a_vocabulary_costs_neither_time_nor_memory(put):
     path = put(gguf()[:16] + struct.pack("<Q", 1) + pair)
     tracemalloc.start()
     try:
-        started = time.perf_counter()
+        started = time.thread_time()
         header = read_gguf_header(path)
-        assert time.perf_counter() - started < 3
+        assert time.thread_time() - started < 3
         assert tracemalloc.get_traced_memory()[1] < 3 * len(words)
     finally:
         tracemalloc.stop()

@@ -29,18 +29,18 @@ _LONG = ".".join(["a"] * 20_000)
     ],
 )
 def test_keys_of_very_many_parts_are_refused_at_once(text: str) -> None:
-    started = time.monotonic()
+    started = time.thread_time()
     with pytest.raises(ValueError, match="too many parts"):
         read_toml(text)
-    assert time.monotonic() - started < 5
+    assert time.thread_time() - started < 5
 
 
 @pytest.mark.parametrize("text", ['"\\' * 100_000, '"""\\' * 100_000, "'" * 100_001, "a." * 100_000, "a " * 100_000])
 def test_what_is_no_toml_is_found_out_at_once(text: str) -> None:
-    started = time.monotonic()
+    started = time.thread_time()
     with pytest.raises(ValueError):
         read_toml(text)
-    assert time.monotonic() - started < 5
+    assert time.thread_time() - started < 5
 
 
 @pytest.mark.parametrize("text", ["x = " + "[" * 50_000, "x = " + "{ a = " * 50_000])

@@ -115,7 +115,7 @@ class Browser:
         """What stands in the terminal of the page."""
         return str(await self.run(_TEXT) or "")
 
-    async def wait(self, *texts: str, seconds: float = 60) -> str:
+    async def wait(self, *texts: str, seconds: float = 120) -> str:
         """The text of the terminal, as soon as all of the texts stand in it."""
         for _ in range(int(seconds * 10)):
             text = await self.text()

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import requests
 from browser import CHROMIUM, Browser
-from conftest import ORANGE, ROOT, Server, gone
+from served import ORANGE, ROOT, Server, gone
 
 from modelhub.cli.console import main
 from modelhub.server.session import Session
@@ -30,7 +30,7 @@ def share(picture: np.ndarray, colour: tuple[int, int, int]) -> float:
     return float((np.abs(picture.astype(int) - colour).max(-1) < 12).mean())
 
 
-async def until(true, seconds: float = 20) -> None:
+async def until(true, seconds: float = 60) -> None:
     for _ in range(int(seconds * 20)):
         if true():
             return

@@ -127,7 +127,7 @@ def app() -> Callable[[Library], ModelhubApp]:
     return lambda library: ModelhubApp(library, Settings(preview_steps=2, device="cpu"))
 
 
-async def wait_until(pilot: Pilot, true: Callable[[], object], seconds: float = 30) -> None:
+async def wait_until(pilot: Pilot, true: Callable[[], object], seconds: float = 90) -> None:
     """Let the interface run until something is true, and what was under way then is laid out and drawn."""
     end = monotonic() + seconds
     while not true():

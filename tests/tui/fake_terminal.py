@@ -101,7 +101,7 @@ class FakeTerminal:
         os.write(self.master, keys.encode())
         return before
 
-    def wait(self, pattern: bytes, after: int = 0, seconds: float = 60) -> re.Match[bytes]:
+    def wait(self, pattern: bytes, after: int = 0, seconds: float = 120) -> re.Match[bytes]:
         """The first match of what is written after a position, as soon as it is there."""
         end = time.monotonic() + seconds
         while not (found := re.compile(pattern, re.DOTALL).search(self.written, after)):

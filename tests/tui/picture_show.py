@@ -14,7 +14,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from modelhub.settings import Settings
-from modelhub.tui.pictures.graphics import GraphicApp, find_graphics, tell_colours
+from modelhub.tui.pictures import graphics
+from modelhub.tui.pictures.graphics import GraphicApp
 from modelhub.tui.pictures.picture import Picture
 
 
@@ -83,10 +84,12 @@ class Show(GraphicApp[None]):
 
 def main() -> None:
     wish = os.environ.get("PICTURES", "auto")
-    graphics = find_graphics(wish)
-    tell_colours(graphics)
+    if "PATIENCE" in os.environ:  # a terminal that answers late only because this machine is busy
+        graphics._PATIENCE = graphics._PATIENCE_SSH = float(os.environ["PATIENCE"])
+    found = graphics.find_graphics(wish)
+    graphics.tell_colours(found)
     app = Show(wish)
-    app.graphics = graphics
+    app.graphics = found
     app.run()
     if app.return_code:
         sys.exit(app.return_code)

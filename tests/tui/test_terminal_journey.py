@@ -31,7 +31,7 @@ def terminal(tmp_path: Path, home: Path, world: World) -> Iterator[Terminal]:
     running.close()
 
 
-def until(terminal: Terminal, true: Callable[[], object], seconds: float = 60) -> None:
+def until(terminal: Terminal, true: Callable[[], object], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, terminal.screen

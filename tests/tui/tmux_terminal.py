@@ -56,7 +56,7 @@ class Terminal:
         """What stands on it."""
         return self("capture-pane", "-p")
 
-    def wait(self, *texts: str, seconds: float = 60) -> str:
+    def wait(self, *texts: str, seconds: float = 120) -> str:
         """The screen, as soon as all of the texts stand on it."""
         end = time.monotonic() + seconds
         while not all(text in (screen := self.screen) for text in texts):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -60,15 +61,15 @@ def slow(bytes_per_second: int, piece: int = 4096) -> Fault:
     return Fault(f"{bytes_per_second} bytes a second", write=write)
 
 
-def stall(after: int = 0, seconds: float = 3600) -> Fault:
-    """Nothing more comes after so many bytes, for that long or until the world ends; then the rest."""
+def stall(after: int = 0, seconds: float = 3600, until: threading.Event | None = None) -> Fault:
+    """Nothing more comes after so many bytes, for that long, or until the event or the end of the world; then the rest."""
 
     def write(line: Line, answer: Answer) -> None:
         sent = 0
         for piece in answer.pieces():
             if sent <= after < sent + len(piece):
                 line.send(piece[: after - sent])
-                line.wait(seconds)
+                line.wait(seconds, until)
                 line.send(piece[after - sent :])
             else:
                 line.send(piece)

@@ -45,10 +45,10 @@ class Line:
         except OSError:
             self.open = False
 
-    def wait(self, seconds: float) -> None:
-        """Wait, but not longer than the world lasts or the other side stays."""
-        until = time.monotonic() + seconds
-        while self.open and (left := until - time.monotonic()) > 0:
+    def wait(self, seconds: float, until: threading.Event | None = None) -> None:
+        """Wait that long or until the event, but not longer than the world lasts or the other side stays."""
+        end = time.monotonic() + seconds
+        while self.open and (left := end - time.monotonic()) > 0 and not (until and until.is_set()):
             if self._ended.wait(min(left, 0.05)) or self._other_side_left():
                 self.open = False
 

@@ -259,9 +259,9 @@ def test_a_stalled_line_is_left(bench: Bench):
 
 
 def test_a_slow_line_is_none_that_stalls(bench: Bench):
-    bench.patience = replace(QUICK, read=0.2)
+    bench.patience = replace(QUICK, read=1.5)
     bench.serve(some_bytes(20_000))
-    bench.world.fault(GET, faults.slow(40_000, piece=2000))
+    bench.world.fault(GET, faults.slow(10_000, piece=2000))
     bench.get()
     assert bench.ranges == [None]
     assert is_right(bench)

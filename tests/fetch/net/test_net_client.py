@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 import subprocess
 import threading
@@ -273,13 +274,13 @@ def test_the_wait_that_a_server_asks_for_is_kept(world: World, net: Net, form: s
     from email.utils import formatdate
 
     world.add_version(1, 2, [b"x"])
-    after = "1" if form == "seconds" else formatdate(time.time() + 2, usegmt=True)
+    after = "1" if form == "seconds" else formatdate(time.time() + 3, usegmt=True)
     world.fault("GET civitai", faults.status(429, retry_after=after))
     job, said = told
     before = time.monotonic()
     assert net.json(MODEL, provider="civitai", job=job)["id"] == 1
-    assert 0.9 <= time.monotonic() - before < 4
-    assert len(said()) == 1 and said()[0].startswith(("Civitai asks to wait 1.", "Civitai asks to wait 2.0"))
+    assert 0.9 <= time.monotonic() - before < 20
+    assert len(said()) == 1 and re.match(r"Civitai asks to wait [123]\.\d s", said()[0])
 
 
 def test_a_wait_that_is_too_long_is_an_error_with_the_wait(world: World, net: Net):
@@ -450,7 +451,9 @@ def test_one_connection_serves_many_questions(world: World, net: Net, monkeypatc
 @pytest.mark.parametrize("what", ["silence", "wait", "body", "bytes"])
 def test_cancelling_does_not_wait_for_the_server(world: World, what: str):
     url = world.add_file("a.json", b'{"a": 1}' + b" " * 100_000)
-    fault = {"silence": faults.late(3), "wait": faults.status(503, retry_after=200)}.get(what, faults.stall(after=1000))
+    fault = {"silence": faults.late(60), "wait": faults.status(503, retry_after=200)}.get(
+        what, faults.stall(after=1000)
+    )
     world.fault("GET storage", fault, times=None)
     job = Job("test")
     threading.Timer(0.3, job.cancel).start()
@@ -463,7 +466,7 @@ def test_cancelling_does_not_wait_for_the_server(world: World, what: str):
                 response.raw.read()
             finally:
                 job.check()
-    assert time.monotonic() - before < 2
+    assert time.monotonic() - before < 20
 
 
 def test_a_job_that_was_cancelled_asks_nothing(world: World, net: Net):
@@ -588,7 +591,7 @@ def test_cancelling_cuts_a_secure_line_too(secure: str, certificate, monkeypatch
     before = time.monotonic()
     with Net(lambda _: None) as net, pytest.raises(CancelledError):
         net.json(f"{secure}/stall", job=job)
-    assert time.monotonic() - before < 3
+    assert time.monotonic() - before < 20
 
 
 def test_https_to_a_server_without_it(world: World, net: Net):

