@@ -43,18 +43,20 @@ class Table(App[None]):
 
 def merging(home: Path, one: Path, other: Path) -> None:
     """The interface, with a job that merges two files again and again."""
+    from modelhub.jobs import Job
     from modelhub.merge.recipes.recipe import simple_recipe
     from modelhub.tui.app import ModelhubApp
+    from modelhub.tui.jobs import elsewhere
     from modelhub.tui.lab import kitchen
     from modelhub.tui.library import Library
 
     library = Library(home)
     recipe = simple_recipe("weighted-sum", [str(one), str(other)], parameters={"alpha": 0.5})
 
-    def work(job: object) -> None:
+    def work(job: Job) -> None:
         for number in range(1000):
             goal = one.with_name(f"z-merged-{number}.safetensors")  # below all rows, which stay where they are
-            kitchen.save(library, recipe, goal, job)
+            elsewhere.run(job, kitchen.save, library, recipe, goal)
             goal.unlink()
 
     class Merging(ModelhubApp):

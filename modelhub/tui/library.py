@@ -26,6 +26,10 @@ class Library:
         self._version = 0
         self.changed()
 
+    def __reduce__(self) -> tuple[type[Library], tuple[Path]]:
+        """In another process it is opened anew."""
+        return type(self), (self.folder,)
+
     def page(self, ids: Sequence[int]) -> list[Asset]:
         """The assets of a page of ids. Raises FileError when the database cannot be read."""
         with readable(self.folder):

@@ -21,6 +21,7 @@ from modelhub.catalog.store import Catalog
 from modelhub.scan.run import scan
 from modelhub.settings import Settings
 from modelhub.tui.app import ModelhubApp
+from modelhub.tui.jobs import elsewhere
 from modelhub.tui.library import Library
 
 MANY = 50_000
@@ -119,6 +120,12 @@ def lasting_notices(monkeypatch: pytest.MonkeyPatch) -> None:
         notify(self, message, **{**words, "timeout": 600})
 
     monkeypatch.setattr(ModelhubApp, "notify", notify_for_long)
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would run in a process of its own runs in this one, where a test has put something else in its place."""
+    monkeypatch.setattr(elsewhere, "run", lambda job, work, *args, **words: work(*args, job=job, **words))
 
 
 @pytest.fixture

@@ -208,7 +208,7 @@ def _compares(item: Item, wish: Wish) -> bool:
 
 
 def carry_out(
-    library: Library, items: Sequence[Item], wish: Wish, job: Job, told: Callable[[Item], None]
+    library: Library, items: Sequence[Item], wish: Wish, *, job: Job, told: Callable[[Item], None]
 ) -> list[Item]:
     """Carry out what was planned; `told` gets each item when it is done, and all of them again at the end.
 

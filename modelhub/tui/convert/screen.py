@@ -25,6 +25,7 @@ from modelhub.tui.convert.files import ConvertFiles
 from modelhub.tui.convert.form import ConvertForm
 from modelhub.tui.convert.report import ConvertReport
 from modelhub.tui.convert.words import question, result_words, sum_words
+from modelhub.tui.jobs import elsewhere
 from modelhub.tui.jobs.record import JobRecord, State
 from modelhub.tui.library import Library
 from modelhub.tui.screens.dialogs import ConfirmDialog
@@ -260,7 +261,7 @@ class ConvertScreen(ConvertFiles):
         self._trashed = []
         self._run = self.jobs.start(
             title,
-            lambda job: converting.carry_out(self.library, items, wish, job, self._tell),
+            lambda job: elsewhere.run(job, converting.carry_out, self.library, items, wish, told=self._tell),
             place=self.scope,
             lane="writing",
             says=result_words,

@@ -89,9 +89,10 @@ def save(
     library: Library,
     recipe: Recipe,
     path: Path,
-    job: Job,
     file: Path | None = None,
     picture: Picture | None = None,
+    *,
+    job: Job,
 ) -> MergeReport:
     """Write the merge to a new file and catalog it; `file` is the recipe's own, `picture` goes beside it.
 

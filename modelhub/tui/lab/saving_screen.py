@@ -15,6 +15,7 @@ from modelhub.errors import ModelhubError
 from modelhub.jobs import Job
 from modelhub.settings import user_path
 from modelhub.text import one_line, printable
+from modelhub.tui.jobs import elsewhere
 from modelhub.tui.lab import kitchen
 from modelhub.tui.lab.frames import Shown
 from modelhub.tui.lab.history import History
@@ -118,7 +119,7 @@ class SavingScreen(Place):
 
     def _save(self, recipe: Recipe, file: Path | None, path: Path, picture: Picture | None = None) -> None:
         def work(job: Job) -> MergeReport:
-            report = kitchen.save(self.library, recipe, path, job, file, picture)
+            report = elsewhere.run(job, kitchen.save, self.library, recipe, path, file, picture)
             self.note(job, "model", path.name, recipe, file=path, carrier=file, pixels=picture and picture.pixels)
             return report
 

@@ -9,6 +9,7 @@ from modelhub.errors import ModelhubError, UsageError
 from modelhub.text import one_line, plural
 from modelhub.tui.actions import actions
 from modelhub.tui.assets.pick import PickDialog
+from modelhub.tui.jobs import elsewhere
 from modelhub.tui.lab.slot import Slot
 from modelhub.tui.loras.dialogs import MakeMenu
 from modelhub.tui.loras.entry import Entry, prompt_words, strengths
@@ -141,7 +142,7 @@ class LoraDoing(LoraRendering):
             return
         self.jobs.start(
             f"{making.title}: {name}",
-            lambda job: making.make(values, job),
+            lambda job: elsewhere.run(job, making.make, values),
             place=self.scope,
             lane="writing",
             says=lambda said: said,

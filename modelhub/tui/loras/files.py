@@ -71,7 +71,7 @@ class Bake(Making):
 
     def make(self, values: Values, job: Job) -> str:
         """Write it."""
-        report = kitchen.save(self.library, self._recipe(values), goal(values), job)
+        report = kitchen.save(self.library, self._recipe(values), goal(values), job=job)
         what = f"{human_size(report.written.size)}, {plural(report.baked, 'tensor')} changed"
         return "\n".join((f"Saved and catalogued: {one_line(report.written.path.name)}", what, *report.warnings))
 

@@ -366,8 +366,8 @@ async def test_what_was_remembered_may_be_anything(shelf, app, until, kept):
         assert screen.entries == [] and screen.form.wish.options == Options()
 
 
-async def test_stopping_keeps_what_was_written(shelf, folder, app, until, text, monkeypatch):
-    def slow(library, items, wish, job, told):
+async def test_stopping_keeps_what_was_written(shelf, folder, app, until, text, here, monkeypatch):
+    def slow(*_, job, told):
         with job.phase("writing", 100) as advance:
             while True:
                 advance(0)

@@ -144,7 +144,7 @@ def test_a_bake_is_saved_and_catalogued(tiny: Library, assets: dict[str, Asset],
     base, _, lora = assets.values()
     recipe = kitchen.merge_recipe([base], None, {}, loras=[(lora, 1.0)])
     goal, text = tmp_path / "baked.safetensors", tmp_path / "baked.toml"
-    assert kitchen.save(tiny, recipe, goal, QUIET).baked == 192
+    assert kitchen.save(tiny, recipe, goal, job=QUIET).baked == 192
     with tiny.open() as catalog:
         (asset,) = catalog.named("baked")
         assert {one.name for one in catalog.parents(asset.id)} == {"tiny-shapes-base", "tiny-shapes-framed-lora"}
@@ -168,7 +168,7 @@ def test_the_outlook_is_made_of_headers(tiny: Library, assets: dict[str, Asset],
     base, pastel, lora = assets.values()
     recipe = kitchen.merge_recipe([base, pastel], "weighted-sum", {"alpha": 0.3}, loras=[(lora, 0.5)], dtype="fp32")
     found = kitchen.look(tiny, recipe, tmp_path / "x.safetensors", QUIET)
-    kitchen.save(tiny, recipe, tmp_path / "x.safetensors", QUIET)
+    kitchen.save(tiny, recipe, tmp_path / "x.safetensors", job=QUIET)
     written = (tmp_path / "x.safetensors").stat().st_size
     assert 0 <= written - found.size < 4096, "hashes of the models are not known before they are read"
     assert found.free and "192 with LoRAs" in found.facts and found.warnings

@@ -183,8 +183,8 @@ async def test_numbers_that_cannot_be_are_explained(tiny, app, until):
             field.value = ""
 
 
-async def test_a_merge_that_fails_leaves_the_lab_usable(tiny, app, until, monkeypatch):
-    def refuse(*_):
+async def test_a_merge_that_fails_leaves_the_lab_usable(tiny, app, until, here, monkeypatch):
+    def refuse(*_, **__):
         raise IncompatibleError("These do not fit.", "Take others.")
 
     monkeypatch.setattr(kitchen, "save", refuse)
@@ -279,7 +279,7 @@ async def test_a_long_goal_shows_its_end(tiny, app, until, text):
         await until(pilot, lambda: it.screen.query_one(Input).value == str(goal.with_stem(f"{goal.stem}-2")))
 
 
-async def test_what_headers_refuse_is_told_before_anything_is_hashed(tiny, models, app, until, monkeypatch):
+async def test_what_headers_refuse_is_told_before_anything_is_hashed(tiny, models, app, until, here, monkeypatch):
     def hashes(*_):
         raise AssertionError("nothing is read for what cannot be")
 
@@ -300,10 +300,10 @@ async def test_what_headers_refuse_is_told_before_anything_is_hashed(tiny, model
     assert (models / "taken.safetensors").read_bytes() == b"mine"
 
 
-async def test_a_finished_preview_does_not_hide_a_merge_that_is_written(tiny, app, until, monkeypatch):
+async def test_a_finished_preview_does_not_hide_a_merge_that_is_written(tiny, app, until, here, monkeypatch):
     let, stopped = threading.Event(), []
 
-    def slow(library, recipe, path, job, *_):
+    def slow(*_, job):
         try:
             while not let.wait(0.01):
                 job.check()

@@ -188,10 +188,10 @@ async def test_seeds_that_follow_each_other_are_shown_in_a_square(tiny, app, unt
         assert (entry.what, entry.request["batch"], entry.request["sampler"]) == ("preview", 3, "Euler")
 
 
-async def test_the_library_scrolls_while_a_merge_is_written(tiny, app, until, monkeypatch):
+async def test_the_library_scrolls_while_a_merge_is_written(tiny, app, until, here, monkeypatch):
     let, ended = threading.Event(), []
 
-    def slow(library, recipe, path, job, *_):
+    def slow(*_, job):
         try:
             with job.phase("writing", 10_000, "bytes") as advance:
                 while not let.wait(0.001):
