@@ -8,6 +8,7 @@ import re
 import sqlite3
 import statistics
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,6 +86,8 @@ def _scrolling(rounds: int, env: dict[str, str], home: Path, pair: tuple[Path, P
             for key, times in _keys(terminal, 20 * rounds).items():
                 median, most = statistics.median(times), sorted(times)[int(len(times) * 0.9)]
                 print(f"{name:18}  {key:10} {median * 1e3:6.1f} ms {most * 1e3:6.1f} ms {max(times) * 1e3:6.1f} ms")
+    while any(pair[0].parent.glob("*.part")):  # the process that merges clears up when the interface is gone
+        time.sleep(0.1)
 
 
 def _keys(terminal: Terminal, count: int) -> dict[str, list[float]]:
