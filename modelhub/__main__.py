@@ -40,6 +40,7 @@ def _serve(*args: Any, **words: Any) -> None:
 def main() -> int:
     """Run `modelhub` with the words of the shell; returns the exit code, or ends the process with it."""
     gc.set_threshold(_MANY_OBJECTS)
+    os.environ["PYTHONSAFEPATH"] = "1"  # no process of ours takes a module from the folder that the user stands in
     try:
         code = command_line(without_command=_tui, serve=_serve)
     except KeyboardInterrupt:  # one that came when the command had ended already, and was about to say so

@@ -415,6 +415,22 @@ sys.exit(console.main(["tags"]))
     assert "Traceback" not in done.stderr and time.monotonic() - started < 20
 
 
+def test_no_module_is_taken_from_the_folder_that_the_user_stands_in(tmp_path: Path, home: Path) -> None:
+    """A folder that was downloaded may hold Python files; the processes that read many headers must not import them."""
+    folder, script = tmp_path / "downloaded", tmp_path / "bin" / "start"
+    folder.mkdir()
+    script.parent.mkdir()
+    script.write_text("from modelhub.__main__ import main\nif __name__ == '__main__':\n    raise SystemExit(main())\n")
+    for name in ("multiprocessing", "modelhub", "json", "torch"):
+        (folder / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'a').write('{name}')")
+    for number in range(250):
+        (folder / f"{number}.safetensors").write_bytes(bytes(100))
+    words = [sys.executable, str(script), "scan", "."]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert "250 added" in done.stdout + done.stderr, done
+    assert not (tmp_path / "ran").exists()
+
+
 # -- start-up ----------------------------------------------------------------------------------------------------------
 
 
