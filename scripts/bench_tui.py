@@ -100,14 +100,15 @@ def _keys(terminal: Terminal, count: int) -> dict[str, list[float]]:
     for key, typed in KEYS.items():
         for _ in range(count):
             began = terminal.type(typed)
-            seen, at = terminal.until(lambda text: _furthest(text) > last)  # noqa: B023 (called at once)
+            seen, at = terminal.until(lambda text: _furthest(text, last) > last)  # noqa: B023 (called at once)
             found[key].append(at - began)
-            last = max(_furthest(seen), _furthest(terminal.drain()))
+            last = max(_furthest(seen, last), _furthest(terminal.drain(), last))
     return found
 
 
-def _furthest(text: bytes) -> int:
-    return max(map(int, _NAME.findall(text)), default=0)
+def _furthest(text: bytes, last: int) -> int:
+    """The lowest row that was painted; names far below the `last` one stand in other panes."""
+    return max((row for row in map(int, _NAME.findall(text)) if row <= last + 2 * _ROWS), default=0)
 
 
 @contextmanager
