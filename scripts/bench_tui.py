@@ -23,7 +23,8 @@ OURS = [sys.executable, "-m", "modelhub"]
 _ROWS = 40
 #: Keys to measure, and what is typed for them.
 KEYS = {"down": "\x1b[B", "page down": "\x1b[6~"}
-_NAME = re.compile(rb"model-(\d{6})")
+#: A row of a list; after a mark, as in `? model-000027`, it is what fits the asset under the cursor.
+_NAME = re.compile(rb"(?<![?\x93\x97] )model-(\d{6})")
 
 
 def bench_tui(args: argparse.Namespace) -> None:

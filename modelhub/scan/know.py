@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import signal
+import threading
 from collections.abc import Collection, Generator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +108,11 @@ def _prepare_worker() -> None:
     """Ctrl-C is the main process's affair; and what is parsed here has no cycles for the collector to look for."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose main process was killed would wait for work for ever."""
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)

@@ -6,12 +6,14 @@ import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import events, on
 from textual.binding import BindingType
+from textual.css.query import NoMatches
 
 from modelhub.errors import ModelhubError, UsageError
 from modelhub.settings import Settings, load_settings, save_settings
@@ -158,7 +160,8 @@ class ModelhubApp(GraphicApp[int], inherit_bindings=False):
         for place in PLACES:
             screen = self.place(place.id)
             if screen is not None and screen.is_mounted:
-                self.memory.put(place.id, screen.remember())
+                with suppress(NoMatches):  # what is half built or half taken down stays as it was remembered
+                    self.memory.put(place.id, screen.remember())
         self.memory.put("jobs", self.jobs.remember())
         try:
             self.memory.save()

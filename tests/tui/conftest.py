@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from textual import events
 from textual.app import App
+from textual.css.query import NoMatches
 from textual.pilot import Pilot
 
 from modelhub.catalog.data import data_path
@@ -123,9 +124,15 @@ def lasting_notices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What would run in a process of its own runs in this one, where a test has put something else in its place."""
-    monkeypatch.setattr(elsewhere, "run", lambda job, work, *args, **words: work(*args, job=job, **words))
+def far() -> None:
+    """Jobs that run in processes of their own do so, as for users."""
+
+
+@pytest.fixture(autouse=True)
+def _here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without `far` they run in this one, which has torch already and where a test can put something in their place."""
+    if "far" not in request.fixturenames:
+        monkeypatch.setattr(elsewhere, "run", lambda job, work, *args, **words: work(*args, job=job, **words))
 
 
 @pytest.fixture
@@ -135,9 +142,19 @@ def app() -> Callable[[Library], ModelhubApp]:
 
 
 async def wait_until(pilot: Pilot, true: Callable[[], object], seconds: float = 90) -> None:
-    """Let the interface run until something is true, and what was under way then is laid out and drawn."""
+    """Let the interface run until something is true, and what was under way then is laid out and drawn.
+
+    What asks a widget that is not composed yet is not true yet.
+    """
+
+    def is_true() -> object:
+        try:
+            return true()
+        except NoMatches:
+            return False
+
     end = monotonic() + seconds
-    while not true():
+    while not is_true():
         assert monotonic() < end, f"still not true after {seconds} s; the screen is:\n{shown(pilot.app)}"
         await pilot.pause(0.02)
     await pilot.pause()

@@ -114,6 +114,16 @@ async def test_the_library_is_as_it_was_left(few, app, until, text):
         assert again.screen.assets.count in (2, 3)
 
 
+async def test_places_that_come_and_go_may_be_asked_what_to_remember_in_any_moment(few, app, until, monkeypatch):
+    monkeypatch.setattr("modelhub.tui.app._REMEMBER", 0.001)
+    async with (it := app(few)).run_test(size=(120, 40)) as pilot:
+        await started(pilot, until)
+        for place in PLACES[1:]:
+            it.go(place.id)
+            await until(pilot, lambda place=place: it.here == place.id)
+    assert Memory(few.folder).get("convert")["task"] == "convert"
+
+
 @pytest.mark.parametrize(
     "text", ["", "[]", "{", '{"browse": 3}', '{"browse": {"query": [1], "order": "x", "columns": 7}}']
 )

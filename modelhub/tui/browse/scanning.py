@@ -11,7 +11,9 @@ from modelhub.scan.run import scan
 from modelhub.settings import user_path
 from modelhub.text import one_line, plural, shorten
 from modelhub.tui.commands.suggestions import PathSuggester
+from modelhub.tui.jobs import elsewhere
 from modelhub.tui.jobs.record import JobRecord
+from modelhub.tui.library import Library
 from modelhub.tui.screens.dialogs import AskDialog
 from modelhub.tui.screens.place import Place
 
@@ -38,12 +40,16 @@ def start_scan(
     hashes = place.settings.hash
 
     def work(job: Job) -> ScanReport:
-        with place.library.open() as catalog:
-            return scan(catalog, folders, hashes=hashes, job=job)
+        return elsewhere.run(job, _scan, place.library, folders, hashes)
 
     return place.jobs.start(
         "Scan", work, place=place.scope, lane="scan", says=scan_words, listen=listen, over=over, again=True
     )
+
+
+def _scan(library: Library, folders: Sequence[Path], hashes: str, *, job: Job) -> ScanReport:
+    with library.open() as catalog:
+        return scan(catalog, folders, hashes=hashes, job=job)
 
 
 def scan_words(report: ScanReport) -> str:

@@ -41,8 +41,9 @@ and no file is changed."""
 _REFRESH = 1.0
 #: Seconds between two looks at whether the catalog was written to.
 _LOOK = 2.0
-#: Seconds that the cursor rests until the detail follows.
-_REST = 0.04
+#: Seconds that the cursor rests until the detail follows, and until what others wrote to the catalog is looked at:
+#: to search and count tens of thousands of assets anew would hold up the keys of somebody who scrolls.
+_REST, _STILL = 0.04, 0.5
 MERGEABLE = ("checkpoint", "diffusion-model")
 
 
@@ -58,6 +59,7 @@ class BrowseScreen(ListingScreen):
     #: `sidebar` and `detail` of a wide terminal.
     _wide: tuple[bool | None, bool | None] = (None, None)
     _told = 0.0
+    _moved = 0.0
     _rest: Timer | None = None
     _is_warm = False
 
@@ -173,6 +175,7 @@ class BrowseScreen(ListingScreen):
     @on(LineList.Highlighted, "#assets")
     def _highlighted(self) -> None:
         """The list is drawn at once; the detail follows when the cursor rests."""
+        self._moved = monotonic()
         if self._rest is not None:
             self._rest.stop()
         self._rest = self.set_timer(_REST, self._explain)
@@ -242,14 +245,18 @@ class BrowseScreen(ListingScreen):
 
     def _found_more(self) -> None:
         """Once a second while a scan runs, the list is brought up to date."""
-        if monotonic() - self._told > _REFRESH:
+        if self._rests and monotonic() - self._told > _REFRESH:
             self._told = monotonic()
             self.refresh_all()
 
     def _look(self) -> None:
         """Another process may scan, tag or move files while this one is open."""
-        if self.is_current and self.library.changed():
+        if self.is_current and self._rests and self.library.changed():
             self.refresh_all()
+
+    @property
+    def _rests(self) -> bool:
+        return monotonic() - self._moved > _STILL
 
     # -- what fits -------------------------------------------------------------------------------------------------
 

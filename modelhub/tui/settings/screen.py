@@ -67,9 +67,8 @@ class SettingsScreen(Place):
         self.show_section(str(self.remembered.get("section")))
 
     def remember(self) -> dict[str, Any]:
-        """The section; what it was, while the place is still being built."""
-        sections = self.query(SectionList)
-        return {"section": sections.first().current} if sections else self.remembered
+        """The section."""
+        return {"section": self.list.current}
 
     @property
     def list(self) -> SectionList:

@@ -132,7 +132,7 @@ async def test_all_pickles_are_reported_on_and_none_is_run(shelf, folder, app, u
         assert not (tmp_path / "OWNED").exists()
 
 
-async def test_files_are_written_and_the_result_is_told(shelf, folder, app, until, text):
+async def test_files_are_written_and_the_result_is_told(shelf, folder, app, until, far, text):
     async with (it := app(shelf)).run_test(size=SIZE) as pilot:
         screen = await opened(pilot, until)
         await pilot.press("P")
@@ -159,7 +159,7 @@ async def test_files_are_written_and_the_result_is_told(shelf, folder, app, unti
     assert (folder / "good.ckpt").exists()
 
 
-async def test_originals_go_to_the_trash_only_if_ticked_and_come_back(shelf, folder, app, until, text):
+async def test_originals_go_to_the_trash_only_if_ticked_and_come_back(shelf, folder, app, until, far, text):
     async with (it := app(shelf)).run_test(size=SIZE) as pilot:
         screen = await opened(pilot, until)
         await pilot.press("u")
@@ -366,7 +366,7 @@ async def test_what_was_remembered_may_be_anything(shelf, app, until, kept):
         assert screen.entries == [] and screen.form.wish.options == Options()
 
 
-async def test_stopping_keeps_what_was_written(shelf, folder, app, until, text, here, monkeypatch):
+async def test_stopping_keeps_what_was_written(shelf, folder, app, until, text, monkeypatch):
     def slow(*_, job, told):
         with job.phase("writing", 100) as advance:
             while True:

@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 
 
 @pytest.fixture(autouse=True)
-def path(monkeypatch):
+def path(far, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parents[2])]))
 
 

@@ -32,7 +32,7 @@ async def rendered(pilot, until, screen):
     return {letter: screen.pictures.frame(letter) for letter in ("A", "merge", "B")}
 
 
-async def test_preview_save_and_recipe_from_end_to_end(tiny, models, app, until, text):
+async def test_preview_save_and_recipe_from_end_to_end(tiny, models, app, until, far, text):
     async with (it := app(tiny)).run_test(size=SIZE, notifications=True) as pilot:
         screen = await lab(pilot, until, BASE, PASTEL)
         assert "(1 − α)·A + α·B" in text(it)
@@ -183,7 +183,7 @@ async def test_numbers_that_cannot_be_are_explained(tiny, app, until):
             field.value = ""
 
 
-async def test_a_merge_that_fails_leaves_the_lab_usable(tiny, app, until, here, monkeypatch):
+async def test_a_merge_that_fails_leaves_the_lab_usable(tiny, app, until, monkeypatch):
     def refuse(*_, **__):
         raise IncompatibleError("These do not fit.", "Take others.")
 
@@ -279,7 +279,7 @@ async def test_a_long_goal_shows_its_end(tiny, app, until, text):
         await until(pilot, lambda: it.screen.query_one(Input).value == str(goal.with_stem(f"{goal.stem}-2")))
 
 
-async def test_what_headers_refuse_is_told_before_anything_is_hashed(tiny, models, app, until, here, monkeypatch):
+async def test_what_headers_refuse_is_told_before_anything_is_hashed(tiny, models, app, until, monkeypatch):
     def hashes(*_):
         raise AssertionError("nothing is read for what cannot be")
 
@@ -300,7 +300,7 @@ async def test_what_headers_refuse_is_told_before_anything_is_hashed(tiny, model
     assert (models / "taken.safetensors").read_bytes() == b"mine"
 
 
-async def test_a_finished_preview_does_not_hide_a_merge_that_is_written(tiny, app, until, here, monkeypatch):
+async def test_a_finished_preview_does_not_hide_a_merge_that_is_written(tiny, app, until, monkeypatch):
     let, stopped = threading.Event(), []
 
     def slow(*_, job):

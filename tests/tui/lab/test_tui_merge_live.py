@@ -188,7 +188,7 @@ async def test_seeds_that_follow_each_other_are_shown_in_a_square(tiny, app, unt
         assert (entry.what, entry.request["batch"], entry.request["sampler"]) == ("preview", 3, "Euler")
 
 
-async def test_the_library_scrolls_while_a_merge_is_written(tiny, app, until, here, monkeypatch):
+async def test_the_library_scrolls_while_a_merge_is_written(tiny, app, until, monkeypatch):
     let, ended = threading.Event(), []
 
     def slow(*_, job):

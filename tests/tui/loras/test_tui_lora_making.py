@@ -127,7 +127,7 @@ def test_rows_of_what_was_made_are_those_of_the_command_line(tiny, assets, tmp_p
     assert all(text in lines for _, text in made_rows(report))
 
 
-async def test_a_bake_from_the_place(tiny, app, until, text):
+async def test_a_bake_from_the_place(tiny, app, until, far, text):
     async with (it := app(tiny)).run_test(size=SIZE, notifications=True) as pilot:
         screen = await place(pilot, until, named(tiny, BASE), named(tiny, FRAMED))
         await pilot.press("ctrl+s")
@@ -179,7 +179,7 @@ async def choose(pilot, until, asset, title):
     await until(pilot, lambda: it.screen is not dialog)
 
 
-async def test_an_extraction_asks_for_two_models(tiny, app, until, text):
+async def test_an_extraction_asks_for_two_models(tiny, app, until, far, text):
     async with (it := app(tiny)).run_test(size=(80, 24), notifications=True) as pilot:
         screen = await place(pilot, until)
         tuned, base = named(tiny, PASTEL, BASE)
