@@ -32,6 +32,12 @@ gc.set_threshold(_YOUNG, _MIDDLE, 10 * _OLD)
 _PROVIDERS = ("CIVITAI", "HF_", "HUGGING")
 
 
+def pytest_unconfigure() -> None:
+    """pytest looks for garbage five times at its end; in all of torch that takes longer than workers are waited for."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """`MODELHUB_HOME` in `tmp_path`, and an environment without the keys and colours of whoever runs the tests."""

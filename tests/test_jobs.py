@@ -58,7 +58,7 @@ def test_cancel_from_another_thread_stops_at_the_next_advance():
     started, turns = threading.Event(), []
 
     def cancel() -> None:
-        started.wait(5)
+        started.wait(60)
         job.cancel()
 
     thread = threading.Thread(target=cancel)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
+from own_time import at_most
 
 from modelhub.catalog.extra_paths import MAX_BYTES, extra_folders
 from modelhub.errors import CorruptFileError, FileError
@@ -123,12 +123,11 @@ def _bomb(value: str) -> str:
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_at_once(write, text: str | bytes, says: str):
-    start = time.process_time()
-    with pytest.raises(FileError, match=r".") as caught:
-        extra_folders(write(text))
-    assert says in caught.value.message
-    assert caught.value.hint
-    assert time.process_time() - start < 5
+    with at_most(10):
+        with pytest.raises(FileError, match=r".") as caught:
+            extra_folders(write(text))
+        assert says in caught.value.message
+        assert caught.value.hint
 
 
 def test_no_tag_is_obeyed(write, tmp_path: Path):
@@ -151,10 +150,8 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path):
 
 @pytest.mark.parametrize("base", ["~a\\0b", "~\\uD800", "\\uD800", "$HOME" * 6000, "x" * 5000])
 def test_a_base_path_that_cannot_be_is_said_and_not_looked_up(write, base: str):
-    begun = time.process_time()
-    with pytest.raises(FileError, match="no file system can have"):
+    with at_most(10), pytest.raises(FileError, match="no file system can have"):
         extra_folders(write(f'a: {{base_path: "{base}", loras: x}}'))
-    assert time.process_time() - begun < 1
 
 
 def test_a_letter_beyond_all_letters_is_no_yaml(write):

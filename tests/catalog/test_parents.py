@@ -2,12 +2,12 @@
 
 import json
 import sqlite3
-import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from own_time import at_most
 
 from modelhub.catalog import database
 from modelhub.catalog.data import data_path
@@ -61,9 +61,8 @@ def test_nonsense_is_no_merge(text: str) -> None:
 
 
 def test_a_recipe_that_would_keep_a_scan_busy_for_minutes_is_none() -> None:
-    started = time.thread_time()
-    assert merged_from({"modelhub.recipe": "models." + ".".join(["a"] * 20_000) + " = 1"}) == []
-    assert time.thread_time() - started < 5
+    with at_most(5):
+        assert merged_from({"modelhub.recipe": "models." + ".".join(["a"] * 20_000) + " = 1"}) == []
 
 
 def test_very_many_are_cut() -> None:

@@ -14,7 +14,6 @@ import struct
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -257,7 +256,7 @@ def test_a_reader_that_has_seen_enough(spawn: Callable[..., Any]) -> None:
     for words in (["ls"], ["ls", "--json"], ["methods"]):
         process = spawn(*words)
         process.stdout.close()
-        assert (process.wait(30), process.stderr.read()) == (0, "")
+        assert (process.wait(60), process.stderr.read()) == (0, "")
 
 
 @pytest.mark.usefixtures("library")
@@ -386,7 +385,7 @@ def test_ctrl_c_in_a_scan(spawn: Callable[..., Any], run: Run, tmp_path: Path, m
         if event["phase"] == "hashing" and event["done"] > event["total"] - header.data_size:
             break
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 130 and json.loads(out)["error"]["code"] == "cancelled"
     assert "Traceback" not in err
     assert len(run("ls", "--json").json) == 301
@@ -405,14 +404,13 @@ def deaf(context):
     assert context.job.cancelled
     print("first", flush=True)
     os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(30)
+    time.sleep(600)
 catalog_commands._tags = deaf
 sys.exit(console.main(["tags"]))
 """
-    started = time.monotonic()
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (130, "first\n") and done.stderr.startswith("error: Stopped")
-    assert "Traceback" not in done.stderr and time.monotonic() - started < 20
+    assert "Traceback" not in done.stderr
 
 
 def test_no_module_is_taken_from_the_folder_that_the_user_stands_in(tmp_path: Path, home: Path) -> None:

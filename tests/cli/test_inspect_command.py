@@ -245,7 +245,7 @@ def test_a_terminal_gets_lines_that_fit_and_short_lists(tmp_path, spawn, evil):
             break
         out += piece
     os.close(main)
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=60) == 0
     lines = out.decode().splitlines()
     assert all(len(line) <= 80 for line in lines[1:])
     assert sum(line.startswith("unknown") for line in lines) == 40

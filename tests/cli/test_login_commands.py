@@ -228,7 +228,7 @@ def _on_a_terminal(keys: bytes, *words: str) -> tuple[int, str]:
         if b"not shown" in shown and not sent:
             os.write(main, keys)
             sent = True
-    code = process.wait(timeout=30)
+    code = process.wait(timeout=60)
     os.close(main)
     return code, shown.decode()
 

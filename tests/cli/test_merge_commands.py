@@ -308,7 +308,7 @@ def test_ctrl_c_in_the_middle_of_a_merge(
             break
     assert [name for name in leftovers(tmp_path) if name.endswith(".part")], "it is being written"
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, json.loads(out)["error"]["code"]) == (130, "cancelled")
     assert "Traceback" not in err and leftovers(tmp_path) == []
 
@@ -324,7 +324,7 @@ def test_more_than_one_ctrl_c_in_the_middle_of_a_merge(
     for _ in range(count):
         process.send_signal(signal.SIGINT)
         time.sleep(0.02)
-    _out, err = process.communicate(timeout=30)
+    _out, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in err and leftovers(tmp_path) == []
 
 
@@ -347,5 +347,5 @@ def test_a_stderr_that_nobody_reads_does_not_stop_a_merge(
     process = spawn("merge", "weighted-sum", library.stripes, library.pastel, "-o", goal, "--hash", "--json")
     process.stderr.close()
     out = process.stdout.read()
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     assert json.loads(out)["sha256"] == hashlib.sha256(goal.read_bytes()).hexdigest()

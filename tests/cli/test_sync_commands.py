@@ -127,7 +127,7 @@ def test_ctrl_c_keeps_what_was_answered(
     while not world.asked_of("civitai", "GET") and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert process.returncode == 130
     assert {Path(one["path"]).stem for one in run("ls", "lookup:known", "--json").json} == {"ink", "wash"}
 

@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import threading
 import time
 import zlib
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from blake3 import blake3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from leftovers import no_thread_left
 
 from modelhub.errors import CancelledError, FileError, NotAModelError, VanishedError
 from modelhub.formats.hashes import Hashes, hash_asset, hash_file, hash_many
@@ -249,11 +249,10 @@ def test_many_files_may_be_left_in_the_middle(tmp_path: Path):
     paths = [tmp_path / f"{number}.bin" for number in range(4)]
     for path in paths:
         path.write_bytes(bytes(MEBI))
-    before = threading.active_count()
-    answers = hash_many(paths, lanes=2)
-    assert next(answers)[0] in paths
-    answers.close()
-    assert threading.active_count() == before
+    with no_thread_left():
+        answers = hash_many(paths, lanes=2)
+        assert next(answers)[0] in paths
+        answers.close()
     assert list(hash_many([])) == []
 
 

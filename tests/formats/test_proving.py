@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from leftovers import no_thread_left
 from safetensors.numpy import load_file, save_file
 
 from modelhub.convert.conversion import Conversion, carry_out
@@ -35,9 +36,8 @@ Wrong = Callable[[bytes, int], bytes]
 
 @pytest.fixture(autouse=True)
 def _no_threads_left() -> Iterator[None]:
-    before = threading.active_count()
-    yield
-    assert threading.active_count() == before
+    with no_thread_left():
+        yield
 
 
 @pytest.fixture

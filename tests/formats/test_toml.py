@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 import tomllib
 
 import pytest
+from own_time import at_most
 
 from modelhub.formats.toml import read_toml
 
@@ -29,18 +29,14 @@ _LONG = ".".join(["a"] * 20_000)
     ],
 )
 def test_keys_of_very_many_parts_are_refused_at_once(text: str) -> None:
-    started = time.thread_time()
-    with pytest.raises(ValueError, match="too many parts"):
+    with at_most(5), pytest.raises(ValueError, match="too many parts"):
         read_toml(text)
-    assert time.thread_time() - started < 5
 
 
 @pytest.mark.parametrize("text", ['"\\' * 100_000, '"""\\' * 100_000, "'" * 100_001, "a." * 100_000, "a " * 100_000])
 def test_what_is_no_toml_is_found_out_at_once(text: str) -> None:
-    started = time.thread_time()
-    with pytest.raises(ValueError):
+    with at_most(5), pytest.raises(ValueError):
         read_toml(text)
-    assert time.thread_time() - started < 5
 
 
 @pytest.mark.parametrize("text", ["x = " + "[" * 50_000, "x = " + "{ a = " * 50_000])

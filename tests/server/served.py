@@ -60,7 +60,7 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(number)
         with suppress(subprocess.TimeoutExpired):
-            self.process.communicate(timeout=30)
+            self.process.communicate(timeout=60)
         if self.process.returncode is None:
             self.process.kill()
             raise AssertionError("the server does not stop")

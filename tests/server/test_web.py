@@ -119,9 +119,9 @@ def test_addresses_that_are_not_its_own_are_refused(serve):
     server = serve("--web")
     for path in ("", "ws", "static/js/textual.js", "page/page.js"):
         address = f"http://127.0.0.1:{server.port}/{path}"
-        assert requests.get(address, headers={"Host": "evil.example"}, timeout=20).status_code == 403
-        assert requests.get(address, headers={"Origin": "http://evil.example"}, timeout=20).status_code == 403
-    answer = requests.get(server.address, timeout=20)
+        assert requests.get(address, headers={"Host": "evil.example"}, timeout=60).status_code == 403
+        assert requests.get(address, headers={"Origin": "http://evil.example"}, timeout=60).status_code == 403
+    answer = requests.get(server.address, timeout=60)
     assert answer.status_code == 200
     assert "Access-Control-Allow-Origin" not in answer.headers
     assert answer.headers["X-Frame-Options"] == "DENY"
@@ -134,7 +134,7 @@ def test_only_the_files_of_the_page_are_given(serve, path):
     server = serve("--web")
     request = requests.Request("GET", server.address).prepare()
     request.url = server.address + path
-    assert requests.Session().send(request, timeout=20).status_code in (403, 404)
+    assert requests.Session().send(request, timeout=60).status_code in (403, 404)
 
 
 async def test_a_websocket_of_another_site_or_name_starts_nothing(serve):
@@ -194,17 +194,17 @@ def test_other_machines_need_the_token_which_leaves_the_address(serve):
     token, base = server.told["token"], f"http://127.0.0.1:{server.port}/"
     assert server.address.endswith(f"/?token={token}")
     for path in ("", "ws", "static/js/textual.js", "?token=wrong", "page/page.js"):
-        assert requests.get(base + path, timeout=20).status_code == 401
-    assert requests.get(f"{base}page/page.js", headers={"Authorization": f"Bearer {token}"}, timeout=20).ok
+        assert requests.get(base + path, timeout=60).status_code == 401
+    assert requests.get(f"{base}page/page.js", headers={"Authorization": f"Bearer {token}"}, timeout=60).ok
     browser = requests.Session()
-    answer = browser.get(f"{base}?token={token}", timeout=20)
+    answer = browser.get(f"{base}?token={token}", timeout=60)
     assert answer.ok
     assert answer.url == base
     cookie = answer.history[0].headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
-    assert browser.get(f"{base}static/js/textual.js", timeout=20).ok
-    assert browser.get(base, headers={"Origin": "http://evil.example"}, timeout=20).status_code == 403
+    assert browser.get(f"{base}static/js/textual.js", timeout=60).ok
+    assert browser.get(base, headers={"Origin": "http://evil.example"}, timeout=60).status_code == 403
 
 
 def test_where_others_log_in_a_token_is_asked_for_too(serve):
@@ -212,9 +212,9 @@ def test_where_others_log_in_a_token_is_asked_for_too(serve):
     token, base = server.told["token"], f"http://127.0.0.1:{server.port}/"
     assert server.address == f"{base}?token={token}"
     for path in ("", "ws", "sdapi/v1/sd-models"):
-        assert requests.get(base + path, timeout=20).status_code == 401
-    assert requests.get(f"{base}sdapi/v1/sd-models", auth=("me", token), timeout=20).json()
-    assert requests.get(server.address, timeout=20).url == base
+        assert requests.get(base + path, timeout=60).status_code == 401
+    assert requests.get(f"{base}sdapi/v1/sd-models", auth=("me", token), timeout=60).json()
+    assert requests.get(server.address, timeout=60).url == base
 
 
 # -- its end -----------------------------------------------------------------------------------------------------------
@@ -340,5 +340,5 @@ def test_what_is_printed_for_people(models: Path):
     assert re.fullmatch(r"TUI: http://127\.0\.0\.1:\d+/\n", process.stdout.readline())
     assert re.fullmatch(r"API: http://127\.0\.0\.1:\d+/sdapi/v1\n", process.stdout.readline())
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=30) == ("", "Press ctrl-C to stop.\n")
+    assert process.communicate(timeout=60) == ("", "Press ctrl-C to stop.\n")
     assert process.returncode == 0

@@ -133,9 +133,9 @@ class FakeTerminal:
         if self.process.poll() is None:
             self.type("\x11")  # ctrl+q
         try:
-            code = self.process.wait(15)
+            code = self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             code = self.process.wait()
-        self._reader.join(5)
+        self._reader.join(60)
         return code

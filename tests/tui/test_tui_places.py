@@ -83,7 +83,7 @@ async def test_leaving_asks_while_a_job_runs_and_stops_it(few, app, until, text)
         await pilot.press("q")
         await until(pilot, lambda: isinstance(it.screen, ConfirmDialog))
         await pilot.press("enter")
-    assert stopped.wait(10)
+    assert stopped.wait(60)
     assert it.return_code == 0
 
 

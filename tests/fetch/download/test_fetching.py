@@ -160,11 +160,11 @@ def test_another_download_can_be_waited_for(bench: Bench):
     def first() -> None:
         with Net(lambda provider: None, patience=QUICK) as net, fetched(bench.file, bench.goal, "web", net):
             inside.set()
-            go_on.wait(10)
+            go_on.wait(60)
 
     thread = threading.Thread(target=first)
     thread.start()
-    inside.wait(10)
+    inside.wait(60)
     threading.Timer(0.2, go_on.set).start()
     bench.get(wait=True)
     thread.join()
@@ -288,6 +288,6 @@ def test_curl_and_we_agree_on_the_rest_of_a_file(bench: Bench, tmp_path: Path):
     assert bench.ranges == [None, "bytes=123456-"]
     theirs = tmp_path / "theirs"
     theirs.write_bytes(bench.data[:123_456])
-    subprocess.run(["curl", "-sSf", "-C", "-", "-o", theirs, bench.file.url], check=True, timeout=30)
+    subprocess.run(["curl", "-sSf", "-C", "-", "-o", theirs, bench.file.url], check=True, timeout=60)
     assert bench.ranges == [None, "bytes=123456-", "bytes=123456-"]
     assert theirs.read_bytes() == bench.goal.read_bytes()

@@ -131,7 +131,7 @@ def test_a_pause_from_elsewhere_stops_that_one_only(getter: Getter, home: Path):
     files = add_loras(getter, 2)
     getter.world.add_version(9, 9, [{"data": samples.large(2), "name": "large.safetensors", "id": 709}])
     ids = getter.queue("civitai:9@9", *files)
-    getter.world.fault("GET storage /bucket/civitai/709[?]", stall(1_000_000, 30))
+    getter.world.fault("GET storage /bucket/civitai/709[?]", stall(1_000_000, 120))
 
     def pause() -> None:
         with Catalog.open(home) as other:
@@ -140,7 +140,7 @@ def test_a_pause_from_elsewhere_stops_that_one_only(getter: Getter, home: Path):
     watcher = Watcher(1_000_000, pause)
     begun = time.monotonic()
     outcomes = getter.run(ids, job=watcher.job)
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 40
     assert [one.status for one in outcomes] == ["paused", "downloaded", "downloaded"]
     assert downloads.get(getter.catalog, ids[0]).state == "paused"
     assert getter.run() == [], "what is paused does not run"
@@ -214,7 +214,7 @@ def test_a_killed_process_leaves_a_row_that_is_taken_again(getter: Getter, home:
     process = start(home)
     waited(lambda: downloads.get(getter.catalog, ids[0]).done >= 2_000_000, "bytes")
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert downloads.get(getter.catalog, ids[0]).state == "running"
     getter.world.clear_faults()
     (outcome,) = getter.run()

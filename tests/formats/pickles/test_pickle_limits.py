@@ -6,13 +6,13 @@ import io
 import resource
 import struct
 import tarfile
-import time
 import tracemalloc
 import zipfile
 from collections.abc import Callable
 from functools import cache
 
 import pytest
+from own_time import at_most
 
 from modelhub.errors import FileError, ModelhubError
 from modelhub.formats.pickles.file import PickleFile, read_pickle_header
@@ -109,13 +109,13 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 def test_a_bomb_does_not_go_off(tmp_path, name):
     path = tmp_path / "bomb.pt"
     path.write_bytes(BOMBS[name]())
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-    try:
-        with PickleFile(path) as file:
-            assert not file.header.tensors
-    except ModelhubError as error:
-        assert "bomb.pt" in error.message
-    assert time.process_time() - start < 6  # on a busy machine; 2 s on one that has time
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with at_most(20):
+        try:
+            with PickleFile(path) as file:
+                assert not file.header.tensors
+        except ModelhubError as error:
+            assert "bomb.pt" in error.message
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
 
 
@@ -155,9 +155,8 @@ def test_long_notes_that_many_tensors_share_take_little_time(tmp_path):
     with zipfile.ZipFile(tmp_path / "m.pt", "w") as file:
         file.writestr("m/data.pkl", P + b"0".join([notes, storage, rebuild, args, b"}("]) + each + b"u.")
         file.writestr("m/data/0", b"1234")
-    start = time.process_time()
-    assert len(read_pickle_header(tmp_path / "m.pt").tensors) == 20_000
-    assert time.process_time() - start < 6
+    with at_most(6):
+        assert len(read_pickle_header(tmp_path / "m.pt").tensors) == 20_000
 
 
 @pytest.mark.parametrize("size", [300_000_000, 20_000_000])
@@ -219,9 +218,5 @@ def test_the_temporary_file_is_limited(tmp_path, monkeypatch):
 def test_a_header_takes_some_hundredths_of_a_second(torch, tmp_path, tensors):
     state = {f"model.diffusion_model.blocks.{n}.attention.to_k.weight": torch.zeros(4, 3) for n in range(tensors)}
     torch.save({"state_dict": state}, tmp_path / "m.ckpt")
-    times = []
-    for _ in range(3):
-        start = time.process_time()
+    with at_most(0.5):  # 0.03 s on a machine that has time
         assert len(read_pickle_header(tmp_path / "m.ckpt").tensors) == tensors
-        times.append(time.process_time() - start)
-    assert min(times) < 0.2  # 0.03 s on a machine that has time

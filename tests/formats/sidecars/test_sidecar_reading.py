@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from own_time import at_most
 
 from modelhub.formats.sidecars import read_sidecars
 from modelhub.formats.sidecars.facts import FIELDS
@@ -270,9 +270,8 @@ def test_codings(model: Path, beside, coding: str):
 def test_broken_files_are_said_and_the_others_are_read(model: Path, beside, content: bytes, says: str):
     beside(".civitai.info", content)
     beside(".json", {"notes": "fine"})
-    start = time.thread_time()
-    facts = read_sidecars(model)
-    assert time.thread_time() - start < 4
+    with at_most(10):
+        facts = read_sidecars(model)
     assert facts.notes == "fine"
     [problem] = facts.problems
     assert "pony style.civitai.info" in problem
@@ -286,9 +285,8 @@ def test_broken_files_are_said_and_the_others_are_read(model: Path, beside, cont
 )  # fmt: skip
 def test_endless_descriptions_end(model: Path, beside, text: str):
     beside(".civitai.info", {"model": {"description": text}})
-    start = time.thread_time()
-    facts = read_sidecars(model)
-    assert time.thread_time() - start < 4
+    with at_most(10):
+        facts = read_sidecars(model)
     assert len(facts.description or "") <= 20_000
 
 

@@ -218,13 +218,13 @@ def test_what_waits_to_be_made_is_dropped_when_one_stops(monkeypatch: pytest.Mon
     class Slow:
         def mapped(self, name: str) -> None:
             if name == "c":  # as a Ctrl-C between two tensors
-                began.wait(5)
-                threading.Timer(0.2, go.set).start()
+                began.wait(60)
+                threading.Timer(1, go.set).start()
                 raise KeyboardInterrupt
 
         def made(self, name: str) -> torch.Tensor:
             began.set()
-            go.wait(5)
+            go.wait(60)
             made.append(name)
             return torch.zeros(1)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 from comfy_graphs import Graph, node, read, simple
+from own_time import at_most
 
 from modelhub.preview.pictures.comfy import graph as comfy
 from modelhub.preview.pictures.comfy.models import models_before
@@ -343,6 +342,5 @@ def test_time_of_hostile_graphs_is_bounded() -> None:
         ({**latents, "h": node("H", size=list_of)}, {"latent_image": ["e0", 0]}),
         ({**stacks, **walked}, {"model": ["l0", 0]}),
     ):
-        begin = time.process_time()
-        changed({**added, **simple()}, **inputs)
-        assert time.process_time() - begin < 8
+        with at_most(8):
+            changed({**added, **simple()}, **inputs)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from own_time import at_most
 
 from modelhub.preview.pictures.infotext import parse_infotext, write_infotext
 from modelhub.preview.pictures.origin import Origin
@@ -90,9 +90,8 @@ def test_values_that_would_break_the_line_are_quoted_as_json() -> None:
     ["a" * 300_000, "ab:" * 100_000, 'ab:"' * 80_000, " " * 300_000, 'a: "' + '\\"' * 150_000, "ab: x," * 50_000],
 )
 def test_hostile_text_is_read_in_linear_time(hostile: str) -> None:
-    begin = time.process_time()
-    parse_infotext("p\n" + hostile + "x")
-    assert time.process_time() - begin < 3
+    with at_most(10):
+        parse_infotext("p\n" + hostile + "x")
 
 
 def test_the_settings_of_a_file_and_of_an_unwritten_merge() -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from own_time import at_most
 
 from modelhub.preview.pictures.generation import Generation, Made
 from modelhub.preview.pictures.reading.read import generation_of
@@ -341,7 +341,6 @@ def test_json_that_is_nested_deeply_is_no_generation(opening: str) -> None:
 @pytest.mark.parametrize("key", ["Lora hashes", "Lora weights", "TI hashes", "Used embeddings", "Refiner", "Sampler"])
 @pytest.mark.parametrize("hostile", [" ", "a", "[(", "a:", "Model: "])
 def test_hostile_settings_are_read_in_linear_time(key: str, hostile: str) -> None:
-    begin = time.process_time()
-    text = f'p\nSteps: 1, Seed: 2, Size: 8x8, {key}: "Euler {hostile * (20_000 // len(hostile))}x Karras"'
-    generation_of({"parameters": text}).as_dict()
-    assert time.process_time() - begin < 2
+    with at_most(10):
+        text = f'p\nSteps: 1, Seed: 2, Size: 8x8, {key}: "Euler {hostile * (20_000 // len(hostile))}x Karras"'
+        generation_of({"parameters": text}).as_dict()

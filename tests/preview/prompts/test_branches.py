@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 
 import pytest
+from own_time import at_most
 
 from modelhub.errors import UsageError
 from modelhub.preview.prompts.branches import branches
@@ -45,7 +45,5 @@ def test_a_hundred_prompts_are_the_most() -> None:
 
 @pytest.mark.parametrize("unit", ["AND", "a AND ", ":1", ": 1 ", " ", "1", ": " * 99])
 def test_hostile_text_is_read_in_no_time(unit: str) -> None:
-    start = time.process_time()
-    with suppress(UsageError):
+    with at_most(3), suppress(UsageError):
         branches((unit * 20_000)[:20_000])
-    assert time.process_time() - start < 0.3

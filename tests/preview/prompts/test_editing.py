@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from own_time import at_most
 
 from modelhub.errors import UsageError
 from modelhub.preview.prompts.editing import stages
@@ -127,10 +127,9 @@ def test_what_keeps_a_prompt_from_changing_is_told() -> None:
 
 @pytest.mark.parametrize("unit", ["(", "[", "]", ":", "[a:", "[a|", "[a:b:1]", "[a|b]", "\\", "\\(", "([|])", "|", "[[a]:3]", " ", "[x:y:" + "9" * 40 + "]", "[" * 90 + "a" + "|b]" * 90])  # fmt: skip
 def test_hostile_text_is_read_in_time(unit: str) -> None:
-    text, start = (unit * 20_000)[:20_000], time.process_time()
-    with suppress(UsageError):
+    text = (unit * 20_000)[:20_000]
+    with at_most(6), suppress(UsageError):
         stages(text, 300)
-    assert time.process_time() - start < 1.5
 
 
 @given(

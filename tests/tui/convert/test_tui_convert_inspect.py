@@ -94,7 +94,7 @@ async def test_what_cannot_be_read_is_explained(few, app, until, text, tmp_path,
 async def test_what_is_typed_before_the_file_is_read_filters_it(few, app, until, make_file, monkeypatch):
     path, gate = make_file("some.safetensors", {name: np.zeros((2, 3), np.float16) for name in ("a", "b")}), Event()
     real = inspect_screen.inspect
-    monkeypatch.setattr(inspect_screen, "inspect", lambda path: gate.wait(30) and real(path))
+    monkeypatch.setattr(inspect_screen, "inspect", lambda path: gate.wait(60) and real(path))
     async with (it := app(few)).run_test(size=(80, 24)) as pilot:
         screen = await opened(pilot, until, path)
         screen.query_one(Input).value = "b"

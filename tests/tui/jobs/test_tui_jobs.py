@@ -262,7 +262,7 @@ def shown(it):
 
 def waits(gate):
     """Work that waits for an event."""
-    return lambda job: gate.wait(30)
+    return lambda job: gate.wait(60)
 
 
 @pytest.mark.parametrize(("place", "there"), [("nowhere", "jobs"), ("running", "running")])

@@ -1,0 +1,37 @@
+"""What work must not leave behind: threads that it started, files that it opened.
+
+They are looked at one by one and not counted, since what an earlier test left may end in the middle of a later one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+DESCRIPTORS = Path("/proc/self/fd")
+needs_descriptors = pytest.mark.skipif(not DESCRIPTORS.exists(), reason="open files are read from /proc")
+
+
+@contextmanager
+def no_thread_left() -> Iterator[None]:
+    """Of the threads that are started inside, none runs at the end."""
+    before = set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) <= before
+
+
+def files_open_below(folder: Path) -> list[Path]:
+    """The files of `folder` that this process holds open, one for each descriptor; `folder` may be a file itself."""
+    found = []
+    for descriptor in DESCRIPTORS.iterdir():
+        try:
+            path = descriptor.readlink()
+        except OSError:  # closed by now
+            continue
+        if path.is_relative_to(folder.resolve()):
+            found.append(path)
+    return found
