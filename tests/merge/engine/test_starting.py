@@ -20,7 +20,7 @@ for thread in threading.enumerate():
     if thread is not threading.current_thread():
         thread.join()
 start_torch()
-assert threading.active_count() == 1 and gc.isenabled()
+assert threading.active_count() == 1 and gc.isenabled() and gc.get_freeze_count() > len(gc.get_objects())
 print("fine")
 """
 
