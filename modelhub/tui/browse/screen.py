@@ -155,7 +155,7 @@ class BrowseScreen(ListingScreen):
     def action_back(self) -> None:
         """Out of whatever is the innermost thing."""
         if scans := [record for record in self.jobs.open if record.lane == "scan"]:
-            self.jobs.cancel(scans[-1])
+            self.stop(scans[-1])
             return
         if self.focused is not self.assets:
             if self.is_narrow:

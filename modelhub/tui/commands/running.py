@@ -124,5 +124,5 @@ class RunningScreen(Place):
         """Ask the command to stop; says whether one runs."""
         if self._record is None or not self._record.is_open:
             return False
-        self.jobs.cancel(self._record)
+        self.stop(self._record)
         return True

@@ -354,7 +354,7 @@ class ConvertScreen(ConvertFiles):
         if self.focused is not self.files:
             self.files.focus()
         elif self._run is not None and self._run.is_open:
-            self.jobs.cancel(self._run)
+            self.stop(self._run)
         elif self._looks:
             if self._pause is not None:
                 self._pause.stop()

@@ -12,12 +12,12 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
 
 from modelhub.catalog.downloads import Download, listed
-from modelhub.text import human_seconds, plural
+from modelhub.text import plural
 from modelhub.tui.actions import bindings
 from modelhub.tui.jobs.job_facts import JobFacts
 from modelhub.tui.jobs.job_list import JobList
 from modelhub.tui.jobs.job_log import JobLog
-from modelhub.tui.jobs.rows import JobRow, error_text, log_text, rows
+from modelhub.tui.jobs.rows import error_text, log_text, rows
 from modelhub.tui.library import Library
 from modelhub.tui.places import PLACES
 from modelhub.tui.screens.dialogs import ConfirmDialog
@@ -35,8 +35,6 @@ with what they said and what came of them.
 Press  B  for the library,  D  to download,  C  to convert."""
 #: Seconds between two looks at what moved, and at the queue of downloads, which other processes may run.
 _LOOK, _ASK = 0.25, 2.0
-#: A job that ran for longer is not stopped without a question.
-_LONG = 30.0
 _QUEUED = ("running", "waiting", "paused", "failed")
 _PLACES = {place.id for place in PLACES}
 
@@ -144,21 +142,8 @@ class JobsScreen(Place):
             self.notify("It is over already." if row else "There is no job.", markup=False, timeout=2)
         elif row.record is None:
             self._elsewhere()
-        elif (row.seconds or 0) <= _LONG:
-            self.jobs.cancel(row.record)
         else:
-            self._stop_asked(row)
-
-    def _stop_asked(self, row: JobRow) -> None:
-        record = row.record
-        assert record is not None
-
-        def asked(yes: bool | None) -> None:
-            if yes:
-                self.jobs.cancel(record)
-
-        text = f"{row.title} has run for {human_seconds(row.seconds or 0)}. Nothing half-written is left behind."
-        self.app.push_screen(ConfirmDialog("Stop the job", text, "Stop it"), asked)
+            self.stop(row.record)
 
     def _elsewhere(self) -> None:
         says = "It belongs to the queue of downloads. D goes there; `modelhub queue` runs it in a shell."

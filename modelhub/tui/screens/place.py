@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from textual.app import ComposeResult
 from textual.screen import Screen
 
+from modelhub.text import human_seconds
 from modelhub.tui.jobs.job_line import JobLine
 from modelhub.tui.library import Library
+from modelhub.tui.screens.dialogs import ConfirmDialog
 from modelhub.tui.widgets.key_bar import KeyBar
 from modelhub.tui.widgets.nav_bar import NavBar
 
@@ -17,8 +19,11 @@ if TYPE_CHECKING:
     from modelhub.settings import Settings
     from modelhub.tui.app import ModelhubApp
     from modelhub.tui.jobs.center import JobCenter
+    from modelhub.tui.jobs.record import JobRecord
 
 NARROW, WIDE = 100, 160
+#: Seconds after which a job is not stopped without a question.
+_LONG = 30.0
 
 
 class Place(Screen[None]):
@@ -73,11 +78,24 @@ class Place(Screen[None]):
         """Show an error with its next step."""
         self.hub.explain(error)
 
+    def stop(self, record: JobRecord) -> None:
+        """Ask a job to stop; the user is asked first if it has run for long."""
+        if record.seconds <= _LONG:
+            self.jobs.cancel(record)
+            return
+
+        def asked(yes: bool | None) -> None:
+            if yes:
+                self.jobs.cancel(record)
+
+        text = f"{record.title} has run for {human_seconds(record.seconds)}. Nothing half-written is left behind."
+        self.app.push_screen(ConfirmDialog("Stop the job", text, "Stop it"), asked)
+
     def stop_last(self) -> bool:
-        """Ask the newest of the jobs of this place to stop, which is the one that the line of jobs shows."""
+        """`stop` the newest of the jobs of this place, which is the one that the line of jobs shows."""
         running = [record for record in self.jobs.open if record.place == self.scope]
         for record in running[-1:]:
-            self.jobs.cancel(record)
+            self.stop(record)
         return bool(running)
 
     def action_back(self) -> None:

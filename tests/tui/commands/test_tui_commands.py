@@ -318,7 +318,10 @@ async def test_escape_stops_what_runs(tiny, until, monkeypatch, text):
         await until(pilot, lambda: place.form is not None and place.form.row("--json"))
         await pilot.press("ctrl+r")
         await until(pilot, lambda: "begun" in text(it))
+        it.jobs.open[0].began = time.time() - 60
         await pilot.press("escape")
+        await until(pilot, lambda: isinstance(it.screen, ConfirmDialog))
+        await pilot.press("enter")
         await until(pilot, lambda: "stopped, exit code 130" in text(it))
         assert it.here == "running"
 

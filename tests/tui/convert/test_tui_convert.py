@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from time import sleep
+from time import sleep, time
 
 import pytest
 import torch
@@ -382,7 +382,10 @@ async def test_stopping_keeps_what_was_written(shelf, folder, app, until, text, 
         await until(pilot, lambda: screen.entries[0].runs and "at work" in text(it))
         await pilot.press("x", "ctrl+s")
         assert len(screen.entries) == 1 and it.screen is screen
+        it.jobs.open[0].began = time() - 60
         await pilot.press("escape")
+        await until(pilot, lambda: isinstance(it.screen, ConfirmDialog))
+        await pilot.press("enter")
         await until(pilot, lambda: not it.jobs.open)
         await until(pilot, lambda: not screen.entries[0].runs)
         assert it.here == "convert" and status(screen) == {"good.ckpt": "planned"}

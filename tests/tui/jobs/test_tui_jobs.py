@@ -118,6 +118,24 @@ async def test_stopping_asks_only_after_half_a_minute(few, app, until):
         await until(pilot, lambda: long.state is State.STOPPED)
 
 
+@pytest.mark.parametrize(("place", "lane"), [("browse", "scan"), ("lab", "writing"), ("lora", "writing")])
+async def test_escape_in_a_place_asks_as_well(few, app, until, place, lane):
+    open_ = threading.Event()
+    async with (it := app(few)).run_test(size=SIZE) as pilot:
+        it.go(place)
+        await until(pilot, lambda: it.here == place and it.screen.is_mounted)
+        there = it.screen
+        long = it.jobs.start("Long", slow(open_), place=place, lane=lane)
+        await until(pilot, lambda: long.began)
+        long.began = time() - 60
+        for answer, state in (("escape", State.RUNNING), ("enter", State.STOPPED)):
+            await pilot.press("escape")
+            await until(pilot, lambda: isinstance(it.screen, ConfirmDialog))
+            await pilot.press(answer)
+            await until(pilot, lambda: it.screen is there and long.state is state)  # noqa: B023 (called at once)
+        assert it.here == place
+
+
 async def test_all_are_stopped_and_what_is_over_is_forgotten(few, app, until, text):
     open_ = threading.Event()
     async with (it := app(few)).run_test(size=SIZE) as pilot:
