@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from modelhub.errors import ModelhubError
 
 _EVERY = ("--json", "--dry-run")
+#: What argparse takes for the name of an option: neither a number nor a text of several words.
+_OPTION = re.compile(r"-(?!\d*\.?\d+$)\S+$")
 #: What the fields of a form hold: a text, or whether a flag is set.
 Values = Mapping[str, "str | bool"]
 
@@ -197,21 +200,31 @@ def line_of(words: Sequence[str]) -> str:
     return shlex.join(["modelhub", *words])
 
 
-def form_of(forms: Sequence[CommandForm], words: Sequence[str]) -> tuple[CommandForm, dict[str, str | bool]] | None:
+class Filled(NamedTuple):
+    """The form of a command, what its fields hold, and the words of the line that none of them takes."""
+
+    form: CommandForm
+    values: dict[str, str | bool]
+    rest: list[str]
+
+
+def form_of(forms: Sequence[CommandForm], words: Sequence[str]) -> Filled | None:
     """The command that `words` begin with, and its form filled with the rest; None if there is no such command."""
     words = list(words)[1:] if words and words[0] == "modelhub" else list(words)
     for size in (2, 1):
         found = next((form for form in forms if form.name == " ".join(words[:size])), None)
         if found is not None:
-            return found, _values(found, words[size:])
+            return Filled(found, *_values(found, words[size:]))
     return None
 
 
-def _values(form: CommandForm, words: list[str]) -> dict[str, str | bool]:
+def _values(form: CommandForm, words: list[str]) -> tuple[dict[str, str | bool], list[str]]:
+    """The values, and the words that are left over."""
     options = {name: field for field in form.fields for name in field.names}
     found: dict[str, list[str]] = {}
     flags: dict[str, str | bool] = {}
     plain: list[str] = []
+    unknown: list[str] = []
     while words:
         word = words.pop(0)
         name, equals, value = word.partition("=")
@@ -220,16 +233,20 @@ def _values(form: CommandForm, words: list[str]) -> dict[str, str | bool]:
             plain += words
             break
         if field is None:
-            plain.append(word)
+            (unknown if _OPTION.match(word) else plain).append(word)
         elif field.control is Control.FLAG:
             flags[field.key] = True
         else:
             found.setdefault(field.key, []).append(value if equals else words.pop(0) if words else "")
-    return flags | {name: _joined(options[name], these) for name, these in found.items()} | _placed(form, plain)
+    placed = _placed(form, plain)
+    return flags | {name: _joined(options[name], these) for name, these in found.items()} | placed, unknown + plain
 
 
 def _placed(form: CommandForm, plain: list[str]) -> dict[str, str | bool]:
-    """Words without an option: one for each field that holds one, and what is between them for one that holds many."""
+    """Words without an option: one for each field that holds one, and what is between them for one that holds many.
+
+    They are taken out of `plain`.
+    """
     fields = [field for field in form.fields if not field.is_option]
     found: dict[str, str | bool] = {}
     while fields and not fields[0].many and plain:
@@ -238,6 +255,7 @@ def _placed(form: CommandForm, plain: list[str]) -> dict[str, str | bool]:
         found[fields.pop().key] = plain.pop()
     if fields and plain:
         found[fields[0].key] = _joined(fields[0], plain)
+        plain.clear()
     return found
 
 

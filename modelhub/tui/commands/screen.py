@@ -17,6 +17,7 @@ from textual.widgets import Button, ContentSwitcher, Input, Static
 
 from modelhub.catalog.asset import Asset
 from modelhub.errors import ModelhubError
+from modelhub.text import one_line, shorten
 from modelhub.tui.actions import bindings
 from modelhub.tui.assets.pick import PickDialog
 from modelhub.tui.commands.care import prefilled
@@ -178,9 +179,12 @@ class CommandsScreen(RunningScreen):
         except ValueError:
             return False
         found = form_of(self.forms, words)
-        if found is None or not (found[1] or words[0] == "modelhub"):
+        if found is None or not (found.values or words[0] == "modelhub"):
             return False
-        self._fill(*found)
+        self._fill(found.form, found.values)
+        if found.rest:
+            says = f"No field takes this, and it was left out: {shorten(one_line(shlex.join(found.rest)), 200)}"
+            self.notify(says, severity="warning", markup=False)
         return True
 
     def _fill(self, form: CommandForm, values: dict[str, Any]) -> None:

@@ -65,15 +65,38 @@ def test_a_line_becomes_a_form_and_the_form_the_same_words(forms, line):
     import shlex
 
     found = form_of(forms, shlex.split(line))
-    words = words_of(*found)
-    again = form_of(forms, words)
-    assert again == found
+    words = words_of(found.form, found.values)
+    assert form_of(forms, words) == found and not found.rest
     assert vars(build_parser().parse_args(words)) == vars(build_parser().parse_args(shlex.split(line)[1:]))
 
 
 def test_short_options_are_understood(forms):
-    found, values = form_of(forms, ["remake", "x", "-o", "y.safetensors"])
-    assert line_of(words_of(found, values)) == "modelhub remake x --output y.safetensors"
+    found = form_of(forms, ["remake", "x", "-o", "y.safetensors"])
+    assert line_of(words_of(found.form, found.values)) == "modelhub remake x --output y.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("line", "values", "rest"),
+    [
+        (["preview", "a", "b", "-p", "x", "--out", "c.png"], {"SOURCE": "a", "--prompt": "x"}, ["--out", "b", "c.png"]),
+        (["ls", "--no-such", "kind:lora"], {"QUERY": "kind:lora"}, ["--no-such"]),
+        (["rate", "a", "-1"], {"REF": "a", "0-5": "-1"}, []),
+        (["note", "a", "-x is what it is"], {"REF": "a", "TEXT": "-x is what it is"}, []),
+        (["rate", "a", "-", "3"], {"REF": "a", "0-5": "-"}, ["3"]),
+    ],
+)
+def test_words_that_no_field_takes_are_left_over(forms, line, values, rest):
+    found = form_of(forms, line)
+    assert (found.values, found.rest) == (values, rest)
+
+
+async def test_words_that_are_left_out_are_told(tiny, until, text):
+    async with (it := opened(tiny)).run_test(size=SIZE, notifications=True) as pilot:
+        place = await started(pilot, until)
+        place.filter.value = "rate tiny 3 [red]x[/] --no\x1b[31m-such"
+        await pilot.press("enter")
+        await until(pilot, lambda: place.form is not None and "was left out" in text(it))
+        assert place.form.values["0-5"] == "3" and "[red]x[/]" in text(it) and r"--no\x1b[31m-such" in text(it)
 
 
 @pytest.mark.parametrize(
