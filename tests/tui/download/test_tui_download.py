@@ -383,7 +383,7 @@ async def test_a_plan_for_later_waits_paused(offered, library, app, until):
         await until(pilot, lambda: rows(library) == [("paused", "ink_v2.safetensors")])
         assert place(it).page == "queue" and not it.jobs.open
         queue = place(it).query_one(QueueList)
-        await until(pilot, lambda: queue.count == 1)
+        await until(pilot, lambda: [row.state for row in queue.rows] == ["paused"])
         await pilot.press("p")
         await until(pilot, lambda: rows(library) == [("done", "ink_v2.safetensors")])
 

@@ -119,7 +119,7 @@ async def test_the_speed_is_that_of_the_line_and_not_of_what_was_there(offered, 
         await get(it, pilot, until, "civitai:9")
         await until(pilot, lambda: queue(it).rows[0].done > 800_000)
         await pilot.press("p")
-        await until(pilot, lambda: not it.jobs.open)
+        await until(pilot, lambda: not it.jobs.open and shown(it)[0][1] == "paused")
         await pilot.press("p")
         await until(pilot, lambda: queue(it).rows[0].rate is not None)
         assert 0.2 * SLOW < queue(it).rows[0].rate < 2 * SLOW
@@ -280,8 +280,8 @@ async def test_it_goes_on_in_other_places_and_takes_what_is_added(offered, libra
         await until(pilot, lambda: it.here == "browse")
         assert len(it.jobs.open) == 1
         await get(it, pilot, until, "civitai:1\ncivitai:2\ncivitai:3")
-        await until(pilot, lambda: list(rows(library).values()).count("done") == 3)
-        assert rows(library)["large.safetensors"] == "running", "the small ones came beside it, by the same runner"
+        await until(pilot, lambda: [state for _, state in shown(it)].count("done") == 3)
+        assert dict(shown(it))["large.safetensors"] == "running", "the small ones came beside it, by the same runner"
         assert len(it.jobs.open) == 1
         assert len(it.jobs.records) == 1
         offered.clear_faults()
