@@ -89,7 +89,8 @@ async def looks(app, name: str, size: tuple[int, int], until, text, kept: str) -
     async with app.run_test(size=size) as pilot:
         await steps(pilot, until, text)
         await until(pilot, lambda: all(word in text(app) for word in words))
-        await until(pilot, lambda: not app.jobs.open and "looking…" not in text(app))
+        await until(pilot, lambda: not app.jobs.open and all(one.is_finished for one in app.workers))
+        assert "looking…" not in text(app)
         app.screen.refresh()  # below a dialog stands what its screen was when the dialog was drawn
         await pilot.pause()
         check(app, kept)

@@ -168,6 +168,8 @@ class QueuePage(Page):
 
     @background("change", exclusive=False)
     def _change(self, job: WorkerJob, change: Callable[[Catalog], object], goes_on: bool) -> None:
+        if goes_on:  # a runner may take the rows up at once, with the tokens that it knows
+            self.runner.forget_tokens()
         with self.library.open() as catalog:
             change(catalog)
         job.post(self.Changed(goes_on))

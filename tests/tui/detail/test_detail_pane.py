@@ -215,6 +215,7 @@ async def test_another_asset_is_drawn_once_and_moves_nothing_else(few, app, unti
         await until(pilot, lambda: assets.count == 12)
         assets.cursor = 3
         await until(pilot, lambda: it.screen.pane.asset and it.screen.pane.asset.id == 4)
+        await until(pilot, lambda: all(one.is_finished for one in it.workers))
         drawn, layouts = [], []
         draw = DetailBody.render_line
         monkeypatch.setattr(DetailBody, "render_line", lambda self, y: drawn.append(y) or draw(self, y))

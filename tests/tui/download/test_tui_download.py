@@ -381,7 +381,8 @@ async def test_a_plan_for_later_waits_paused(offered, library, app, until):
         await plan_for(it, pilot, until, "civitai:1")
         await pilot.press("t")
         await until(pilot, lambda: rows(library) == [("paused", "ink_v2.safetensors")])
-        assert place(it).page == "queue" and not it.jobs.open
+        await until(pilot, lambda: place(it).page == "queue")
+        assert not it.jobs.open
         queue = place(it).query_one(QueueList)
         await until(pilot, lambda: [row.state for row in queue.rows] == ["paused"])
         await pilot.press("p")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
 from download_steps import place
 from textual import events
+from textual.message import Message
 from world import World, faults, samples
 
 from modelhub.catalog import downloads
@@ -25,6 +27,7 @@ from modelhub.tui.download.removing import RemoveDialog
 from modelhub.tui.download.rows import QueueRow
 from modelhub.tui.library import Library
 from modelhub.tui.screens.dialogs import ConfirmDialog
+from modelhub.tui.work import WorkerJob
 
 SIZE = (120, 40)
 LARGE = samples.large(8)
@@ -146,8 +149,21 @@ async def test_a_lying_server_fails_with_a_sentence_and_a_retry_brings_it(offere
         assert whole(models / "loras" / "lora1.safetensors", samples.lora(seed=1))
 
 
+def changes_are_told_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runner takes rows up again before the page hears that they were changed."""
+    post = WorkerJob.post
+
+    def late(job: WorkerJob, message: Message) -> None:
+        if isinstance(message, QueuePage.Changed):
+            sleep(2)
+        post(job, message)
+
+    monkeypatch.setattr(WorkerJob, "post", late)
+
+
+@pytest.mark.parametrize("order", [lambda _: None, changes_are_told_late], ids=["told first", "told late"])
 async def test_without_a_token_it_says_where_to_add_one_and_then_goes_on(
-    offered, library, models, app, until, text, monkeypatch
+    offered, library, models, app, until, text, monkeypatch, order
 ):
     offered.add_version(
         5, 50, [{"data": samples.lora(seed=5), "name": "closed.safetensors"}], needs_login=True, type="LORA"
@@ -160,6 +176,7 @@ async def test_without_a_token_it_says_where_to_add_one_and_then_goes_on(
         await until(pilot, lambda: "Add a token for Civitai in Settings (press ,)" in text(it))
         assert "modelhub login" not in text(it)
         monkeypatch.setenv("CIVITAI_TOKEN", offered.civitai.token)
+        order(monkeypatch)
         assert it.jobs.open, "the other one still runs: it is the same runner that must look for the token anew"
         await pilot.press("r")
         await until(pilot, lambda: dict(shown(it))["closed.safetensors"] == "done")
