@@ -84,8 +84,9 @@ class Show(GraphicApp[None]):
 
 def main() -> None:
     wish = os.environ.get("PICTURES", "auto")
-    if "PATIENCE" in os.environ:  # a terminal that answers late only because this machine is busy
-        graphics._PATIENCE = graphics._PATIENCE_SSH = float(os.environ["PATIENCE"])
+    for name in ("PATIENCE", "PATIENCE_SSH"):  # for a terminal that answers late only because this machine is busy
+        if name in os.environ:
+            setattr(graphics, f"_{name}", float(os.environ[name]))
     found = graphics.find_graphics(wish)
     graphics.tell_colours(found)
     app = Show(wish)

@@ -11,6 +11,7 @@ import pytest
 from screen_snapshots import check
 from textual import events
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from modelhub.tui.library import Library
 
@@ -91,6 +92,8 @@ async def looks(app, name: str, size: tuple[int, int], until, text, kept: str) -
         await until(pilot, lambda: all(word in text(app) for word in words))
         await until(pilot, lambda: not app.jobs.open and all(one.is_finished for one in app.workers))
         assert "looking…" not in text(app)
+        for field in app.screen.query(Input):
+            field.cursor_blink = False  # it is seen
         app.screen.refresh()  # below a dialog stands what its screen was when the dialog was drawn
         await pilot.pause()
         check(app, kept)

@@ -43,7 +43,7 @@ def terminal(home: Path) -> Iterator[Callable[..., FakeTerminal]]:
     def start(kind: str, wish: str = "auto", **more: object) -> FakeTerminal:
         environment = {"PICTURES": wish, "PYTHONPATH": str(ROOT), **more.pop("environment", {})}
         if "late" not in more:
-            environment["PATIENCE"] = "20"
+            environment |= {"PATIENCE": "20", "PATIENCE_SSH": "20"}
         running.append(FakeTerminal(kind, home, words=("tests/tui/picture_show.py",), environment=environment, **more))
         return running[-1]
 
@@ -218,7 +218,7 @@ def test_an_answer_that_comes_late_is_not_read_as_keys(terminal):
 
 
 def test_a_slow_answer_over_ssh_is_waited_for(terminal):
-    it = terminal("sixel", late=0.5, environment={"SSH_CONNECTION": "10.0.0.1 5 10.0.0.2 22"})
+    it = terminal("sixel", late=1, environment={"SSH_CONNECTION": "10.0.0.1 5 10.0.0.2 22", "PATIENCE_SSH": "20"})
     it.wait(PAINTED)
 
 
@@ -422,11 +422,17 @@ def test_a_fitted_picture_keeps_its_shape_in_cells_of_any_size():
 # -- modelhub ----------------------------------------------------------------------------------------------------------
 
 
+_PATIENT = """
+import sys; from modelhub.tui.pictures import graphics; graphics._PATIENCE = 20
+from modelhub.__main__ import main; sys.exit(main())
+"""
+
+
 def test_modelhub_shows_the_picture_beside_a_model_by_kitty(models: Path, home: Path):
     Image.fromarray(picture(1)).save(min(models.iterdir()).with_suffix(".preview.png"))
     with Catalog.open(home) as catalog:
         scan(catalog, [models])
-    it = FakeTerminal("kitty", home)
+    it = FakeTerminal("kitty", home, words=("-c", _PATIENT))
     sent = it.wait(SENT)
     pixels = np.frombuffer(zlib.decompress(base64.b64decode(sent[4])), np.uint8)
     assert np.array_equal(pixels.reshape(120, 160, 3), picture(1))
