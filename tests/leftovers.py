@@ -1,4 +1,4 @@
-"""What work must not leave behind: threads that it started, files that it opened.
+"""What work must not leave behind: threads and processes that it started, files that it opened.
 
 They are looked at one by one and not counted, since what an earlier test left may end in the middle of a later one.
 """
@@ -6,6 +6,7 @@ They are looked at one by one and not counted, since what an earlier test left m
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,3 +36,16 @@ def files_open_below(folder: Path) -> list[Path]:
         if path.is_relative_to(folder.resolve()):
             found.append(path)
     return found
+
+
+def gone(process: int, seconds: float = 60) -> bool:
+    """Whether a process ends within so many seconds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].startswith("Z"):
+                return True
+        except OSError:
+            return True
+        time.sleep(0.1)
+    return False

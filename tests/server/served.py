@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -60,21 +59,8 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(number)
         with suppress(subprocess.TimeoutExpired):
-            self.process.communicate(timeout=60)
+            self.process.communicate(timeout=30)
         if self.process.returncode is None:
             self.process.kill()
             raise AssertionError("the server does not stop")
         return self.process.returncode
-
-
-def gone(process: int, seconds: float = 60) -> bool:
-    """Whether a process ends within so many seconds."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            if Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].startswith("Z"):
-                return True
-        except OSError:
-            return True
-        time.sleep(0.1)
-    return False

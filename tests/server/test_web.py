@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 import requests
 from browser import CHROMIUM, Browser
-from served import ORANGE, ROOT, Server, gone
+from leftovers import gone
+from served import ORANGE, ROOT, Server
 
 from modelhub.cli.console import main
 from modelhub.server.session import Session

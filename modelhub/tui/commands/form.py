@@ -238,14 +238,14 @@ def _values(form: CommandForm, words: list[str]) -> tuple[dict[str, str | bool],
             flags[field.key] = True
         else:
             found.setdefault(field.key, []).append(value if equals else words.pop(0) if words else "")
-    placed = _placed(form, plain)
-    return flags | {name: _joined(options[name], these) for name, these in found.items()} | placed, unknown + plain
+    placed, beyond = _placed(form, plain)
+    return flags | {name: _joined(options[name], these) for name, these in found.items()} | placed, unknown + beyond
 
 
-def _placed(form: CommandForm, plain: list[str]) -> dict[str, str | bool]:
+def _placed(form: CommandForm, plain: list[str]) -> tuple[dict[str, str | bool], list[str]]:
     """Words without an option: one for each field that holds one, and what is between them for one that holds many.
 
-    They are taken out of `plain`.
+    With them come the words for which there is no field.
     """
     fields = [field for field in form.fields if not field.is_option]
     found: dict[str, str | bool] = {}
@@ -254,9 +254,8 @@ def _placed(form: CommandForm, plain: list[str]) -> dict[str, str | bool]:
     while fields and not fields[-1].many and plain:
         found[fields.pop().key] = plain.pop()
     if fields and plain:
-        found[fields[0].key] = _joined(fields[0], plain)
-        plain.clear()
-    return found
+        return found | {fields[0].key: _joined(fields[0], plain)}, []
+    return found, plain
 
 
 def _joined(field: FormField, words: list[str]) -> str:

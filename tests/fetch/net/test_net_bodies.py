@@ -38,7 +38,7 @@ def test_the_words_of_a_refusal_are_not_waited_for(world: World, net: Net, monke
     begun = time.monotonic()
     with pytest.raises(Refused) as caught:
         net.json(url)
-    assert time.monotonic() - begun < 40
+    assert time.monotonic() - begun < 5
     assert len(world.asked) == 1
     assert caught.value.refusal.body.startswith("no")
 
@@ -50,5 +50,5 @@ def test_a_body_that_trickles_ends_some_time(world: World, net: Net, monkeypatch
     begun = time.monotonic()
     with pytest.raises(UnreachableError):
         net.json(url)
-    assert time.monotonic() - begun < 40
+    assert time.monotonic() - begun < 5
     assert len(world.asked) == 1

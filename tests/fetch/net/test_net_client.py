@@ -279,7 +279,7 @@ def test_the_wait_that_a_server_asks_for_is_kept(world: World, net: Net, form: s
     job, said = told
     before = time.monotonic()
     assert net.json(MODEL, provider="civitai", job=job)["id"] == 1
-    assert 0.9 <= time.monotonic() - before < 40
+    assert 0.9 <= time.monotonic() - before < 20
     assert len(said()) == 1 and re.match(r"Civitai asks to wait [123]\.\d s", said()[0])
 
 
@@ -466,7 +466,7 @@ def test_cancelling_does_not_wait_for_the_server(world: World, what: str):
                 response.raw.read()
             finally:
                 job.check()
-    assert time.monotonic() - before < 40
+    assert time.monotonic() - before < 20
 
 
 def test_a_job_that_was_cancelled_asks_nothing(world: World, net: Net):
@@ -591,7 +591,7 @@ def test_cancelling_cuts_a_secure_line_too(secure: str, certificate, monkeypatch
     before = time.monotonic()
     with Net(lambda _: None) as net, pytest.raises(CancelledError):
         net.json(f"{secure}/stall", job=job)
-    assert time.monotonic() - before < 40
+    assert time.monotonic() - before < 20
 
 
 def test_https_to_a_server_without_it(world: World, net: Net):

@@ -110,7 +110,7 @@ def test_a_bomb_does_not_go_off(tmp_path, name):
     path = tmp_path / "bomb.pt"
     path.write_bytes(BOMBS[name]())
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with at_most(20):
+    with at_most(6):
         try:
             with PickleFile(path) as file:
                 assert not file.header.tensors
@@ -218,5 +218,5 @@ def test_the_temporary_file_is_limited(tmp_path, monkeypatch):
 def test_a_header_takes_some_hundredths_of_a_second(torch, tmp_path, tensors):
     state = {f"model.diffusion_model.blocks.{n}.attention.to_k.weight": torch.zeros(4, 3) for n in range(tensors)}
     torch.save({"state_dict": state}, tmp_path / "m.ckpt")
-    with at_most(0.5):  # 0.03 s on a machine that has time
+    with at_most(0.2):  # 0.03 s on a machine that has time
         assert len(read_pickle_header(tmp_path / "m.ckpt").tensors) == tensors

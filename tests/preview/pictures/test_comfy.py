@@ -238,7 +238,7 @@ def test_circles_and_giants_end() -> None:
     graph["5"] = node("X", latent=["5", 0], width=["5", 0])
     graph["8"]["inputs"]["vae"] = ["8", 0]
     assert read(graph).settings["Steps"] == "20"
-    with at_most(20):
+    with at_most(5):
         many = {
             str(at): node("CLIPTextEncode", **{f"text_{n}": [str((at * 7 + n) % 4000), 0] for n in range(20)})
             for at in range(4000)

@@ -128,7 +128,7 @@ def test_what_keeps_a_prompt_from_changing_is_told() -> None:
 @pytest.mark.parametrize("unit", ["(", "[", "]", ":", "[a:", "[a|", "[a:b:1]", "[a|b]", "\\", "\\(", "([|])", "|", "[[a]:3]", " ", "[x:y:" + "9" * 40 + "]", "[" * 90 + "a" + "|b]" * 90])  # fmt: skip
 def test_hostile_text_is_read_in_time(unit: str) -> None:
     text = (unit * 20_000)[:20_000]
-    with at_most(6), suppress(UsageError):
+    with at_most(1.5), suppress(UsageError):
         stages(text, 300)
 
 
