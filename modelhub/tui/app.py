@@ -26,7 +26,7 @@ from modelhub.tui.library import Library
 from modelhub.tui.memory import Memory
 from modelhub.tui.pictures.graphics import GraphicApp, find_graphics, tell_colours
 from modelhub.tui.places import PLACES
-from modelhub.tui.screens.dialogs import ConfirmDialog, ErrorDialog
+from modelhub.tui.screens.dialogs import ErrorDialog, confirm
 from modelhub.tui.screens.place import Place
 from modelhub.tui.stylesheet import Styles
 from modelhub.tui.themes import INK, wear_density
@@ -200,13 +200,8 @@ class ModelhubApp(GraphicApp[int], inherit_bindings=False):
         if not running:
             self.leave()
             return
-
-        def asked(yes: bool | None) -> None:
-            if yes:
-                self.leave()
-
         text = f"{plural(running, 'job')} would be stopped. Nothing half-written is left behind; downloads go on later."
-        self.push_screen(ConfirmDialog("Leave modelhub", text, "Stop and leave"), asked)
+        confirm(self, "Leave modelhub", text, "Stop and leave", self.leave)
 
     def leave(self) -> None:
         """Remember, and end."""

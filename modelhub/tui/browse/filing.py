@@ -69,12 +69,11 @@ class FilingScreen(TargetsScreen):
         self.with_targets(self._trash)
 
     def _trash(self, targets: list[Asset]) -> None:
-        def asked(yes: bool | None) -> None:
-            if yes:
-                self.assets.marks = {}
-                self.trash_assets(targets)
+        def go() -> None:
+            self.assets.marks = {}
+            self.trash_assets(targets)
 
-        self.app.push_screen(tidy.trash_question(targets), asked)
+        tidy.confirm_trash(self, targets, go)
 
     def trash_assets(self, targets: Sequence[Asset]) -> None:
         """To the trash, without another question."""
@@ -144,9 +143,8 @@ class FilingScreen(TargetsScreen):
             self.notify("No file is missing; a rescan (R) looks again.", markup=False, timeout=4)
             return
 
-        def asked(yes: bool | None) -> None:
-            if yes:
-                self.assets.marks = {}
-                self.run_job("Forget", lambda catalog, _: tidy.forget_assets(catalog, message.assets))
+        def forget() -> None:
+            self.assets.marks = {}
+            self.run_job("Forget", lambda catalog, _: tidy.forget_assets(catalog, message.assets))
 
-        self.app.push_screen(tidy.forget_question(message.assets), asked)
+        tidy.confirm_forget(self, message.assets, forget)

@@ -13,9 +13,11 @@ from modelhub.catalog.store import Catalog
 from modelhub.errors import ModelhubError
 from modelhub.jobs import Job
 from modelhub.text import human_seconds, human_size, one_line, plural
-from modelhub.tui.screens.dialogs import ConfirmDialog
+from modelhub.tui.screens.dialogs import confirm
 
 if TYPE_CHECKING:
+    from textual.dom import DOMNode
+
     from modelhub.organize.move import MoveReport
 
 # what moves files is imported by who moves them: the library is seen sooner
@@ -38,19 +40,19 @@ Work = Callable[[Catalog, Job], Told]
 # -- questions ---------------------------------------------------------------------------------------------------------
 
 
-def trash_question(assets: Sequence[Asset]) -> ConfirmDialog:
-    """Names and sizes of what is to go."""
+def confirm_trash(asker: DOMNode, assets: Sequence[Asset], do: Callable[[], object]) -> None:
+    """Ask with names and sizes of what is to go."""
     total = f", {human_size(sum(asset.size for asset in assets))} in all" if len(assets) > 1 else ""
     what = plural(len(assets), "asset")
     text = "\n".join([*_named(assets), "", f"{what}{total}, with sidecars and links. u brings them back."])
-    return ConfirmDialog("Move to the trash", text, f"Move {what}")
+    confirm(asker, "Move to the trash", text, f"Move {what}", do)
 
 
-def forget_question(assets: Sequence[Asset]) -> ConfirmDialog:
-    """Names of what is to be forgotten."""
+def confirm_forget(asker: DOMNode, assets: Sequence[Asset], do: Callable[[], object]) -> None:
+    """Ask with the names of what is to be forgotten."""
     what = plural(len(assets), "asset")
     says = "Their files are gone; tags, stars and notes go with the rows. u brings them back."
-    return ConfirmDialog("Forget what is missing", "\n".join([*_named(assets), "", says]), f"Forget {what}")
+    confirm(asker, "Forget what is missing", "\n".join([*_named(assets), "", says]), f"Forget {what}", do)
 
 
 def _named(assets: Sequence[Asset]) -> list[str]:

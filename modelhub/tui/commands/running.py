@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
 
 from textual.widgets import ContentSwitcher
@@ -15,7 +16,7 @@ from modelhub.tui.commands.output_list import OutputList
 from modelhub.tui.commands.run import Output, run_command
 from modelhub.tui.jobs.record import JobRecord, State
 from modelhub.tui.library import Library
-from modelhub.tui.screens.dialogs import ConfirmDialog
+from modelhub.tui.screens.dialogs import confirm
 from modelhub.tui.screens.place import Place
 
 #: Seconds between two looks at what was printed.
@@ -85,13 +86,10 @@ class RunningScreen(Place):
         self.app.call_later(lambda: cast(Any, self.hub.place("settings")).show_section("tokens"))
 
     def _ask(self, form: CommandForm, values: dict[str, str | bool], question: str) -> None:
-        def asked(yes: bool | None) -> None:
-            if yes:
-                self._run(words_of(form, agreed(form, values)))
-
         line = line_of(words_of(form, values))
         more = f"\n\n{line}" + ("\n\nDry run (^t) says what it would do." if form.has("--dry-run") else "")
-        self.app.push_screen(ConfirmDialog(f"Run {form.name}", f"{question}{more}", "Run it"), asked)
+        run = partial(self._run, words_of(form, agreed(form, values)))
+        confirm(self, f"Run {form.name}", f"{question}{more}", "Run it", run)
 
     def _run(self, words: Sequence[str]) -> None:
         output, line, folder = Output(), line_of(words), self.library.folder

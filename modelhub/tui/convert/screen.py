@@ -28,7 +28,7 @@ from modelhub.tui.convert.words import question, result_words, sum_words
 from modelhub.tui.jobs import elsewhere
 from modelhub.tui.jobs.record import JobRecord, State
 from modelhub.tui.library import Library
-from modelhub.tui.screens.dialogs import ConfirmDialog
+from modelhub.tui.screens.dialogs import confirm
 from modelhub.tui.widgets.line_list import LineList
 from modelhub.tui.work import WorkerJob, background
 
@@ -243,13 +243,9 @@ class ConvertScreen(ConvertFiles):
     def _ask(self, ready: Sequence[Item]) -> None:
         wish, items = self._wish, [replace(item) for item in ready]
         assert wish is not None
-
-        def asked(yes: bool | None) -> None:
-            if yes:
-                self._start(items, wish)
-
         text = question(items, len(self.entries) - len(items), wish, self._free)
-        self.app.push_screen(ConfirmDialog(f"{self.form.what.capitalize()} files", text, "Write"), asked)
+        title = f"{self.form.what.capitalize()} files"
+        confirm(self, title, text, "Write", lambda: self._start(items, wish))
 
     def _start(self, items: list[Item], wish: Wish) -> None:
         task, many = self.form.what.capitalize(), len(items)

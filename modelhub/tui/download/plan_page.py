@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 from textual import on
@@ -24,7 +25,7 @@ from modelhub.tui.commands.suggestions import PathSuggester
 from modelhub.tui.download.page import Page
 from modelhub.tui.download.plan_list import PlanFacts, PlanList, plan_summary
 from modelhub.tui.library import Library
-from modelhub.tui.screens.dialogs import AskDialog, ConfirmDialog
+from modelhub.tui.screens.dialogs import AskDialog, confirm
 from modelhub.tui.widgets.line_list import LineList
 from modelhub.tui.work import WorkerJob, attempt, background
 
@@ -160,17 +161,13 @@ class PlanPage(Page):
         if orders and all(order.keep_unsafe for _, order in orders):
             self._change(lambda order: replace(order, keep_unsafe=False))
             return
-
-        def asked(yes: bool | None) -> None:
-            if yes:
-                self._change(lambda order: replace(order, keep_unsafe=True))
-
         text = (
             "A pickle that would run code of its own is usually not filed. It would lie among your models, marked as "
             "dangerous: modelhub never runs it, other programs may."
         )
         if orders:
-            self.app.push_screen(ConfirmDialog("Keep what is unsafe", text, "Keep it all the same"), asked)
+            keep = partial(self._change, lambda order: replace(order, keep_unsafe=True))
+            confirm(self, "Keep what is unsafe", text, "Keep it all the same", keep)
 
     def action_drop(self) -> None:
         """Leave out what is marked, or under the cursor."""

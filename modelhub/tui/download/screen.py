@@ -24,7 +24,7 @@ from modelhub.tui.download.queue_page import QueuePage
 from modelhub.tui.download.running import QueueRunner
 from modelhub.tui.download.updates_page import UpdatesPage
 from modelhub.tui.library import Library
-from modelhub.tui.screens.dialogs import ConfirmDialog
+from modelhub.tui.screens.dialogs import confirm
 from modelhub.tui.screens.place import Place
 
 _PAGES = {"queue": "Queue", "found": "Search", "offer": "Files", "plan": "Plan", "updates": "Updates"}
@@ -241,12 +241,8 @@ class DownloadScreen(Place):
             super().action_back()
 
     def _ask_to_stop(self) -> None:
-        def asked(yes: bool | None) -> None:
-            if yes:
-                self.runner.stop()
-
         text = (
             "All downloads stop. What has come is kept, and they wait in the queue: s goes on.\n"
             "To leave them running, just go to another place: B is the library."
         )
-        self.app.push_screen(ConfirmDialog("Stop downloading", text, "Stop"), asked)
+        confirm(self, "Stop downloading", text, "Stop", self.runner.stop)

@@ -12,7 +12,7 @@ from modelhub.jobs import Job
 from modelhub.organize.dupes import DupesReport, dupes
 from modelhub.text import human_size, plural
 from modelhub.tui.actions import bindings
-from modelhub.tui.browse.tidy import to_trash, trash_question
+from modelhub.tui.browse.tidy import confirm_trash, to_trash
 from modelhub.tui.filing.dupe_list import DupeList
 from modelhub.tui.jobs.record import JobRecord, State
 from modelhub.tui.screens.dialogs import ReportDialog
@@ -122,11 +122,10 @@ class DupesScreen(Sheet):
                 self.list.drop(gone)
                 self._say()
 
-        def asked(yes: bool | None) -> None:
-            if yes:
-                self._place.run_job("Trash", lambda catalog, job: to_trash(catalog, marked, job), then=drop)
+        def go() -> None:
+            self._place.run_job("Trash", lambda catalog, job: to_trash(catalog, marked, job), then=drop)
 
-        self.app.push_screen(trash_question(marked), asked)
+        confirm_trash(self, marked, go)
 
     def action_compare(self) -> None:
         """The file under the cursor beside the one that is kept, or beside the first other."""

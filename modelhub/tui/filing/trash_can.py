@@ -19,7 +19,7 @@ from modelhub.organize.undo import undo
 from modelhub.text import human_size, one_line, plural
 from modelhub.tui.actions import bindings
 from modelhub.tui.filing.trash_list import TrashList
-from modelhub.tui.screens.dialogs import AskDialog, ConfirmDialog
+from modelhub.tui.screens.dialogs import AskDialog, confirm
 from modelhub.tui.screens.sheet import Sheet
 from modelhub.tui.work import WorkerJob, background
 
@@ -136,11 +136,10 @@ class TrashScreen(Sheet):
         more = [f"and {plural(len(names) - _NAMED, 'more', 'more')}"] if len(names) > _NAMED else []
         text = "\n".join([*names[:_NAMED], *more, "", f"{_counted(entries)}. This cannot be undone."])
 
-        def asked(yes: bool | None) -> None:
-            if yes:
-                self._run("Empty the trash", lambda catalog, job: _emptied(catalog, numbers, job))
+        def delete() -> None:
+            self._run("Empty the trash", lambda catalog, job: _emptied(catalog, numbers, job))
 
-        self.app.push_screen(ConfirmDialog("Delete for good", text, f"Delete {plural(len(names), 'asset')}"), asked)
+        confirm(self, "Delete for good", text, f"Delete {plural(len(names), 'asset')}", delete)
 
 
 def _emptied(catalog: Catalog, numbers: Sequence[int], job: Job) -> str:

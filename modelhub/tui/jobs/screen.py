@@ -20,7 +20,7 @@ from modelhub.tui.jobs.job_log import JobLog
 from modelhub.tui.jobs.rows import error_text, log_text, rows
 from modelhub.tui.library import Library
 from modelhub.tui.places import PLACES
-from modelhub.tui.screens.dialogs import ConfirmDialog
+from modelhub.tui.screens.dialogs import confirm
 from modelhub.tui.screens.place import Place
 from modelhub.tui.widgets.line_list import LineList
 from modelhub.tui.work import Failed, WorkerJob, background
@@ -155,13 +155,8 @@ class JobsScreen(Place):
         if not running:
             self.notify("Nothing runs.", markup=False, timeout=2)
             return
-
-        def asked(yes: bool | None) -> None:
-            if yes:
-                self.jobs.cancel_all()
-
         text = f"{plural(running, 'job')} would be stopped. Nothing half-written is left behind."
-        self.app.push_screen(ConfirmDialog("Stop all jobs", text, "Stop all"), asked)
+        confirm(self, "Stop all jobs", text, "Stop all", self.jobs.cancel_all)
 
     def action_clear(self) -> None:
         """Forget what is over."""

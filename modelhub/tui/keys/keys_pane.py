@@ -21,7 +21,7 @@ from modelhub.tui.keys.key_list import KeyList
 from modelhub.tui.keys.key_names import join_keys, keys_in_words, split_keys
 from modelhub.tui.keys.key_presets import PRESETS
 from modelhub.tui.keys.keymap import save_keys, taken_from, with_keys
-from modelhub.tui.screens.dialogs import ConfirmDialog
+from modelhub.tui.screens.dialogs import confirm
 from modelhub.tui.themes import hub_of
 from modelhub.tui.widgets.field import TextField
 from modelhub.tui.widgets.line_list import LineList
@@ -156,13 +156,8 @@ class KeysPane(Vertical):
 
     def action_reset_all(self) -> None:
         """All keys as they were, after a question."""
-
-        def asked(yes: bool | None) -> None:
-            if yes:
-                self._take({}, "All keys are as they were.")
-
         text = f"{len(self._keys)} changed bindings get their own keys again."
-        self.app.push_screen(ConfirmDialog("Reset all keys", text, "Reset them"), asked)
+        confirm(self, "Reset all keys", text, "Reset them", lambda: self._take({}, "All keys are as they were."))
 
     def action_preset(self) -> None:
         """Choose keys as in another program."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.dom import DOMNode
 from textual.screen import ModalScreen
 from textual.suggester import Suggester
 from textual.widgets import Button, Input, Static, TextArea
@@ -68,6 +69,16 @@ class ConfirmDialog(ModalScreen[bool]):
     @on(Button.Pressed)
     def _take(self) -> None:
         self.dismiss(True)
+
+
+def confirm(asker: DOMNode, title: str, text: str, button: str, do: Callable[[], object]) -> None:
+    """Ask with a `ConfirmDialog`, and `do` it unless that was left."""
+
+    def answered(yes: bool | None) -> None:
+        if yes:
+            do()
+
+    asker.app.push_screen(ConfirmDialog(title, text, button), answered)
 
 
 class AskDialog(ModalScreen[str | None]):

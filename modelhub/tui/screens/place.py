@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.app import ComposeResult
@@ -10,7 +11,7 @@ from textual.screen import Screen
 from modelhub.text import human_seconds
 from modelhub.tui.jobs.job_line import JobLine
 from modelhub.tui.library import Library
-from modelhub.tui.screens.dialogs import ConfirmDialog
+from modelhub.tui.screens.dialogs import confirm
 from modelhub.tui.widgets.key_bar import KeyBar
 from modelhub.tui.widgets.nav_bar import NavBar
 
@@ -83,13 +84,8 @@ class Place(Screen[None]):
         if record.seconds <= _LONG:
             self.jobs.cancel(record)
             return
-
-        def asked(yes: bool | None) -> None:
-            if yes:
-                self.jobs.cancel(record)
-
         text = f"{record.title} has run for {human_seconds(record.seconds)}. Nothing half-written is left behind."
-        self.app.push_screen(ConfirmDialog("Stop the job", text, "Stop it"), asked)
+        confirm(self, "Stop the job", text, "Stop it", partial(self.jobs.cancel, record))
 
     def stop_last(self) -> bool:
         """`stop` the newest of the jobs of this place, which is the one that the line of jobs shows."""

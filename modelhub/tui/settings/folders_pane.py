@@ -18,7 +18,7 @@ from modelhub.catalog.remembered import RememberedFolder, remembered_folders
 from modelhub.text import plural
 from modelhub.tui.browse.scanning import ask_folder, start_scan
 from modelhub.tui.library import Library
-from modelhub.tui.screens.dialogs import ConfirmDialog
+from modelhub.tui.screens.dialogs import confirm
 from modelhub.tui.screens.place import Place
 from modelhub.tui.settings.folder_list import FolderList
 from modelhub.tui.work import WorkerJob, background
@@ -96,15 +96,10 @@ class FoldersPane(Vertical):
         if one is None:
             self.app.bell()
             return
-
-        def asked(yes: bool | None) -> None:
-            if yes:
-                self._forget(one.path)
-
         text = (
             f"{one.path} is scanned no more. Its {plural(one.assets, 'asset')} stay in the catalog; no file is touched."
         )
-        self.app.push_screen(ConfirmDialog("Remove a folder", text, "Remove it"), asked)
+        confirm(self, "Remove a folder", text, "Remove it", lambda: self._forget(one.path))
 
     @background("forget", exclusive=False)
     def _forget(self, job: WorkerJob, path: Path) -> None:

@@ -16,7 +16,7 @@ from modelhub.catalog.provided import TITLES
 from modelhub.jobs import Job
 from modelhub.text import printable
 from modelhub.tui.download.screen import DownloadScreen
-from modelhub.tui.screens.dialogs import ConfirmDialog
+from modelhub.tui.screens.dialogs import confirm
 from modelhub.tui.screens.place import Place
 from modelhub.tui.settings.secret import Secret, SecretDialog
 from modelhub.tui.work import WorkerJob, background
@@ -149,13 +149,8 @@ class TokenBox(Vertical):
 
     def action_remove(self) -> None:
         """Ask, then delete what is kept here."""
-
-        def asked(yes: bool | None) -> None:
-            if yes:
-                self._forget()
-
         text = f"The token of {self.title} is deleted where modelhub kept it. At the provider it stays."
-        self.app.push_screen(ConfirmDialog("Remove a token", text, "Remove it"), asked)
+        confirm(self, "Remove a token", text, "Remove it", self._forget)
 
     @background("token", exclusive=False)
     def _forget(self, job: WorkerJob) -> None:
