@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
 from collections.abc import Collection, Iterable
 from itertools import islice
@@ -136,6 +137,15 @@ def human_seconds(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def clock(at: float, now: float | None = None, *, seconds: bool = False) -> str:
+    """The local time of a moment in seconds since 1970: 09:41, with `seconds` 09:41:07; with its date unless of today.
+
+    `now` tells which day is today, if that is not the present one.
+    """
+    then, today = time.localtime(at), time.localtime(now)
+    return time.strftime(("" if then[:3] == today[:3] else "%Y-%m-%d ") + ("%H:%M:%S" if seconds else "%H:%M"), then)
 
 
 def plural(count: int, word: str, many: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from modelhub.text import (
     alike,
     brief,
+    clock,
     few,
     human_count,
     human_seconds,
@@ -113,6 +115,28 @@ def test_human_count(count: int | None, shown: str):
 )
 def test_human_seconds(seconds: float, shown: str):
     assert human_seconds(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("zone", "at", "now", "seconds", "shown"),
+    [
+        ("UTC0", 34_867, 86_399, False, "09:41"),
+        ("UTC0", 34_867, 0, True, "09:41:07"),
+        ("UTC0", 86_399, 86_400, False, "1970-01-01 23:59"),
+        ("UTC0", 86_400, 86_399, True, "1970-01-02 00:00:00"),
+        ("EAST-14", 34_867, 35_999, False, "23:41"),
+        ("EAST-14", 34_867, 36_000, False, "1970-01-01 23:41"),
+    ],
+)
+def test_a_clock_has_the_date_of_another_day(
+    zone: str, at: float, now: float, seconds: bool, shown: str, monkeypatch: pytest.MonkeyPatch
+):
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", zone)
+        time.tzset()
+        says = clock(at, now, seconds=seconds)
+    time.tzset()
+    assert says == shown
 
 
 def test_a_brief_name_shows_both_of_its_ends_and_no_control_character():

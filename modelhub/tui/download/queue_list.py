@@ -7,12 +7,12 @@ from typing import ClassVar
 
 from textual.reactive import reactive
 
-from modelhub.text import human_size, one_line
+from modelhub.text import clock, human_size, one_line
 from modelhub.tui.detail.fact import Fact, Section
 from modelhub.tui.detail.section_body import SectionBody
 from modelhub.tui.download.rows import QueueRow
 from modelhub.tui.download.table import Cell, Column, Span, Table
-from modelhub.tui.download.words import clock, next_step, speed, time_left
+from modelhub.tui.download.words import next_step, speed, time_left
 
 _BAR = 14
 _SIGNS = {

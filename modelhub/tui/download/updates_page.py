@@ -12,11 +12,11 @@ from textual.message import Message
 from textual.widgets import Static
 
 from modelhub.jobs import Job
-from modelhub.text import human_size, one_line, plural
+from modelhub.text import clock, human_size, one_line, plural
 from modelhub.tui.actions import bindings
 from modelhub.tui.download.page import Page
 from modelhub.tui.download.table import Cell, Column, Span, Table
-from modelhub.tui.download.words import clock, with_keys
+from modelhub.tui.download.words import with_keys
 from modelhub.tui.jobs.record import JobRecord
 from modelhub.tui.library import Library
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import time
 
 from modelhub.catalog.downloads import Glance
 from modelhub.catalog.provided import TITLES
 from modelhub.errors import ModelhubError
-from modelhub.text import human_seconds, human_size, one_line
+from modelhub.text import clock, human_seconds, human_size, one_line
 
 #: What the command line says to do, and which keys do it here.
 _KEYS = tuple(
@@ -62,13 +61,6 @@ def next_step(row: Glance) -> str:
     if row.code in ("downloads-disabled", "archived", "unsafe-pickle"):
         return hint
     return f"{hint} r tries again.".strip()
-
-
-def clock(seconds: float) -> str:
-    """The time of day, with the date unless it is today's."""
-    then = time.localtime(seconds)
-    today = time.localtime()[:3] == then[:3]
-    return time.strftime("%H:%M" if today else "%Y-%m-%d %H:%M", then)
 
 
 def speed(rate: float | None) -> str:

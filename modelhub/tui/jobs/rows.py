@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from modelhub.catalog.downloads import Download
 from modelhub.errors import ModelhubError
-from modelhub.text import human_seconds, human_size
+from modelhub.text import clock, human_seconds, human_size
 from modelhub.tui.jobs.record import JobRecord, Line, State
 from modelhub.tui.places import PLACES
 
@@ -108,12 +107,8 @@ def of_download(row: Download) -> JobRow:
 
 
 def moment(at: float | None) -> str:
-    """The time of a day, with the date unless it is today."""
-    if at is None:
-        return "-"
-    then = time.localtime(at)
-    today = then[:3] == time.localtime()[:3]
-    return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M:%S", then)
+    """When something was; `-` for what was not yet."""
+    return "-" if at is None else clock(at, seconds=True)
 
 
 def log_text(row: JobRow) -> str:

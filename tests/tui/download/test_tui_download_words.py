@@ -14,7 +14,7 @@ from modelhub.fetch.offer import Offer, RemoteFile, Version
 from modelhub.tui.download.asking import pasted_sources, read_typed
 from modelhub.tui.download.choice import Choosing, Line
 from modelhub.tui.download.rows import Paces, summary
-from modelhub.tui.download.words import clock, next_step, time_left, with_keys
+from modelhub.tui.download.words import next_step, time_left, with_keys
 
 NUMBER = 1_000_000
 
@@ -146,5 +146,3 @@ def test_words():
     assert with_keys("Try again later.") == "Try again later."
     assert time_left(None, 5) == time_left(5, None) == time_left(5, 0) == ""
     assert time_left(1000, 10) == "1 min 40 s"
-    assert clock(time.time()) == time.strftime("%H:%M") or clock(time.time())
-    assert len(clock(0)) == len("1970-01-01 00:00")
