@@ -37,6 +37,7 @@ _AXIS_HELP = {
 }
 _EXAMPLES = """modelhub grid my-merge.toml --x "alpha=0-1[5]" --y seed=1-3 -p "a red circle" -o grid.png
   modelhub grid my-merge.toml --x IN04=0,0.5,1 --y OUT03-OUT05=0,1 -p "a cat" -o blocks.png
+  modelhub grid my-merge.toml --x B=photo,anime --y "alpha=0.2-0.8[3]" -p "a cat" -o partners.png
   modelhub grid A B C --y seed=1-4 -p "a cat" -o models.png
   modelhub grid my-merge.toml --parents --y seed=1-4 -p "a cat" --report -o beside.png
   modelhub grid A --x sampler="Euler a","DPM++ 2M" --y "steps=10-30(+10)" --z cfg=3,7 -p "a cat" -o s.png
@@ -47,7 +48,8 @@ axes:
 hires-steps, upscaler, switch-at, emphasis, rng, ensd, eta, churn, noise, rho, sigma-min, ...; A1111's names do, too
   text            prompt, negative: each value in the place of the first; prompt-order: these words in every order
   models          model, vae, refiner (none: the model's own, or none), lora:NAME for its strength
-  a recipe's      its parameters, such as alpha (of the second step: 2.alpha), and blocks, such as IN04 or OUT03-OUT05
+  a recipe's      its parameters, such as alpha (of the second step: 2.alpha), blocks, such as IN04 or OUT03-OUT05, \
+and models by their letters: B=NAME,NAME
 values:
   1,2,5           these, numbers or words; "a, b",c where one has a comma
   1-5             all whole numbers; 1-10(+3) every third; 0-1[5] five, evenly spaced (a shell wants these in quotes)"""

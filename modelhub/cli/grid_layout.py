@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from modelhub.catalog.opener import Opener
     from modelhub.catalog.store import Catalog
+    from modelhub.merge.recipes.recipe import Recipe
     from modelhub.preview.grids.axes import Axis
     from modelhub.preview.grids.cells import Cell
     from modelhub.preview.grids.family import Family
@@ -43,6 +44,7 @@ def layout(catalog: Catalog, opener: Opener, args: argparse.Namespace, request: 
     if len(args.sources) == 1 and on_axis is None:
         if not (args.parents or args.report):
             return Layout(axes, None)
+        _check_parents(axes)
         return Layout(*with_parents(axes, models, parents_of(catalog, opener, args.sources[0])))
     if args.parents:
         raise UsageError("Parents are put beside one model.", "Name one recipe, or leave out --parents.")
@@ -52,6 +54,16 @@ def layout(catalog: Catalog, opener: Opener, args: argparse.Namespace, request: 
     if len(args.sources) > 1:
         raise UsageError("The models are named twice.", "Name them as SOURCE, or on an axis.")
     return _beside(axes, on_axis) if args.report else Layout(axes, None)
+
+
+def _check_parents(axes: Sequence[Axis]) -> None:
+    """Raise UsageError for a recipe that has other parents from picture to picture."""
+    for axis in axes:
+        if axis.of_recipe and axis.of_files:
+            raise UsageError(
+                f"The parents are not the same in all pictures: the axis {axis.name} is over one of them.",
+                "Leave out --parents and --report, or the axis.",
+            )
 
 
 def _beside(axes: Sequence[Axis], at: int) -> Layout:
@@ -81,26 +93,41 @@ def _texts(args: argparse.Namespace) -> list[str | None]:
 
 
 def _said(args: argparse.Namespace, request: Request) -> list[Axis]:
-    from modelhub.catalog.blocks import all_blocks
     from modelhub.merge.recipes.varying import parameter_names
     from modelhub.preview.grids.axes import read_axis
     from modelhub.preview.grids.family import EMPTY
 
-    names = [parameter_names(recipe) for recipe in recipes_in(_models(args, request))]
-    parameters = [name for name in names[0] if all(name in other for other in names)] if names else []
-    blocks = [*all_blocks(), "unet", "te", "te1", "te2", "t5", "vae"] if names else []
-    axes = [read_axis(text, request, parameters, blocks) if text is not None else EMPTY for text in _texts(args)]
+    recipes = [*recipes_in(_models(args, request))]
+    own = (
+        _shared([parameter_names(recipe) for recipe in recipes]),
+        _blocks(recipes),
+        _shared([recipe.models for recipe in recipes]),
+    )
+    axes = [read_axis(text, request, *own) if text is not None else EMPTY for text in _texts(args)]
     while axes and not axes[-1].values:
         axes.pop()
     return axes
 
 
+def _shared(names: Sequence[Collection[str]]) -> list[str]:
+    """The names that all recipes have."""
+    return [name for name in names[0] if all(name in other for other in names)] if names else []
+
+
+def _blocks(recipes: Sequence[Recipe]) -> list[str]:
+    from modelhub.catalog.blocks import all_blocks
+
+    return [*all_blocks(), "unet", "te", "te1", "te2", "t5", "vae"] if recipes else []
+
+
 def _named(axis: Axis, opener: Opener) -> Axis:
     """An axis of files whose labels are names where their REFs are numbers or hashes. Raises what opening raises."""
-    if axis.name not in ("model", "vae", "refiner", "upscaler"):
+    if not axis.of_files:
         return axis
     values = (
-        one._replace(label=opener(one.value).name) if re.fullmatch(r"#\d+|[0-9a-fA-F]{6,}", one.value) else one
+        one._replace(label=one.label.removesuffix(one.value) + opener(one.value).name)
+        if re.fullmatch(r"#\d+|[0-9a-fA-F]{6,}", one.value)
+        else one
         for one in axis.values
     )
     return replace(axis, values=tuple(values))
@@ -131,14 +158,14 @@ def _with_batch(axes: list[Axis], request: Request) -> list[Axis]:
 
 
 def cells_of(axes: Sequence[Axis], args: argparse.Namespace, request: Request) -> list[Cell]:
-    """All cells; numbers of a recipe are for recipes, and change no other model."""
+    """All cells; numbers and models of a recipe are for recipes, and change no other model."""
     from modelhub.preview.grids.cells import cells
     from modelhub.preview.grids.wish import Wish
 
     wish = Wish(args.sources[0], loras=tuple(args.lora), vae=args.vae or "", refiner=args.refiner or "")
     found = cells(wish, replace(request, batch=1), axes)
     return [
-        one if is_recipe(one.wish.source) else replace(one, wish=replace(one.wish, parameters=(), blocks=()))
+        one if is_recipe(one.wish.source) else replace(one, wish=replace(one.wish, models=(), parameters=(), blocks=()))
         for one in found
     ]
 

@@ -72,8 +72,7 @@ def plan_lines(path: Path, layout: Layout, groups: Sequence[Checked]) -> Iterato
 def _named(group: Checked) -> str:
     """A model with what is special about it."""
     wish = group.group.wish
-    said = [f"{name} {value}" for name, value in (*wish.parameters, *wish.blocks)]
-    said += [*wish.loras, *([f"VAE {Path(wish.vae).name}"] if wish.vae else [])]
+    said = [*wish.changes, *wish.loras, *([f"VAE {Path(wish.vae).name}"] if wish.vae else [])]
     return f"{group.ready.name} ({', '.join(said)})" if said else group.ready.name
 
 

@@ -95,6 +95,27 @@ def test_parents_beside_a_merge_with_a_report(run: Run, mix: Path, tmp_path: Pat
     assert any(one.endswith("than B: tiny-shapes-pastel.") for one in report["sentences"])
 
 
+def test_the_models_of_a_recipe_are_axes_by_their_letters(run: Run, mix: Path, tmp_path: Path) -> None:
+    number = run("ls", "name:tiny-shapes-stripes-unet", "--json").json[0]["id"]
+    pastel = Path(run("show", "tiny-shapes-pastel", "--json").json["path"])
+    axes = ["--x", f"b={pastel},#{number}", "--y", "alpha=0.25,1"]
+    told = run("grid", mix, *axes, *QUICK, "-o", tmp_path / "g.png", "--cells", tmp_path / "c", "--json").json
+    assert told["axes"]["x"]["labels"] == ["B: tiny-shapes-pastel", "B: tiny-shapes-stripes-unet"]
+    for x, name in enumerate(("tiny-shapes-pastel", "tiny-shapes-stripes-unet"), 1):
+        other = tmp_path / f"{name}.toml"
+        other.write_text(_MIX.replace("tiny-shapes-pastel", name).replace("0.5", "0.25"), encoding="utf-8")
+        assert run("preview", other, *QUICK, "-o", tmp_path / f"{name}.png").code == 0
+        assert np.array_equal(pixels(tmp_path / "c" / f"g-x{x}-y1.png"), pixels(tmp_path / f"{name}.png"))
+    assert not np.array_equal(pixels(tmp_path / "c" / "g-x1-y2.png"), pixels(tmp_path / "c" / "g-x2-y2.png"))
+    assert str(tmp_path) not in text(tmp_path / "g.png"), "the paths of a machine are nobody's business"
+    plan = run("grid", mix, *axes, *QUICK, "-o", tmp_path / "p.png", "--dry-run")
+    assert plan.code == 0 and "mix (B: tiny-shapes-pastel, alpha 0.25): 1 picture" in plan.out
+    refused = run("grid", mix, *axes, "--parents", *QUICK, "-o", tmp_path / "p.png")
+    assert refused.code == 2 and "the axis B" in refused.err and "--parents" in refused.err
+    missing = run("grid", mix, "--x", "B=nobody", *QUICK, "-o", tmp_path / "p.png")
+    assert missing.code == 2 and "nobody" in missing.err and not (tmp_path / "p.png").exists()
+
+
 def test_a_denoiser_is_a_parent_in_the_shell_of_the_first(run: Run, mix: Path, tmp_path: Path) -> None:
     mix.write_text(_MIX.replace("tiny-shapes-pastel", "tiny-shapes-stripes-unet"), encoding="utf-8")
     words = ["grid", mix, "--parents", *QUICK, "-o", tmp_path / "g.png", "--json"]

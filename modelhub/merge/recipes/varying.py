@@ -1,4 +1,4 @@
-"""The same recipe with other numbers: what a grid over a merge asks for, in words."""
+"""The same recipe with other numbers and models: what a grid over a merge asks for, in words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from modelhub.catalog.weighing.weights import read_weight
 from modelhub.errors import BadRecipeError
 from modelhub.merge.recipes.asking import block_parameter, read_value
 from modelhub.merge.recipes.checks import checked
-from modelhub.merge.recipes.parts import Recipe, Step
+from modelhub.merge.recipes.parts import ModelRef, Recipe, Step
 from modelhub.merge.recipes.values import plain
 from modelhub.merge.registry import Parameter, Value, find_method
 from modelhub.text import brief
@@ -24,11 +24,14 @@ def parameter_names(recipe: Recipe) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name, _, _ in reversed([*_parameters(recipe)])))
 
 
-def varied(recipe: Recipe, parameters: Mapping[str, str], blocks: Mapping[str, str]) -> Recipe:
-    """`recipe` with other values for `parameters` (by `parameter_names`), and other weights for `blocks`.
+def varied(
+    recipe: Recipe, parameters: Mapping[str, str], blocks: Mapping[str, str], models: Mapping[str, str] | None = None
+) -> Recipe:
+    """`recipe` with other values for `parameters` (by `parameter_names`), other weights for `blocks`, other `models`.
 
     A number for a parameter that has block weights is for what these do not name. `blocks` are those of the last step
-    with a number that may differ from block to block. Raises UsageError and BadRecipeError for what cannot be set.
+    with a number that may differ from block to block. `models` are REFs by the letters of the recipe, which pins them
+    no more. Raises UsageError and BadRecipeError for what cannot be set.
     """
     steps = [*recipe.steps]
     known = {name: (at, parameter) for name, at, parameter in _parameters(recipe)}
@@ -42,7 +45,14 @@ def varied(recipe: Recipe, parameters: Mapping[str, str], blocks: Mapping[str, s
     for name, text in blocks.items():
         at = _weighed(recipe)
         steps[at] = _set_block(steps[at], f"{name}={text}")
-    return checked(replace(recipe, steps=tuple(steps)))
+    return checked(replace(recipe, steps=tuple(steps), models={**recipe.models, **dict(_named(recipe, models or {}))}))
+
+
+def _named(recipe: Recipe, models: Mapping[str, str]) -> Iterator[tuple[str, ModelRef]]:
+    for letter, ref in models.items():
+        if letter not in recipe.models:
+            raise BadRecipeError(f"The recipe has no model '{brief(letter)}'.", f"It has {', '.join(recipe.models)}.")
+        yield letter, ModelRef(ref)
 
 
 def _parameters(recipe: Recipe) -> Iterator[tuple[str, int, Parameter]]:

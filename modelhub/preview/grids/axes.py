@@ -2,7 +2,7 @@
 
 NAME=VALUES, e.g. seed=1-4, cfg=3,7, sampler=Euler,"DPM++ 2M", prompt=red,green,blue (each instead of the first),
 prompt-order=cat,hat (in every order), model=A,B, alpha=0-1[5] (a parameter of the recipe), IN04=0,1 (a block),
-lora:style=0-1[3] (a LoRA's strength).
+B=photo,anime (a model of the recipe), lora:style=0-1[3] (a LoRA's strength).
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 from math import factorial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from modelhub.catalog.weighing.weight import short
 from modelhub.errors import UsageError
-from modelhub.preview.grids.names import axis_key
-from modelhub.preview.grids.settings import SETTINGS, Setting, short_name
+from modelhub.preview.grids.names import axis_key, short_name
+from modelhub.preview.grids.settings import SETTINGS, Setting
 from modelhub.preview.grids.values import check_count, numbers, words
 from modelhub.preview.grids.wish import Wish
 from modelhub.preview.request import Request
@@ -37,12 +37,16 @@ Apply = Callable[[Wish, Request, Value], tuple[Wish, Request]]
 
 @dataclass(frozen=True)
 class Axis:
-    """A name, values, and what a value does to a wish and a request; `of_recipe`: it changes a recipe's numbers."""
+    """A name, values, and what a value does to a wish and a request.
+
+    `of_recipe`: it changes a recipe's numbers; `of_files`: its values are REFs.
+    """
 
     name: str
     values: tuple[Value, ...]
     apply: Apply
     of_recipe: bool = False
+    of_files: bool = False
 
     @property
     def labels(self) -> list[str]:
@@ -61,8 +65,14 @@ _ORDER = "prompt-order"
 AXES = (*SETTINGS, *_TEXTS, _ORDER, *_MODELS, f"{_LORA}NAME")
 
 
-def read_axis(text: str, request: Request, parameters: Collection[str] = (), blocks: Collection[str] = ()) -> Axis:
-    """The axis that `NAME=VALUES` says, for a `request` and a recipe with these `parameters` and `blocks`.
+def read_axis(
+    text: str,
+    request: Request,
+    parameters: Collection[str] = (),
+    blocks: Collection[str] = (),
+    models: Collection[str] = (),
+) -> Axis:
+    """The axis that `NAME=VALUES` says, for a `request` and a recipe with these `parameters`, `blocks` and `models`.
 
     Raises UsageError for what no axis is, and for values that it cannot have.
     """
@@ -81,7 +91,12 @@ def read_axis(text: str, request: Request, parameters: Collection[str] = (), blo
         return _order_axis(said, request)
     if key in _MODELS:
         return _model_axis(key, said)
-    return _recipe_axis(name, said, parameters, blocks)
+    return (
+        _parameter_axis(name, said, parameters)
+        or _block_axis(name, said, blocks)
+        or _parent_axis(name, said, models)
+        or _refused(name, parameters, blocks, models)
+    )
 
 
 def _setting_axis(name: str, setting: Setting, said: str) -> Axis:
@@ -89,7 +104,10 @@ def _setting_axis(name: str, setting: Setting, said: str) -> Axis:
         values = [Value(*setting.read(word)) for word in words(said, name)]
     else:
         values = [Value(f"{name} {_shown(value)}", value) for value in numbers(said, name, whole=setting.whole)]
-    return Axis(name, tuple(values), lambda wish, request, value: (wish, setting.set(request, value.value)))
+    is_file = name == "upscaler"
+    return Axis(
+        name, tuple(values), lambda wish, request, value: (wish, setting.set(request, value.value)), of_files=is_file
+    )
 
 
 def _shown(value: float) -> str:
@@ -149,7 +167,11 @@ def model_axis(name: str, refs: Sequence[str]) -> Axis:
     none = {"vae": "own VAE", "refiner": "no refiner"}.get(name)
     values = [Value(none, "") if none and ref.lower() in _NONE else Value(short_name(ref), ref) for ref in refs]
     field = _MODELS[name]
-    return Axis(name, tuple(values), lambda wish, request, value: (replace(wish, **{field: value.value}), request))
+
+    def apply(wish: Wish, request: Request, value: Value) -> tuple[Wish, Request]:
+        return replace(wish, **{field: value.value}), request
+
+    return Axis(name, tuple(values), apply, of_files=True)
 
 
 def _lora_axis(name: str, said: str) -> Axis:
@@ -166,26 +188,43 @@ def _lora_axis(name: str, said: str) -> Axis:
     return Axis(f"{_LORA}{name}", tuple(Value(f"{name} {v:g}", v) for v in numbers(said, f"{_LORA}{name}")), apply)
 
 
-def _recipe_axis(name: str, said: str, parameters: Collection[str], blocks: Collection[str]) -> Axis:
-    """A parameter of the recipe, or a block (a stretch of them) of its weights."""
+def _parameter_axis(name: str, said: str, parameters: Collection[str]) -> Axis | None:
     key = _parameter(name.lower().replace("-", "_"), parameters)
-    if key in parameters:
-        values = tuple(Value(f"{name} {one_line(word)}", word) for word in _loose(said, name))
+    if key not in parameters:
+        return None
+    values = tuple(Value(f"{name} {one_line(word)}", word) for word in _loose(said, name))
 
-        def parameter(wish: Wish, request: Request, value: Value) -> tuple[Wish, Request]:
-            return replace(wish, parameters=_with(wish.parameters, key, value.value)), request
+    def apply(wish: Wish, request: Request, value: Value) -> tuple[Wish, Request]:
+        return replace(wish, parameters=_with(wish.parameters, key, value.value)), request
 
-        return Axis(key, values, parameter, of_recipe=True)
+    return Axis(key, values, apply, of_recipe=True)
+
+
+def _block_axis(name: str, said: str, blocks: Collection[str]) -> Axis | None:
+    """A block, or a stretch of them, of a recipe's weights."""
     is_stretch = bool(blocks) and re.fullmatch(r"[A-Za-z]+\d+-[A-Za-z]+\d+", name) is not None
-    if is_stretch or name.upper() in {block.upper() for block in blocks}:
-        block = name.lower() if name.lower() in {"te", "te1", "te2", "t5", "unet", "vae"} else name.upper()
-        values = tuple(Value(f"{block} {value:g}", short(value)) for value in numbers(said, name))
+    if not is_stretch and name.upper() not in {block.upper() for block in blocks}:
+        return None
+    block = name.lower() if name.lower() in {"te", "te1", "te2", "t5", "unet", "vae"} else name.upper()
+    values = tuple(Value(f"{block} {value:g}", short(value)) for value in numbers(said, name))
 
-        def weight(wish: Wish, request: Request, value: Value) -> tuple[Wish, Request]:
-            return replace(wish, blocks=_with(wish.blocks, block, value.value)), request
+    def apply(wish: Wish, request: Request, value: Value) -> tuple[Wish, Request]:
+        return replace(wish, blocks=_with(wish.blocks, block, value.value)), request
 
-        return Axis(block, values, weight, of_recipe=True)
-    raise _unknown(name, parameters, blocks)
+    return Axis(block, values, apply, of_recipe=True)
+
+
+def _parent_axis(name: str, said: str, models: Collection[str]) -> Axis | None:
+    """One of the models of a recipe, by its letter."""
+    letter = name if name in models else name.upper()
+    if letter not in models:
+        return None
+    values = tuple(Value(f"{letter}: {short_name(ref)}", ref) for ref in words(said, name))
+
+    def apply(wish: Wish, request: Request, value: Value) -> tuple[Wish, Request]:
+        return replace(wish, models=_with(wish.models, letter, value.value)), request
+
+    return Axis(letter, values, apply, of_recipe=True, of_files=True)
 
 
 def _parameter(key: str, parameters: Collection[str]) -> str:
@@ -195,14 +234,14 @@ def _parameter(key: str, parameters: Collection[str]) -> str:
     return plain if plain in parameters and key == f"{max(steps, key=int, default='')}.{plain}" else key
 
 
-def _unknown(name: str, parameters: Collection[str], blocks: Collection[str]) -> UsageError:
+def _refused(name: str, parameters: Collection[str], blocks: Collection[str], models: Collection[str]) -> NoReturn:
     near = difflib.get_close_matches(name.lower(), (*AXES, *parameters), n=1)
     meant = f"Did you mean '{near[0]}'? " if near else ""
     there = f"There are: {', '.join(AXES)}"
     if blocks:
-        own = ", ".join([*_told(parameters), "and blocks such as IN04 or IN00-IN05"])
-        return UsageError(f"There is no axis '{brief(name)}'.", f"{meant}{there}; of the recipe: {own}.")
-    return UsageError(
+        own = ", ".join([*_told(parameters), *models, "and blocks such as IN04 or IN00-IN05"])
+        raise UsageError(f"There is no axis '{brief(name)}'.", f"{meant}{there}; of the recipe: {own}.")
+    raise UsageError(
         f"There is no axis '{brief(name)}' of a model that is no recipe.",
         f"{meant}{there}. Parameters such as alpha, and blocks such as IN04, are those of a recipe file, which SOURCE "
         "must be; `modelhub recipe REF` prints that of a merge.",

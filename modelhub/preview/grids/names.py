@@ -1,10 +1,12 @@
-"""Names of axes: ours, and A1111's for those that it has too."""
+"""Names of axes, ours and A1111's for those that it has too; and what a model is called on one."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
+
+from modelhub.text import one_line
 
 #: Our name of an axis to A1111's, which infotexts have.
 A1111: Mapping[str, str] = MappingProxyType({
@@ -16,6 +18,15 @@ A1111: Mapping[str, str] = MappingProxyType({
     "churn-max": "Sigma max", "noise": "Sigma noise", "rho": "Schedule rho", "sigma-min": "Schedule min sigma",
     "sigma-max": "Schedule max sigma", "guidance": "Distilled CFG Scale",
 })  # fmt: skip
+
+
+def short_name(ref: str) -> str:
+    """The end of a path without its suffix: what people call a model."""
+    return re.sub(
+        r"\.(safetensors|sft|ckpt|pt|pth|gguf|toml|mecha|json)$",
+        "",
+        one_line(re.split(r"[/\\]", ref.rstrip("/\\"))[-1]),
+    )
 
 
 def axis_key(text: str) -> str:

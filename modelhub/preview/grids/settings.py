@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 from modelhub.errors import UsageError
+from modelhub.preview.grids.names import short_name
 from modelhub.preview.pictures.spelling import read_sampler, read_schedule
 from modelhub.preview.request import EMPHASES, SOURCES, Hires, Request, Start, Variation
 from modelhub.preview.upscaling.names import without_file
@@ -24,15 +25,6 @@ class Setting(NamedTuple):
     set: Set
     read: Read | None = None
     whole: bool = False
-
-
-def short_name(ref: str) -> str:
-    """The end of a path without its suffix: what people call a model."""
-    return re.sub(
-        r"\.(safetensors|sft|ckpt|pt|pth|gguf|toml|mecha|json)$",
-        "",
-        one_line(re.split(r"[/\\]", ref.rstrip("/\\"))[-1]),
-    )
 
 
 def _sampler_word(word: str) -> tuple[str, tuple[str, str | None]]:

@@ -10,8 +10,6 @@ from modelhub.preview.grids.axes import Axis, Value
 from modelhub.preview.grids.names import A1111
 from modelhub.preview.pictures.infotext import write_infotext
 
-_FILES = ("model", "vae", "refiner", "upscaler")
-
 
 def grid_infotext(first: str, axes: Sequence[Axis]) -> str:
     """The infotext of a grid: that of its `first` picture, and then the axes."""
@@ -31,7 +29,7 @@ def shown(axis: Axis, value: Value) -> str:
     said = value.value
     if isinstance(said, float):
         return f"{said:g}"
-    return value.label if axis.name in _FILES or not isinstance(said, int | str) else str(said)
+    return value.label if axis.of_files or not isinstance(said, int | str) else str(said)
 
 
 def _listed(words: Sequence[str]) -> str:

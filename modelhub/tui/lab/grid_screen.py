@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 _HELP = (
     "NAME=VALUES, such as alpha=0-1[5] (five values, evenly spaced), seed=1-4, cfg=3,7, IN04=0,0.5,1 (a block), "
-    "sampler=Euler,DDIM, prompt=red,green (each in place of the first), lora:NAME=0-1[3]."
+    "B=NAME,NAME (other models as B), sampler=Euler,DDIM, prompt=red,green (each in place of the first), "
+    "lora:NAME=0-1[3]."
 )
 #: Pictures that take a while.
 _MANY = 30

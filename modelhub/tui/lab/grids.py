@@ -68,14 +68,21 @@ def grid_wish(recipe: Recipe, file: Path | None, request: Request, x: str, y: st
         raise UsageError("The grid has no axis.", "Write one, such as alpha=0-1[5].")
     request = replace(request, batch=1, prompt=_with_tags(request.prompt, (x, y)))
     names, blocks = parameter_names(recipe), [*all_blocks(), *_COMPONENTS]
-    axes = [read_axis(text, request, names, blocks) if text.strip() else _NO_AXIS for text in (x, y)]
+    axes = [read_axis(text, request, names, blocks, recipe.models) if text.strip() else _NO_AXIS for text in (x, y)]
     refused = next((axis.name for axis in axes if axis.name in _REFUSED), None)
     if refused:
-        raise UsageError(f"The lab has no axis over the {refused}.", "`modelhub grid` has one.")
+        raise UsageError(
+            f"The lab has no axis over the {refused}.",
+            "Other models of the merge go by their letters, as in B=NAME,NAME; `modelhub grid` has all axes.",
+        )
     found = cells(Wish(""), request, axes)
     for cell in found:
-        varied(recipe, dict(cell.wish.parameters), dict(cell.wish.blocks))
+        _varied(recipe, cell.wish)
     return GridWish(recipe, file, request, tuple(axes), tuple(found))
+
+
+def _varied(recipe: Recipe, wish: Wish) -> Recipe:
+    return varied(recipe, dict(wish.parameters), dict(wish.blocks), dict(wish.models))
 
 
 def _with_tags(prompt: str, axes: Sequence[str]) -> str:
@@ -104,9 +111,8 @@ def _checked(catalog: Catalog, opener: Opener, wish: GridWish, group: Group, dev
     from modelhub.preview.grids.ready import checked
     from modelhub.tui.lab.cooking import made_ready, suited
 
-    recipe = varied(wish.recipe, dict(group.wish.parameters), dict(group.wish.blocks))
-    said = [f"{name} {value}" for name, value in (*group.wish.parameters, *group.wish.blocks)]
-    part = Part("merge", " ".join(["merge", *said]), recipe=recipe, file=wish.file)
+    title = " ".join(["merge", *group.wish.changes])
+    part = Part("merge", title, recipe=_varied(wish.recipe, group.wish), file=wish.file)
     requests = [group.first, *(cell.request for cell in group.cells)]
     found = made_ready(catalog, opener, part, requests, device, job, group.wish.vae)
     suits = tuple(replace(cell, request=suited(cell.request, found.family)) for cell in group.cells)

@@ -1,12 +1,14 @@
-"""The same recipe with other numbers."""
+"""The same recipe with other numbers and models."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
 from modelhub.catalog.weighing.weight import Weight
-from modelhub.errors import ModelhubError
-from modelhub.merge.recipes.recipe import parse_recipe, simple_recipe
+from modelhub.errors import BadRecipeError, ModelhubError
+from modelhub.merge.recipes.recipe import ModelRef, parse_recipe, simple_recipe
 from modelhub.merge.recipes.varying import parameter_names, varied
 
 ONE = simple_recipe("weighted-sum", ["a", "b"], parameters={"alpha": 0.3})
@@ -61,6 +63,19 @@ def test_a_preset_is_a_value_too() -> None:
     found = varied(ONE, {"alpha": "GRAD_V"}, {}).steps[0].parameters["alpha"]
     assert isinstance(found, Weight)
     assert found.preset is not None
+
+
+def test_another_model_takes_a_letter_and_no_pin() -> None:
+    pinned = replace(ONE, models={"A": ModelRef("a"), "B": ModelRef("b", "0" * 64)})
+    found = varied(pinned, {"alpha": "0.75"}, {}, {"B": "other"})
+    assert found.models == {"A": ModelRef("a"), "B": ModelRef("other")}
+    assert found.steps[0].parameters["alpha"] == 0.75 and pinned.models["B"].ref == "b"
+
+
+def test_a_letter_that_no_model_has_is_said() -> None:
+    with pytest.raises(BadRecipeError, match="no model 'C'") as caught:
+        varied(ONE, {}, {}, {"C": "other"})
+    assert "A, B" in caught.value.hint
 
 
 @pytest.mark.parametrize(

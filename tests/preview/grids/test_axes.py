@@ -86,6 +86,27 @@ def test_the_first_words_of_a_prompt_are_replaced_by_each() -> None:
         axis("prompt=green,red")
 
 
+def test_a_letter_is_that_of_a_model_unless_it_is_something_else() -> None:
+    found = read_axis("b=photo,old/anime.ckpt", REQUEST, ("alpha",), BLOCKS, ("A", "B", "x"))
+    assert (found.name, found.labels, found.of_files) == ("B", ["B: photo", "B: anime"], True)
+    wishes = [found.apply(WISH, REQUEST, value)[0] for value in found.values]
+    assert wishes == [replace(WISH, models=(("B", "photo"),)), replace(WISH, models=(("B", "old/anime.ckpt"),))]
+    assert wishes[1].changes == ["B: anime"]
+    assert read_axis("x=photo", REQUEST, (), BLOCKS, ("A", "x")).name == "x"
+    assert read_axis("alpha=0,1", REQUEST, ("alpha",), BLOCKS, ("alpha",)).labels == ["alpha 0", "alpha 1"]
+    with pytest.raises(UsageError) as caught:
+        read_axis("C=photo", REQUEST, ("alpha",), BLOCKS, ("A", "B"))
+    assert "alpha, A, B, and blocks" in caught.value.hint
+
+
+def test_a_model_that_changes_costs_more_than_a_number() -> None:
+    axes = [read_axis(text, REQUEST, ("alpha",), BLOCKS, ("B",)) for text in ("alpha=0,1", "B=p,q")]
+    groups = in_order(cells(WISH, REQUEST, axes))
+    assert [group.wish.changes for group in groups] == [
+        ["B: p", "alpha 0"], ["B: p", "alpha 1"], ["B: q", "alpha 0"], ["B: q", "alpha 1"],
+    ]  # fmt: skip
+
+
 def test_words_of_a_prompt_in_every_order() -> None:
     request = Request("a cat, hat, sun, cat")
     found = read_axis("Prompt order=sun,cat,hat", request)

@@ -140,6 +140,30 @@ async def test_a_grid_is_asked_for_shown_and_saved(tiny, models, app, until, tex
         assert [entry.what for entry in History(tiny.folder).entries()] == ["grid"]
 
 
+async def test_a_grid_tries_other_models_in_the_place_of_one(tiny, app, until, text):
+    async with (it := app(tiny)).run_test(size=SIZE, notifications=True) as pilot:
+        screen = await lab(pilot, until, BASE, PASTEL)
+        screen.query_one("#size", Input).value = "64x64"
+        await pilot.press("f4")
+        await until(pilot, lambda: isinstance(it.screen, GridDialog))
+        it.screen.query_one("#x", Input).value = "model=a,b"
+        await until(pilot, lambda: "B=NAME,NAME; `modelhub grid`" in text(it))
+        it.screen.query_one("#y", Input).value = ""
+        it.screen.query_one("#x", Input).value = f"b={PASTEL},tiny-shapes-stripes-unet"
+        await until(pilot, lambda: "2 pictures: 2 × 1." in text(it))
+        await pilot.press("enter")
+        await until(pilot, lambda: screen._sheet is not None and idle(screen), 180)
+        assert "B: tiny-shapes-stripes-unet" in screen._sheet.infotext
+        left, right = (pixels.tobytes() for _, pixels in sorted(screen.sheet._pictures.items()))
+        assert left != right
+        await pilot.press("escape", "f4")
+        await until(pilot, lambda: isinstance(it.screen, GridDialog))
+        it.screen.query_one("#x", Input).value = "b=nobody"
+        await until(pilot, lambda: "1 picture: 1 × 1." in text(it))
+        await pilot.press("enter")
+        await until(pilot, lambda: "nobody" in text(it) and idle(screen))
+
+
 async def test_the_picture_goes_beside_the_file_if_it_is_wished_for(tiny, models, app, until):
     async with (it := app(tiny)).run_test(size=SIZE) as pilot:
         screen = await lab(pilot, until, BASE, PASTEL)
