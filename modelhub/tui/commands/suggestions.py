@@ -71,15 +71,24 @@ class AssetSuggester(Suggester):
 
     def _complete(self, typed: str) -> str | None:
         word = typed.rpartition(" ")[2]
-        if len(word) < 2 or not word.isprintable() or word[0] in "#'\"":
-            return None
-        try:
-            with self._library.open() as catalog:
-                found = catalog.assets(catalog.ids(term("name", word))[:50])
-        except ModelhubError:
-            return None
-        name = next((one.path.stem for one in found if one.path.stem.startswith(word) and " " not in one.name), None)
+        name = asset_named(self._library, word)
         return None if name is None else typed[: len(typed) - len(word)] + name
+
+
+def asset_named(library: Library, begin: str, query: str = "", *, apart: str = " ") -> str | None:
+    """The stem of the first asset that a query finds and that begins so; none with the characters that set words apart.
+
+    Of less than two letters there is none.
+    """
+    if len(begin) < 2 or not begin.isprintable() or begin[0] in "#'\"":
+        return None
+    try:
+        with library.open() as catalog:
+            found = catalog.assets(catalog.ids(f"{term('name', begin)} {query}")[:50])
+    except ModelhubError:
+        return None
+    stems = (one.path.stem for one in found if one.path.stem.isprintable() and not {*apart} & {*one.path.stem})
+    return next((stem for stem in stems if stem.startswith(begin)), None)
 
 
 class CompletingInput(TextField):

@@ -15,17 +15,19 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.screen import ModalScreen
+from textual.suggester import Suggester
 from textual.widgets import Input, Label, Static
 
 from modelhub.errors import ModelhubError
 from modelhub.jobs import Job
 from modelhub.text import plural, printable
+from modelhub.tui.commands.suggestions import CompletingInput
 from modelhub.tui.jobs.record import JobRecord, State
 from modelhub.tui.lab.cooking_screen import CookingScreen
 from modelhub.tui.lab.requests import plain_request
 from modelhub.tui.lab.sheet import SheetView
+from modelhub.tui.lab.slot import partners
 from modelhub.tui.library import Library
-from modelhub.tui.widgets.field import TextField
 
 if TYPE_CHECKING:
     from modelhub.tui.lab.grids import GridWish, Sheet
@@ -46,9 +48,9 @@ class GridDialog(ModalScreen["GridWish | None"]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Cancel", show=False, id="grid.cancel")]
 
-    def __init__(self, x: str, y: str, read: Read) -> None:
+    def __init__(self, x: str, y: str, read: Read, suggester: Suggester) -> None:
         super().__init__()
-        self._x, self._y, self._read = x, y, read
+        self._x, self._y, self._read, self._suggester = x, y, read, suggester
 
     def compose(self) -> ComposeResult:
         """Two lines between what they are and what comes of them."""
@@ -56,11 +58,11 @@ class GridDialog(ModalScreen["GridWish | None"]):
             box.border_title = "A grid of the unwritten merge"
             yield Static(_HELP, markup=False, classes="help")
             yield Label("from left to right")
-            yield TextField(self._x, compact=True, select_on_focus=False, id="x")
+            yield CompletingInput(self._x, suggester=self._suggester, compact=True, select_on_focus=False, id="x")
             yield Label("from top to bottom")
-            yield TextField(self._y, compact=True, select_on_focus=False, id="y")
+            yield CompletingInput(self._y, suggester=self._suggester, compact=True, select_on_focus=False, id="y")
             yield Static(id="count", markup=False, classes="help")
-            yield Static("enter renders · escape leaves", markup=False, classes="keys")
+            yield Static("enter renders · tab completes · escape leaves", markup=False, classes="keys")
 
     def wish(self) -> GridWish:
         """What is asked for. Raises UsageError, BadRecipeError."""
@@ -117,6 +119,7 @@ class GridScreen(CookingScreen):
 
     def action_grid(self) -> None:
         """Ask for axes, and render."""
+        from modelhub.tui.lab.axis_suggester import AxisSuggester
         from modelhub.tui.lab.grids import grid_wish
 
         try:
@@ -134,7 +137,8 @@ class GridScreen(CookingScreen):
                 self._paint(wish)
 
         x, y = self._said if any(self._said) else self._usual(request.seed)
-        self.app.push_screen(GridDialog(x, y, read), asked)
+        suggester = AxisSuggester(self.library, recipe, partners(self.form.assets))
+        self.app.push_screen(GridDialog(x, y, read, suggester), asked)
 
     def _usual(self, seed: int) -> tuple[str, str]:
         """The parameter that matters most over two seeds; where nothing is merged, four seeds."""

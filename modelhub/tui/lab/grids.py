@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 #: What block weights know besides blocks.
 _COMPONENTS = ("unet", "te", "te1", "te2", "t5", "vae")
 _LORA = re.compile(r"\s*lora:([^=]*\S)\s*=", re.IGNORECASE)
-_REFUSED = ("refiner", "model")
+#: Axes that the lab has not.
+REFUSED = ("refiner", "model")
 #: A place without an axis.
 _NO_AXIS = Axis("", (), lambda wish, request, value: (wish, request))
 
@@ -69,7 +70,7 @@ def grid_wish(recipe: Recipe, file: Path | None, request: Request, x: str, y: st
     request = replace(request, batch=1, prompt=_with_tags(request.prompt, (x, y)))
     names, blocks = parameter_names(recipe), [*all_blocks(), *_COMPONENTS]
     axes = [read_axis(text, request, names, blocks, recipe.models) if text.strip() else _NO_AXIS for text in (x, y)]
-    refused = next((axis.name for axis in axes if axis.name in _REFUSED), None)
+    refused = next((axis.name for axis in axes if axis.name in REFUSED), None)
     if refused:
         raise UsageError(
             f"The lab has no axis over the {refused}.",

@@ -30,7 +30,7 @@ from modelhub.tui.lab.opening_screen import OpeningScreen
 from modelhub.tui.lab.outlook_line import OutlookLine
 from modelhub.tui.lab.result_fields import ResultFields
 from modelhub.tui.lab.sheet import SheetView
-from modelhub.tui.lab.slot import Slot
+from modelhub.tui.lab.slot import Slot, partners
 from modelhub.tui.library import term
 from modelhub.tui.widgets.slider import Slider
 
@@ -180,10 +180,7 @@ class MergeLab(OpeningScreen):
     @on(Slot.Pick)
     def _pick(self, message: Slot.Pick) -> None:
         slot = message.slot
-        others = [other.asset for other in self.query(Slot) if other is not slot and other.asset]
-        base = "(kind:checkpoint OR kind:diffusion-model) format:safetensors missing:no"
-        if others and others[0].architecture:
-            base += f" {term('arch', others[0].architecture)}"
+        base = partners(other.asset for other in self.query(Slot) if other is not slot)
 
         def picked(asset: Asset | None) -> None:
             if asset is not None:

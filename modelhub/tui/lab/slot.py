@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,7 +14,15 @@ from textual.widget import Widget
 
 from modelhub.catalog.asset import Asset
 from modelhub.text import one_line, shorten
+from modelhub.tui.library import term
 from modelhub.tui.widgets.ink import ink
+
+
+def partners(models: Iterable[Asset | None]) -> str:
+    """The query for what can be merged with the first of these: of its architecture, if that is known."""
+    first = next(filter(None, models), None)
+    same = f" {term('arch', first.architecture)}" if first is not None and first.architecture else ""
+    return f"(kind:checkpoint OR kind:diffusion-model) format:safetensors missing:no{same}"
 
 
 class Slot(Widget, can_focus=True):
