@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from modelhub.catalog.opener import Opener
     from modelhub.catalog.store import Catalog
-    from modelhub.merge.recipes.recipe import Recipe
     from modelhub.preview.grids.axes import Axis
     from modelhub.preview.grids.cells import Cell
     from modelhub.preview.grids.family import Family
@@ -93,14 +92,14 @@ def _texts(args: argparse.Namespace) -> list[str | None]:
 
 
 def _said(args: argparse.Namespace, request: Request) -> list[Axis]:
-    from modelhub.merge.recipes.varying import parameter_names
+    from modelhub.merge.recipes.varying import block_names, parameter_names
     from modelhub.preview.grids.axes import read_axis
     from modelhub.preview.grids.family import EMPTY
 
     recipes = [*recipes_in(_models(args, request))]
     own = (
         _shared([parameter_names(recipe) for recipe in recipes]),
-        _blocks(recipes),
+        block_names() if recipes else (),
         _shared([recipe.models for recipe in recipes]),
     )
     axes = [read_axis(text, request, *own) if text is not None else EMPTY for text in _texts(args)]
@@ -112,12 +111,6 @@ def _said(args: argparse.Namespace, request: Request) -> list[Axis]:
 def _shared(names: Sequence[Collection[str]]) -> list[str]:
     """The names that all recipes have."""
     return [name for name in names[0] if all(name in other for other in names)] if names else []
-
-
-def _blocks(recipes: Sequence[Recipe]) -> list[str]:
-    from modelhub.catalog.blocks import all_blocks
-
-    return [*all_blocks(), "unet", "te", "te1", "te2", "t5", "vae"] if recipes else []
 
 
 def _named(axis: Axis, opener: Opener) -> Axis:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from modelhub.catalog.blocks import DENOISER, TEXT_ENCODERS, VAE, all_blocks
 from modelhub.catalog.weighing.weight import Weight
 from modelhub.catalog.weighing.weights import read_weight
 from modelhub.errors import BadRecipeError
@@ -22,6 +23,11 @@ def parameter_names(recipe: Recipe) -> tuple[str, ...]:
     Raises NotFoundError for a method that does not exist.
     """
     return tuple(dict.fromkeys(name for name, _, _ in reversed([*_parameters(recipe)])))
+
+
+def block_names() -> tuple[str, ...]:
+    """The names by which `varied` knows blocks: those of every architecture, and components."""
+    return (*all_blocks(), DENOISER, "te", *TEXT_ENCODERS, VAE)
 
 
 def varied(

@@ -203,9 +203,9 @@ def _parameter_axis(name: str, said: str, parameters: Collection[str]) -> Axis |
 def _block_axis(name: str, said: str, blocks: Collection[str]) -> Axis | None:
     """A block, or a stretch of them, of a recipe's weights."""
     is_stretch = bool(blocks) and re.fullmatch(r"[A-Za-z]+\d+-[A-Za-z]+\d+", name) is not None
-    if not is_stretch and name.upper() not in {block.upper() for block in blocks}:
+    block = name.upper() if is_stretch else {one.upper(): one for one in blocks}.get(name.upper())
+    if block is None:
         return None
-    block = name.lower() if name.lower() in {"te", "te1", "te2", "t5", "unet", "vae"} else name.upper()
     values = tuple(Value(f"{block} {value:g}", short(value)) for value in numbers(said, name))
 
     def apply(wish: Wish, request: Request, value: Value) -> tuple[Wish, Request]:

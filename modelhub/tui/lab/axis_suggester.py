@@ -17,6 +17,7 @@ from modelhub.tui.lab.grids import REFUSED
 from modelhub.tui.library import Library
 
 _LORA = "lora:"
+_LORAS = "kind:lora missing:no"
 
 
 class AxisSuggester(Suggester):
@@ -24,7 +25,9 @@ class AxisSuggester(Suggester):
 
     def __init__(self, library: Library, recipe: Recipe, models: str) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
-        self._library, self._letters, self._models = library, [*recipe.models], models
+        loras = {lora.model for lora in recipe.loras}
+        self._library = library
+        self._letters = {letter: _LORAS if letter in loras else models for letter in recipe.models}
         parameters = [name for name in parameter_names(recipe) if "." not in name]
         others = [name.removesuffix("NAME") for name in AXES if name not in REFUSED]
         self._names = [*parameters, *self._letters, *others]
@@ -42,14 +45,15 @@ class AxisSuggester(Suggester):
     def _name(self, typed: str) -> str | None:
         if typed.lower().startswith(_LORA):
             start = len(_LORA)
-            found = asset_named(self._library, typed[start:], "kind:lora missing:no", apart=",=")
+            found = asset_named(self._library, typed[start:], _LORAS, apart=",=")
             return None if found is None else f"{typed[:start]}{found}="
         found = _first(self._names, typed)
         return found if found is None or found == _LORA else f"{found}="
 
     def _value(self, name: str, word: str) -> str | None:
-        if {name, name.upper()} & {*self._letters}:
-            return asset_named(self._library, word, self._models, apart=",")
+        models = self._letters.get(name) or self._letters.get(name.upper())
+        if models is not None:
+            return asset_named(self._library, word, models, apart=",")
         key = axis_key(name)
         if key == "vae":
             return asset_named(self._library, word, "(kind:vae OR kind:checkpoint) missing:no", apart=",")

@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelhub.catalog.blocks import all_blocks
 from modelhub.errors import UsageError
 from modelhub.jobs import Job
 from modelhub.merge.recipes.recipe import Recipe
-from modelhub.merge.recipes.varying import parameter_names, varied
+from modelhub.merge.recipes.varying import block_names, parameter_names, varied
 from modelhub.preview.grids.axes import Axis, read_axis
 from modelhub.preview.grids.cells import Cell, Group, cells, in_order
 from modelhub.preview.grids.wish import Wish
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from modelhub.preview.grids.ready import Checked
     from modelhub.tui.pictures.picture import Pixels
 
-#: What block weights know besides blocks.
-_COMPONENTS = ("unet", "te", "te1", "te2", "t5", "vae")
 _LORA = re.compile(r"\s*lora:([^=]*\S)\s*=", re.IGNORECASE)
 #: Axes that the lab has not.
 REFUSED = ("refiner", "model")
@@ -68,8 +65,8 @@ def grid_wish(recipe: Recipe, file: Path | None, request: Request, x: str, y: st
     if not x.strip() and not y.strip():
         raise UsageError("The grid has no axis.", "Write one, such as alpha=0-1[5].")
     request = replace(request, batch=1, prompt=_with_tags(request.prompt, (x, y)))
-    names, blocks = parameter_names(recipe), [*all_blocks(), *_COMPONENTS]
-    axes = [read_axis(text, request, names, blocks, recipe.models) if text.strip() else _NO_AXIS for text in (x, y)]
+    own = parameter_names(recipe), block_names(), recipe.models
+    axes = [read_axis(text, request, *own) if text.strip() else _NO_AXIS for text in (x, y)]
     refused = next((axis.name for axis in axes if axis.name in REFUSED), None)
     if refused:
         raise UsageError(

@@ -11,7 +11,7 @@ from modelhub.tui.lab.axis_suggester import AxisSuggester
 from modelhub.tui.lab.grid_screen import GridDialog
 from modelhub.tui.lab.slot import partners
 
-RECIPE = simple_recipe("weighted-sum", ["a", "b"], parameters={"alpha": 0.3})
+RECIPE = simple_recipe("weighted-sum", ["a", "b"], parameters={"alpha": 0.3}, loras=[("framed", 1.0)])
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,8 @@ RECIPE = simple_recipe("weighted-sum", ["a", "b"], parameters={"alpha": 0.3})
         ("B=tiny-shapes-b", "B=tiny-shapes-base"),
         ("b=tiny-shapes-base, tiny-shapes-p", "b=tiny-shapes-base, tiny-shapes-pastel-unet"),
         ("B=tiny-shapes-fr", None),
+        ("l1=tiny-shapes-fr", "l1=tiny-shapes-framed-lora"),
+        ("L1=tiny-shapes-b", None),
         ("C=tiny-shapes-b", None),
         ("sampler=Euler,dpm++ 2m s", "sampler=Euler,DPM++ 2M SDE"),
         ("schedule=kar", "schedule=Karras"),
