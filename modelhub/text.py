@@ -163,6 +163,18 @@ def sparkline(values: Iterable[float], low: float = 0.0, high: float = 1.0) -> s
     )
 
 
+def meant(word: str, known: Iterable[str]) -> str:
+    """The known word that `word` is closest to, as the end of a sentence: ` (did you mean 'lora'?)`; "" for none.
+
+    Of what is known as much is looked at as a person could have meant.
+    """
+    from difflib import get_close_matches  # not before there is something to mend: it takes a while to import
+
+    words, word = [*islice(known, 300)], word[:100]
+    near = get_close_matches(word.lower(), words, 1) or get_close_matches(word, words, 1)
+    return f" (did you mean '{near[0]}'?)" if near else ""
+
+
 def alike(name: str) -> str:
     """What is the same of names that differ in case, spaces, `-` and `_` alone."""
     return "".join(char for char in name.casefold() if not char.isspace() and char not in "-_")

@@ -18,6 +18,7 @@ from modelhub.text import (
     human_seconds,
     human_size,
     is_utf8,
+    meant,
     one_line,
     pad,
     plural,
@@ -115,6 +116,12 @@ def test_human_count(count: int | None, shown: str):
 )
 def test_human_seconds(seconds: float, shown: str):
     assert human_seconds(seconds) == shown
+
+
+def test_what_was_meant_is_asked_at_the_end_of_a_sentence():
+    assert meant("LRA", ["lora", "vae"]) == " (did you mean 'lora'?)"
+    assert meant("B", ["A", "B2"]) == " (did you mean 'B2'?)" and meant("xyz", ["lora"]) == "" == meant("", [])
+    assert meant("name", (f"{'x' * 9}{number}" for number in range(10**9))) == "", "few of very many are looked at"
 
 
 @pytest.mark.parametrize(

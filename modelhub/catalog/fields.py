@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from modelhub.catalog.columns import LINEAGE, NEVER_LOOK_UP, Condition, declared, escape_like
 from modelhub.catalog.kinds import KINDS
+from modelhub.text import meant
 
 _UNITS = {
     "": 1,
@@ -47,14 +48,6 @@ def _kind(value: str) -> Condition:
     if "*" not in value and value.lower() not in KINDS:
         raise ValueError(f"there is no kind '{value}'{meant(value, KINDS)}")
     return _exact("kind")(value)
-
-
-def meant(word: str, known: Iterable[str]) -> str:
-    """The known word that `word` is closest to, as the end of a sentence."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(word.lower(), known, 1)
-    return f"; did you mean '{near[0]}'" if near else ""
 
 
 def _number(column: str, units: dict[str, int]) -> Callable[[str], Condition]:

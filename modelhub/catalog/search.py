@@ -11,9 +11,10 @@ import re
 from typing import NamedTuple
 
 from modelhub.catalog.columns import ALWAYS, Condition
-from modelhub.catalog.fields import FIELDS, condition, meant
+from modelhub.catalog.fields import FIELDS, condition
 from modelhub.catalog.kinds import KINDS
 from modelhub.errors import BadQueryError
+from modelhub.text import meant
 
 _TOKEN = re.compile(
     r"""\s*(?:

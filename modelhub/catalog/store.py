@@ -246,7 +246,7 @@ def _override(name: str, word: str) -> str:
     if name not in ("kind", "architecture", "variant"):
         raise UsageError(f"'{name}' cannot be set.", "Set kind, architecture or variant.")
     if name == "kind" and word and word not in KINDS:
-        from modelhub.catalog.fields import meant
+        from modelhub.text import meant
 
         raise UsageError(f"There is no kind '{word}'{meant(word, KINDS)}.", f"Kinds are: {', '.join(KINDS)}.")
     if word and not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,40}", word):

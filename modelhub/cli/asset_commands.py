@@ -254,7 +254,7 @@ def _set(context: Context) -> int:
 def _say_unknown(context: Context, word: str) -> None:
     """A word of the user's own is kept, but it may be a slip of the pen."""
     from modelhub.catalog.architectures import architectures
-    from modelhub.catalog.fields import meant
+    from modelhub.text import meant
 
     if not word:
         return

@@ -58,7 +58,7 @@ def test_what_is_unknown_says_why_and_how_to_name_it(run: Run, make_file: Callab
     told = run("show", "strange")
     assert "no rule fits: strange.a  [2, 3]" in told.out and "modelhub set '#1' --kind" in told.err
     assert run("set", "#1", "--kind", "lora", "--architecture", "sdlx").err.startswith(
-        "no architecture that modelhub knows is called 'sdlx'; did you mean 'sdxl'"
+        "no architecture that modelhub knows is called 'sdlx' (did you mean 'sdxl'?)"
     )
     assert "modelhub set" not in run("show", "strange").err
 

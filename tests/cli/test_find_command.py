@@ -113,7 +113,7 @@ def test_one_that_fails_does_not_hide_the_other(offered: World, run: Run) -> Non
 
 def test_words_that_nothing_can_be_found_by(offered: World, run: Run) -> None:
     assert run("find").code == 2
-    assert "did you mean 'lora'" in run("find", "x", "--kind", "lorra").err
+    assert "(did you mean 'lora'?)" in run("find", "x", "--kind", "lorra").err
     assert run("find", "x", "--arch", "nothing").code == 2
     assert run("find", "x", "--base", "Pony", "--on", "huggingface").code == 2
     assert run("find", "x", "--limit", "0").code == 2

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from modelhub.catalog.architectures import architectures
-from modelhub.catalog.fields import meant
 from modelhub.catalog.kinds import KINDS
 from modelhub.catalog.provided import TITLES
 from modelhub.errors import UsageError
 from modelhub.fetch.search.hits import SORTS, Search
-from modelhub.text import brief
+from modelhub.text import brief, meant
 
 #: A field of what is typed to that of a search.
 FIELDS = {

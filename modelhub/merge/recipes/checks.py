@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from itertools import islice
 
 from modelhub.catalog.weighing.weight import Weight
@@ -13,7 +12,7 @@ from modelhub.formats.cast import PRECISIONS
 from modelhub.merge.recipes.parts import COMPATS, COMPONENTS, EMAS, MERGE_VAE, Lora, Recipe, Step, component_called
 from modelhub.merge.recipes.values import checked_number, checked_value
 from modelhub.merge.registry import Method, Value, find_method
-from modelhub.text import brief, plural
+from modelhub.text import brief, meant, plural
 
 #: Methods and models that the result may be made of when every step is written out where it is used.
 _MAX_SIZE = 300
@@ -178,13 +177,6 @@ def _check_use(recipe: Recipe) -> None:
             f"{_list(unused)}.",
             "Name it in the inputs of a step or under [[loras]], or leave it out.",
         )
-
-
-def meant(word: str, known: Iterable[str]) -> str:
-    """The known word that `word` is closest to, as the end of a sentence."""
-    words, word = list(islice(known, _MAX_SIZE)), word[:100]
-    near = get_close_matches(word.lower(), words, 1) or get_close_matches(word, words, 1)
-    return f"; did you mean '{near[0]}'" if near else ""
 
 
 def _list(words: Collection[str]) -> str:
