@@ -161,7 +161,7 @@ async def test_a_grid_tries_other_models_in_the_place_of_one(tiny, app, until, t
         it.screen.query_one("#x", Input).value = "b=nobody"
         await until(pilot, lambda: "1 picture: 1 × 1." in text(it))
         await pilot.press("enter")
-        await until(pilot, lambda: "nobody" in text(it) and idle(screen))
+        await until(pilot, lambda: isinstance(it.screen, ErrorDialog) and "'nobody'" in text(it))
 
 
 async def test_the_picture_goes_beside_the_file_if_it_is_wished_for(tiny, models, app, until):
