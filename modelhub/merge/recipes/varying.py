@@ -14,7 +14,7 @@ from modelhub.merge.recipes.checks import checked
 from modelhub.merge.recipes.parts import ModelRef, Recipe, Step
 from modelhub.merge.recipes.values import plain
 from modelhub.merge.registry import Parameter, Value, find_method
-from modelhub.text import brief
+from modelhub.text import brief, few
 
 
 def parameter_names(recipe: Recipe) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ def varied(
 def _named(recipe: Recipe, models: Mapping[str, str]) -> Iterator[tuple[str, ModelRef]]:
     for letter, ref in models.items():
         if letter not in recipe.models:
-            raise BadRecipeError(f"The recipe has no model '{brief(letter)}'.", f"It has {', '.join(recipe.models)}.")
+            raise BadRecipeError(f"The recipe has no model '{brief(letter)}'.", f"It has {few(recipe.models)}.")
         yield letter, ModelRef(ref)
 
 

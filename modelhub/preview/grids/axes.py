@@ -22,7 +22,7 @@ from modelhub.preview.grids.settings import SETTINGS, Setting
 from modelhub.preview.grids.values import check_count, numbers, words
 from modelhub.preview.grids.wish import Wish
 from modelhub.preview.request import Request
-from modelhub.text import brief, one_line
+from modelhub.text import brief, few, one_line
 
 
 class Value(NamedTuple):
@@ -239,7 +239,7 @@ def _refused(name: str, parameters: Collection[str], blocks: Collection[str], mo
     meant = f"Did you mean '{near[0]}'? " if near else ""
     there = f"There are: {', '.join(AXES)}"
     if blocks:
-        own = ", ".join([*_told(parameters), *models, "and blocks such as IN04 or IN00-IN05"])
+        own = ", ".join(filter(None, [*_told(parameters), few(models), "and blocks such as IN04 or IN00-IN05"]))
         raise UsageError(f"There is no axis '{brief(name)}'.", f"{meant}{there}; of the recipe: {own}.")
     raise UsageError(
         f"There is no axis '{brief(name)}' of a model that is no recipe.",

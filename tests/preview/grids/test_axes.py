@@ -97,6 +97,9 @@ def test_a_letter_is_that_of_a_model_unless_it_is_something_else() -> None:
     with pytest.raises(UsageError) as caught:
         read_axis("C=photo", REQUEST, ("alpha",), BLOCKS, ("A", "B"))
     assert "alpha, A, B, and blocks" in caught.value.hint
+    with pytest.raises(UsageError) as caught:
+        read_axis("C=photo", REQUEST, (), BLOCKS, [f"{'long' * 30}\x1b{number}" for number in range(1000)])
+    assert "and 997 more, and blocks" in caught.value.hint and "\x1b" not in caught.value.hint
 
 
 def test_a_model_that_changes_costs_more_than_a_number() -> None:
