@@ -87,6 +87,7 @@ def test_parents_beside_a_merge_with_a_report(run: Run, mix: Path, tmp_path: Pat
     words = ["grid", mix, "--y", "seed=1,2", "--parents", *QUICK, "-o", tmp_path / "g.png"]
     told = run(*words, "--json").json
     assert told["axes"]["x"]["labels"] == ["mix", "A: tiny-shapes-base", "B: tiny-shapes-pastel"]
+    assert told["axes"]["x"]["values"] == told["axes"]["x"]["labels"] and str(tmp_path) not in text(tmp_path / "g.png")
     (report,) = told["report"]
     assert (report["merge"], report["parents"]) == ("mix", told["axes"]["x"]["labels"][1:])
     assert [one["seed"] for one in report["seeds"]] == [1, 2]

@@ -70,7 +70,7 @@ def with_parents(axes: Sequence[Axis], merge: Axis, parents: Sequence[Parent]) -
     values = (*own.values, *(Value(parent.title, parent) for parent in parents))
     places = range(len(values))
     family = Family(at, tuple(places[: len(own.values)]), tuple(places[len(own.values) :]))
-    return placed(axes, at, Axis(own.name, values, apply, own.of_recipe)), family
+    return placed(axes, at, replace(own, values=values, apply=apply)), family
 
 
 class Compared(NamedTuple):
