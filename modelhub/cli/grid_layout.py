@@ -157,10 +157,7 @@ def cells_of(axes: Sequence[Axis], args: argparse.Namespace, request: Request) -
 
     wish = Wish(args.sources[0], loras=tuple(args.lora), vae=args.vae or "", refiner=args.refiner or "")
     found = cells(wish, replace(request, batch=1), axes)
-    return [
-        one if is_recipe(one.wish.source) else replace(one, wish=replace(one.wish, models=(), parameters=(), blocks=()))
-        for one in found
-    ]
+    return [one if is_recipe(one.wish.source) else replace(one, wish=one.wish.unchanged) for one in found]
 
 
 def texts_of(cells: Sequence[Cell]) -> Iterator[str]:

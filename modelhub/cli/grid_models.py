@@ -75,9 +75,8 @@ class Wishes:
         recipe = read_recipe(path)
         for note in recipe.notes:
             context.say(f"note: {note}")
-        if wish.parameters or wish.blocks or wish.models:
-            recipe = varied(recipe, dict(wish.parameters), dict(wish.blocks), dict(wish.models))
-        return shown_recipe(recipe, recipe.name or path.stem, Carrier(path, {}), self._opener, loras)
+        other = varied(recipe, dict(wish.parameters), dict(wish.blocks), dict(wish.models)) if wish.changes else recipe
+        return shown_recipe(other, recipe.name or path.stem, Carrier(path, {}), self._opener, loras)
 
     def _worded(self, wish: Wish, prompt: str) -> str:
         return picture_loras(self._catalog, self._opener, prompt, wish.loras).prompt

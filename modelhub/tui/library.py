@@ -15,6 +15,9 @@ from modelhub.catalog.folder_tree import FolderTree, folder_tree
 from modelhub.catalog.store import Catalog
 from modelhub.catalog.trouble import catalog_error
 
+#: What LoRAs and VAEs are looked for with.
+LORAS, VAES = "kind:lora missing:no", "(kind:vae OR kind:checkpoint) missing:no"
+
 
 class Library:
     """A catalog folder, open for reading in the thread that made this object."""

@@ -39,7 +39,7 @@ Apply = Callable[[Wish, Request, Value], tuple[Wish, Request]]
 class Axis:
     """A name, values, and what a value does to a wish and a request.
 
-    `of_recipe`: it changes a recipe's numbers; `of_files`: its values are REFs.
+    `of_recipe`: it changes the numbers or models of a recipe; `of_files`: its values are REFs.
     """
 
     name: str
@@ -104,10 +104,11 @@ def _setting_axis(name: str, setting: Setting, said: str) -> Axis:
         values = [Value(*setting.read(word)) for word in words(said, name)]
     else:
         values = [Value(f"{name} {_shown(value)}", value) for value in numbers(said, name, whole=setting.whole)]
-    is_file = name == "upscaler"
-    return Axis(
-        name, tuple(values), lambda wish, request, value: (wish, setting.set(request, value.value)), of_files=is_file
-    )
+
+    def apply(wish: Wish, request: Request, value: Value) -> tuple[Wish, Request]:
+        return wish, setting.set(request, value.value)
+
+    return Axis(name, tuple(values), apply, of_files=setting.of_files)
 
 
 def _shown(value: float) -> str:

@@ -65,7 +65,7 @@ def with_parents(axes: Sequence[Axis], merge: Axis, parents: Sequence[Parent]) -
     def apply(wish: Wish, request: Request, value: Value) -> tuple[Wish, Request]:
         if not isinstance(value.value, Parent):
             return own.apply(wish, request, value)
-        return replace(wish, source=value.value.ref, shell=value.value.shell, parameters=(), blocks=()), request
+        return replace(wish.unchanged, source=value.value.ref, shell=value.value.shell), request
 
     values = (*own.values, *(Value(parent.title, parent) for parent in parents))
     places = range(len(values))

@@ -20,11 +20,15 @@ Set = Callable[[Request, Any], Request]
 
 
 class Setting(NamedTuple):
-    """How a value is set, and how a word is read as one; `read` None: numbers, which may have to be `whole`."""
+    """How a value is set, and how a word is read as one; `read` None: numbers, which may have to be `whole`.
+
+    `of_files`: the words are REFs.
+    """
 
     set: Set
     read: Read | None = None
     whole: bool = False
+    of_files: bool = False
 
 
 def _sampler_word(word: str) -> tuple[str, tuple[str, str | None]]:
@@ -122,7 +126,7 @@ SETTINGS: dict[str, Setting] = {
     "denoise": Setting(_denoise),
     "hires": Setting(_scale),
     "hires-steps": Setting(_hires("steps"), whole=True),
-    "upscaler": Setting(_hires("upscaler"), _upscaler_word),
+    "upscaler": Setting(_hires("upscaler"), _upscaler_word, of_files=True),
 }
 
 assert {*_WHOLE.values(), *_NUMBERS.values(), "schedule", "emphasis", "rng"} <= {one.name for one in fields(Request)}

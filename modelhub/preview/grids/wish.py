@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelhub.preview.grids.names import short_name
 
@@ -24,6 +24,11 @@ class Wish:
     vae: str = ""
     refiner: str = ""
     shell: str = ""
+
+    @property
+    def unchanged(self) -> Wish:
+        """The same of a model, or of a recipe as it is."""
+        return replace(self, models=(), parameters=(), blocks=())
 
     @property
     def changes(self) -> list[str]:

@@ -14,10 +14,9 @@ from modelhub.preview.grids.names import axis_key
 from modelhub.preview.sampling.names import SAMPLER_NAMES, SCHEDULE_NAMES
 from modelhub.tui.commands.suggestions import asset_named
 from modelhub.tui.lab.grids import REFUSED
-from modelhub.tui.library import Library
+from modelhub.tui.library import LORAS, VAES, Library
 
 _LORA = "lora:"
-_LORAS = "kind:lora missing:no"
 
 
 class AxisSuggester(Suggester):
@@ -27,7 +26,7 @@ class AxisSuggester(Suggester):
         super().__init__(use_cache=False, case_sensitive=True)
         loras = {lora.model for lora in recipe.loras}
         self._library = library
-        self._letters = {letter: _LORAS if letter in loras else models for letter in recipe.models}
+        self._letters = {letter: LORAS if letter in loras else models for letter in recipe.models}
         parameters = [name for name in parameter_names(recipe) if "." not in name]
         others = [name.removesuffix("NAME") for name in AXES if name not in REFUSED]
         self._names = [*parameters, *self._letters, *others]
@@ -45,7 +44,7 @@ class AxisSuggester(Suggester):
     def _name(self, typed: str) -> str | None:
         if typed.lower().startswith(_LORA):
             start = len(_LORA)
-            found = asset_named(self._library, typed[start:], _LORAS, apart=",=")
+            found = asset_named(self._library, typed[start:], LORAS, apart=",=")
             return None if found is None else f"{typed[:start]}{found}="
         found = _first(self._names, typed)
         return found if found is None or found == _LORA else f"{found}="
@@ -56,7 +55,7 @@ class AxisSuggester(Suggester):
             return asset_named(self._library, word, models, apart=",")
         key = axis_key(name)
         if key == "vae":
-            return asset_named(self._library, word, "(kind:vae OR kind:checkpoint) missing:no", apart=",")
+            return asset_named(self._library, word, VAES, apart=",")
         return _first({"sampler": SAMPLER_NAMES, "schedule": SCHEDULE_NAMES}.get(key, ()), word)
 
 

@@ -31,7 +31,7 @@ from modelhub.tui.lab.outlook_line import OutlookLine
 from modelhub.tui.lab.result_fields import ResultFields
 from modelhub.tui.lab.sheet import SheetView
 from modelhub.tui.lab.slot import Slot, partners
-from modelhub.tui.library import term
+from modelhub.tui.library import LORAS, VAES, term
 from modelhub.tui.widgets.slider import Slider
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class MergeLab(OpeningScreen):
         architecture = first.architecture if first else None
         fitting = f" ({term('arch', architecture)} OR arch:none)" if architecture else ""
         nothing = "There is no LoRA of this architecture in the catalog."
-        self.app.push_screen(PickDialog(self.library, "LoRA", f"kind:lora missing:no{fitting}", nothing), picked)
+        self.app.push_screen(PickDialog(self.library, "LoRA", f"{LORAS}{fitting}", nothing), picked)
 
     @on(ResultFields.OtherVae)
     def _pick_vae(self) -> None:
@@ -213,9 +213,8 @@ class MergeLab(OpeningScreen):
             if asset is not None:
                 self.form.take_vae(asset)
 
-        base = "(kind:vae OR kind:checkpoint) missing:no"
         nothing = "There is no VAE and no checkpoint in the catalog."
-        self.app.push_screen(PickDialog(self.library, "Whose VAE", base, nothing), picked)
+        self.app.push_screen(PickDialog(self.library, "Whose VAE", VAES, nothing), picked)
 
     def action_swap(self) -> None:
         """A for B."""

@@ -20,7 +20,7 @@ from modelhub.tui.assets.pick import PickDialog
 from modelhub.tui.lab.kitchen import Part
 from modelhub.tui.lab.opening import find_assets
 from modelhub.tui.lab.slot import Slot
-from modelhub.tui.library import Library
+from modelhub.tui.library import LORAS, Library
 from modelhub.tui.loras import parts as lora_parts
 from modelhub.tui.loras.dialogs import WordsDialog
 from modelhub.tui.loras.doing import MODELS
@@ -184,7 +184,7 @@ class LoraScreen(LoraEntries):
                 self._add([Entry(asset)])
 
         if self.model is None:
-            self.app.push_screen(PickDialog(self.library, "LoRA", "kind:lora missing:no", _NO_LORA), picked)
+            self.app.push_screen(PickDialog(self.library, "LoRA", LORAS, _NO_LORA), picked)
         else:
             self.app.push_screen(LoraPickDialog(self.library, self.model), picked)
 
